@@ -1,0 +1,2 @@
+"""To be written."""
+__version__ = "0.1.0"

@@ -1,0 +1,108 @@
+"""Messages as bytes: deterministic CBOR (RFC 8949 section 4.2), and no other spelling.
+
+A message is an array of its fields in the order they are declared. There are no maps, so
+there is no key order to get wrong, and a field name costs nothing. Two spellings of one
+message would be two hashes, so `decode` encodes again and refuses what differs.
+"""
+
+from functools import cache
+from types import UnionType
+from typing import Any, TypeVar
+
+import cbor2
+from pydantic import BaseModel, ConfigDict, Discriminator, TypeAdapter, ValidationError, model_validator
+
+from wire.errors import Malformed
+from wire.primitives import blake2b_256
+
+MAX_MESSAGE_BYTES = 1 << 22
+"""4 MiB: a report with its evidence fits many times, and a bomb does not."""
+
+MAX_DEPTH = 12
+"""Arrays inside arrays: the deepest message (a block) uses seven."""
+
+
+class Message(BaseModel):
+    """The base of all that is transmitted, signed or kept in chain state.
+
+    Subclasses hold scalars, tuples and other messages. A member of a union has a first
+    field `kind` with one literal value: it tells the members apart and separates domains.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_array(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            names = list(cls.model_fields)
+            if len(value) != len(names):
+                raise ValueError(f"{cls.__name__} has {len(names)} fields, not {len(value)}")
+            return dict(zip(names, value, strict=True))
+        return value
+
+
+def _kind_of(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return value[0] if value else None
+    return value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+
+
+BY_KIND = Discriminator(_kind_of)
+"""Put on a union of messages: `Annotated[Annotated[A, Tag("a")] | ..., BY_KIND]`."""
+
+M = TypeVar("M")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Message):
+        return [_plain(getattr(value, name)) for name in type(value).model_fields]
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    assert value is None or isinstance(value, (bytes, str, int)), f"cannot encode {value!r}"
+    return value
+
+
+def encode(message: Any) -> bytes:
+    """The one spelling of a message, or of a tuple of messages and scalars."""
+    return cbor2.dumps(_plain(message), canonical=True)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def decode(kind: type[M] | UnionType | Any, data: bytes) -> Any:
+    """The `kind` that encodes to exactly `data`; raises `Malformed` for anything else.
+
+    `kind` is a `Message` subclass, a union marked with `BY_KIND`, or a tuple type of these.
+    """
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise Malformed(f"message of {len(data)} bytes is above {MAX_MESSAGE_BYTES}")
+    try:
+        plain = cbor2.loads(data, max_depth=MAX_DEPTH)
+        message = _adapter(kind).validate_python(_frozen(plain))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Malformed(f"{where}: {first['msg']}" if where else first["msg"]) from None
+    except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise Malformed(f"not CBOR: {error}") from None
+    if encode(message) != data:
+        raise Malformed("not in canonical form")
+    return message
+
+
+def _frozen(value: Any) -> Any:
+    """CBOR arrays as tuples, and every type that no message has refused."""
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    if value is None or type(value) in (bytes, str, int, bool):
+        return value
+    raise Malformed(f"a {type(value).__name__} has no place in a message")
+
+
+def digest(message: Any) -> bytes:
+    """The hash that names a message: BLAKE2b-256 of its one spelling."""
+    return blake2b_256(encode(message))
