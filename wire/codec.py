@@ -5,12 +5,19 @@ there is no key order to get wrong, and a field name costs nothing. Two spelling
 message would be two hashes, so `decode` encodes again and refuses what differs.
 """
 
+from collections.abc import Hashable
 from functools import cache
-from types import UnionType
-from typing import Any, TypeVar
+from typing import Any
 
 import cbor2
-from pydantic import BaseModel, ConfigDict, Discriminator, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from wire.errors import Malformed
 from wire.primitives import blake2b_256
@@ -51,8 +58,6 @@ def _kind_of(value: Any) -> Any:
 BY_KIND = Discriminator(_kind_of)
 """Put on a union of messages: `Annotated[Annotated[A, Tag("a")] | ..., BY_KIND]`."""
 
-M = TypeVar("M")
-
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Message):
@@ -69,11 +74,11 @@ def encode(message: Any) -> bytes:
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def decode(kind: type[M] | UnionType | Any, data: bytes) -> Any:
+def decode(kind: Any, data: bytes) -> Any:
     """The `kind` that encodes to exactly `data`; raises `Malformed` for anything else.
 
     `kind` is a `Message` subclass, a union marked with `BY_KIND`, or a tuple type of these.

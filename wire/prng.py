@@ -67,7 +67,7 @@ class Stream:
         """
         left = list(weights)
         total = sum(left)
-        drawn = []
+        drawn: list[int] = []
         while len(drawn) < count and total > 0:
             point = self.below(total)
             index = 0

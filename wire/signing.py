@@ -32,7 +32,9 @@ def is_signed(public: bytes, domain: str, network: bytes, body: bytes, signature
     return is_signed_raw(public, signable(domain, network, body), signature)
 
 
-def require_signed(public: bytes, domain: str, network: bytes, body: bytes, signature: bytes) -> None:
+def require_signed(
+    public: bytes, domain: str, network: bytes, body: bytes, signature: bytes
+) -> None:
     """Raise `Malformed` unless the signature is good."""
     if not is_signed(public, domain, network, body, signature):
         raise Malformed(f"bad {domain} signature")
