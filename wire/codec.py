@@ -5,7 +5,6 @@ there is no key order to get wrong, and a field name costs nothing. Two spelling
 message would be two hashes, so `decode` encodes again and refuses what differs.
 """
 
-from collections.abc import Hashable
 from functools import cache
 from typing import Any
 
@@ -74,7 +73,7 @@ def encode(message: Any) -> bytes:
 
 
 @cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
