@@ -5,6 +5,7 @@ there is no key order to get wrong, and a field name costs nothing. Two spelling
 message would be two hashes, so `decode` encodes again and refuses what differs.
 """
 
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -63,6 +64,8 @@ def _plain(value: Any) -> Any:
         return [_plain(getattr(value, name)) for name in type(value).model_fields]
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
     assert value is None or isinstance(value, (bytes, str, int)), f"cannot encode {value!r}"
     return value
 

@@ -1,0 +1,81 @@
+"""Whom to visit, when, and which chunks to ask for: derived, so that nobody chooses.
+
+The coin, known to the committee alone until the window ends, draws the targets. Each member
+then runs its own VRF over the coin: its join times and chunk indices follow from the output,
+unknown to the other members and checkable by all once it shows the proof. A traitor in the
+committee can tell a hoster that it is a target, not when it is visited or for which chunks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wire import vrf
+from wire.primitives import tagged_hash
+from wire.prng import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Eligible:
+    """A contract that the coin may draw, as it stood when the committee was drawn."""
+
+    contract: bytes
+    hoster: bytes
+    owner: bytes
+    length: int
+    """Chunks of the acknowledged head."""
+    samples: int
+    """Chunks that each attestor asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitPlan:
+    """One attestor's task at one target."""
+
+    contract: bytes
+    join_ppm: int
+    """When to join: parts per million of the visiting window."""
+    indices: tuple[int, ...]
+
+
+def plan_input(network: bytes, challenge: bytes, coin: bytes) -> bytes:
+    """The VRF input of every member's plan in one challenge."""
+    return tagged_hash("audit/plan", network, challenge, coin)
+
+
+def draw_targets(coin: bytes, eligible: Sequence[Eligible], count: int) -> list[Eligible]:
+    """The contracts that the committee visits: at most `count`, in the order drawn."""
+    chosen = Stream(coin, b"targets").sample(len(eligible), min(count, len(eligible)))
+    return [eligible[index] for index in chosen]
+
+
+def visit_plans(
+    coin: bytes,
+    committee: Sequence[bytes],
+    attestor: bytes,
+    proof: bytes,
+    targets: Sequence[Eligible],
+) -> list[VisitPlan]:
+    """The visits of one member, in target order; nobody visits itself or its own feed.
+
+    `proof` is the member's VRF proof over `plan_input`, already verified. Where a feed is
+    long enough the members' indices are disjoint: the coin gives each a residue class.
+    """
+    output = vrf.output(proof)
+    slots = Stream(coin, b"slots").shuffle(range(len(committee)))
+    slot = slots[list(committee).index(attestor)]
+    plans = []
+    for target in targets:
+        if attestor in (target.hoster, target.owner):
+            continue
+        seed = tagged_hash("audit/visit", output, target.contract)
+        indices = _indices(Stream(seed, b"chunks"), target, slot, len(committee))
+        join_ppm = Stream(seed, b"time").below(1_000_000)
+        plans.append(VisitPlan(target.contract, join_ppm, indices))
+    return plans
+
+
+def _indices(stream: Stream, target: Eligible, slot: int, members: int) -> tuple[int, ...]:
+    if target.length < members * target.samples:
+        return tuple(stream.sample(target.length, min(target.samples, target.length)))
+    own = (target.length - slot + members - 1) // members
+    return tuple(slot + members * index for index in stream.sample(own, target.samples))
