@@ -1,0 +1,33 @@
+"""The golden vectors, or another folder of the same shape given as `pytest --vectors DIR`."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEFAULT = Path(__file__).parent / "vectors" / "hypercore"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--vectors",
+        type=Path,
+        default=DEFAULT,
+        metavar="DIR",
+        help="folder of Hypercore vectors to run instead of tests/vectors/hypercore",
+    )
+
+
+@pytest.fixture(scope="session")
+def vectors(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    """The parsed JSON of one vector file by its name, without `.json`."""
+    folder: Path = request.config.getoption("--vectors")
+
+    @cache
+    def load(name: str) -> Any:
+        return json.loads((folder / f"{name}.json").read_text())
+
+    return load
