@@ -1,0 +1,96 @@
+"""What all nodes of a network agree on before the first block: parameters, validators, coins.
+
+The network id is the digest of the genesis, so nodes with different parameters are on
+different networks and cannot read each other's signatures by mistake.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from wire.codec import Message, digest
+from wire.primitives import Natural, Positive, Ppm, PublicKey
+
+PROTOCOL_VERSION = 1
+
+
+class Parameters(Message):
+    """Every number of the protocol. Heights and block counts, never clock times, in rules."""
+
+    block_interval_ms: Positive = 2_000
+    """How often a validator proposes; clients only use it to estimate when a height comes."""
+    registration_lag_blocks: Natural = 20
+    """Stake must be this old before it can be drawn: nobody registers to fit a known seed."""
+
+    epoch_blocks: Positive = 300
+    """The least distance between two draws."""
+    committee_members: Positive = 10
+    committee_minimum: Positive = 4
+    """No challenge opens, and no retry, with fewer attestors."""
+    challenge_targets: Positive = 16
+    """Contracts that one coin draws."""
+    flip_blocks: Positive = 20
+    """A flip must be sealed within this many blocks, or it is tried again."""
+    flip_attempts: Positive = 4
+    window_blocks: Positive = 200
+    """The visiting window after the seal."""
+    opening_blocks: Positive = 20
+    """Time to open coin and reports after the window."""
+    samples_maximum: Positive = 64
+
+    acknowledge_blocks: Positive = 100
+    """A hoster must fetch and acknowledge an assigned feed within this many blocks."""
+    unbonding_blocks: Positive = 1_000
+
+    fee_minimum_base: Natural = 10
+    transaction_lifetime_blocks: Positive = 500
+    """The furthest `valid_until` may lie ahead."""
+    block_transactions_maximum: Positive = 2_000
+
+    attestor_stake_base: Positive = 1_000_000
+    hoster_stake_base: Positive = 1_000_000
+    contract_collateral_base: Positive = 100_000
+
+    hoster_share_ppm: Ppm = 700_000
+    attestor_share_ppm: Ppm = 250_000
+    validator_share_ppm: Ppm = 50_000
+    silence_share_ppm: Ppm = 250_000
+    """Of a full attestor share: what an honest "it did not answer" earns."""
+    slow_pay_ppm: Ppm = 500_000
+    """Of a full hoster share: what service outside the agreed latency or throughput earns."""
+
+
+class GenesisValidator(Message):
+    """One validator: the account that earns, the key that signs, the key of its VRF."""
+
+    account: PublicKey
+    key: PublicKey
+    vrf_key: PublicKey
+
+
+class GenesisBalance(Message):
+    """Coins that an account owns before the first block."""
+
+    account: PublicKey
+    balance_base: Positive
+
+
+class Genesis(Message):
+    """The root of trust of a network. Supply is fixed here: nothing mints coins later."""
+
+    protocol: Annotated[int, Field(ge=PROTOCOL_VERSION, le=PROTOCOL_VERSION)] = PROTOCOL_VERSION
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    time_ms: Natural
+    parameters: Parameters
+    validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=128)]
+    balances: Annotated[tuple[GenesisBalance, ...], Field(max_length=100_000)]
+
+    @property
+    def network(self) -> bytes:
+        """The 32-byte network id that every signature covers."""
+        return digest(self)
+
+    @property
+    def supply_base(self) -> int:
+        """All coins there will ever be."""
+        return sum(balance.balance_base for balance in self.balances)

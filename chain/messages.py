@@ -1,0 +1,339 @@
+"""Everything the chain is told: transactions, blocks, certificates.
+
+A transaction is {network, sender, nonce, fee, valid_until, body} and one signature. `kind`
+tells bodies apart and lies inside the signed bytes. Bounds here are about shape; whatever
+needs the state to judge is a rule in `chain/rules/`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainSerializer, Tag
+
+from audit.messages import Report
+from coinflip.messages import CoinOpening
+from wire import merkle, signing
+from wire.codec import BY_KIND, Message, digest, encode
+from wire.keys import KeyPair
+from wire.primitives import Bytes, Hash, Natural, Positive, Ppm, PublicKey, Signature
+
+TRANSACTION_DOMAIN = "transaction"
+FINALIZE_DOMAIN = "finalize"
+
+MAX_SIDECAR_BYTES = 1 << 20
+"""1 MiB of evidence: 64 targets with 30 chunks each need about half of it."""
+
+Host = Annotated[str, Field(min_length=1, max_length=253)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Role = Literal["attestor", "hoster"]
+VrfProof = Annotated[
+    bytes,
+    Field(min_length=80, max_length=80),
+    PlainSerializer(bytes.hex, return_type=str, when_used="json"),
+]
+
+
+class Endpoint(Message):
+    """Where a peer listens and the Noise key that answers there."""
+
+    host: Host
+    port: Port
+    swarm_key: PublicKey
+
+
+class Transfer(Message):
+    """Send coins."""
+
+    kind: Literal["transfer"] = "transfer"
+    to: PublicKey
+    amount_base: Positive
+
+
+class Stake(Message):
+    """Lock coins behind a role."""
+
+    kind: Literal["stake"] = "stake"
+    role: Role
+    amount_base: Positive
+
+
+class Unstake(Message):
+    """Take coins from behind a role; they return after the unbonding time, still slashable."""
+
+    kind: Literal["unstake"] = "unstake"
+    role: Role
+    amount_base: Positive
+
+
+class Offer(Message):
+    """What a hoster has to sell."""
+
+    capacity_bytes: Positive
+    price_base_per_gib: Natural
+    """Least price per epoch and GiB."""
+
+
+class Register(Message):
+    """Publish or change an account's keys, address and offer."""
+
+    kind: Literal["register"] = "register"
+    endpoint: Endpoint
+    vrf_key: PublicKey
+    receipt_key: PublicKey
+    operator: Annotated[str, Field(max_length=64)] = ""
+    """Accounts that name the same operator never serve the same plan twice."""
+    offer: Offer | None = None
+    attests: bool = False
+
+
+class Root(Message):
+    """A root of a feed's tree: what a tree hash and a byte length are computed from."""
+
+    size: Natural
+    hash: Hash
+
+
+class SignedHead(Message):
+    """A feed's head as its owner signed it for Hypercore, with the roots it covers."""
+
+    fork: Natural
+    length: Positive
+    roots: Annotated[tuple[Root, ...], Field(min_length=1, max_length=53)]
+    signature: Annotated[
+        bytes,
+        Field(min_length=64, max_length=4096),
+        PlainSerializer(bytes.hex, return_type=str, when_used="json"),
+    ]
+
+
+class PublishFeed(Message):
+    """Register a feed and its first head, and say where it can be fetched from."""
+
+    kind: Literal["publish_feed"] = "publish_feed"
+    feed: PublicKey
+    manifest: Annotated[
+        bytes,
+        Field(max_length=4096),
+        PlainSerializer(bytes.hex, return_type=str, when_used="json"),
+    ]
+    """Hypercore manifest, empty for a compat feed."""
+    head: SignedHead
+    source: Endpoint
+
+
+class UpdateHead(Message):
+    """Announce a newer head, or a new address, of a registered feed."""
+
+    kind: Literal["update_head"] = "update_head"
+    feed: PublicKey
+    head: SignedHead
+    source: Endpoint
+
+
+class Sla(Message):
+    """What the owner pays for, as hard numbers."""
+
+    availability_ppm: Ppm
+    latency_us: Positive
+    throughput_bytes_per_s: Natural
+
+
+class CreatePlan(Message):
+    """Fund the hosting of a feed: `replicas` hosters for `epochs` audits each."""
+
+    kind: Literal["create_plan"] = "create_plan"
+    feed: PublicKey
+    replicas: Annotated[int, Field(ge=1, le=64)]
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)]
+    price_base: Positive
+    """Per replica and epoch."""
+    sla: Sla
+    samples: Positive
+    """Chunks that each attestor asks of each hoster."""
+    start_height: Natural
+
+
+class Acknowledge(Message):
+    """A hoster's word that it holds an assigned feed up to this head."""
+
+    kind: Literal["acknowledge"] = "acknowledge"
+    contract: Hash
+    fork: Natural
+    length: Positive
+    tree_hash: Hash
+
+
+class SealCoin(Message):
+    """All members' signatures over the same commitments: from here the coin is fixed."""
+
+    kind: Literal["seal_coin"] = "seal_coin"
+    challenge: Hash
+    attempt: Natural
+    digest: Hash
+    signatures: Annotated[tuple[Signature, ...], Field(min_length=2, max_length=256)]
+    """In the order of the challenge's members."""
+
+
+class ReportAbsent(Message):
+    """A member's word that others were silent in the flip; a majority excludes them."""
+
+    kind: Literal["report_absent"] = "report_absent"
+    challenge: Hash
+    attempt: Natural
+    absent: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=256)]
+
+
+class OpenCoin(Message):
+    """Show the coin after the window: commitments and what opens them."""
+
+    kind: Literal["open_coin"] = "open_coin"
+    challenge: Hash
+    opening: CoinOpening
+
+
+class CommitReport(Message):
+    """Bind an attestor to its report before anybody opens one."""
+
+    kind: Literal["commit_report"] = "commit_report"
+    challenge: Hash
+    commitment: Hash
+
+
+class OpenReport(Message):
+    """Show the committed report; its evidence travels beside the transaction."""
+
+    kind: Literal["open_report"] = "open_report"
+    report: Report
+    salt: Hash
+
+
+Body = Annotated[
+    Annotated[Transfer, Tag("transfer")]
+    | Annotated[Stake, Tag("stake")]
+    | Annotated[Unstake, Tag("unstake")]
+    | Annotated[Register, Tag("register")]
+    | Annotated[PublishFeed, Tag("publish_feed")]
+    | Annotated[UpdateHead, Tag("update_head")]
+    | Annotated[CreatePlan, Tag("create_plan")]
+    | Annotated[Acknowledge, Tag("acknowledge")]
+    | Annotated[SealCoin, Tag("seal_coin")]
+    | Annotated[ReportAbsent, Tag("report_absent")]
+    | Annotated[OpenCoin, Tag("open_coin")]
+    | Annotated[CommitReport, Tag("commit_report")]
+    | Annotated[OpenReport, Tag("open_report")],
+    BY_KIND,
+]
+
+
+class Transaction(Message):
+    """One request to change the state."""
+
+    network: Hash
+    sender: PublicKey
+    nonce: Natural
+    fee_base: Natural
+    valid_until: Natural
+    """The last height at which it may be included."""
+    body: Body
+
+    @property
+    def id(self) -> bytes:
+        """The hash that names it."""
+        return digest(self)
+
+
+class SignedTransaction(Message):
+    """A transaction, its signature, and the evidence that travels beside it."""
+
+    transaction: Transaction
+    signature: Signature
+    sidecar: Bytes = b""
+    """Not covered by the signature: the body names its digest, and it may be pruned."""
+
+    def is_signed(self) -> bool:
+        """Whether the sender signed it."""
+        transaction = self.transaction
+        return signing.is_signed(
+            transaction.sender,
+            TRANSACTION_DOMAIN,
+            transaction.network,
+            encode(transaction),
+            self.signature,
+        )
+
+
+def sign_transaction(
+    key: KeyPair, transaction: Transaction, sidecar: bytes = b""
+) -> SignedTransaction:
+    """`transaction` signed by its sender's account key."""
+    assert key.public == transaction.sender
+    signature = signing.sign(key, TRANSACTION_DOMAIN, transaction.network, encode(transaction))
+    return SignedTransaction(transaction=transaction, signature=signature, sidecar=sidecar)
+
+
+class Header(Message):
+    """What validators sign: a block's place, its writer, and the state it leads to."""
+
+    network: Hash
+    height: Natural
+    view: Natural
+    parent: Hash
+    proposer: PublicKey
+    """Account of the validator that wrote the block and earns its fees."""
+    vrf_proof: VrfProof
+    time_ms: Natural
+    transactions_root: Hash
+    outcomes_root: Hash
+    state_root: Hash
+    validators_hash: Hash
+
+    @property
+    def id(self) -> bytes:
+        """The hash that names the block."""
+        return digest(self)
+
+
+class Block(Message):
+    """A header and the transactions it orders."""
+
+    header: Header
+    transactions: Annotated[tuple[SignedTransaction, ...], Field(max_length=10_000)]
+
+
+class Vote(Message):
+    """What a finalization signature covers."""
+
+    height: Natural
+    view: Natural
+    block: Hash
+
+
+class ValidatorSignature(Message):
+    """One validator's signature, by its place in the validator set."""
+
+    index: Natural
+    signature: Signature
+
+
+class Certificate(Message):
+    """A quorum's signatures over one block: from here it is never replaced."""
+
+    vote: Vote
+    signatures: Annotated[tuple[ValidatorSignature, ...], Field(max_length=128)]
+
+
+class TransactionOutcome(Message):
+    """What became of one transaction of a block: empty `reason` means it was applied."""
+
+    transaction: Hash
+    reason: Annotated[str, Field(max_length=64)]
+    detail: Annotated[str, Field(max_length=200)]
+
+
+def transactions_root(transactions: tuple[SignedTransaction, ...]) -> bytes:
+    """The RFC 6962 root over the transactions' ids."""
+    return merkle.root(signed.transaction.id for signed in transactions)
+
+
+def outcomes_root(outcomes: tuple[TransactionOutcome, ...]) -> bytes:
+    """The RFC 6962 root over transactions' ids and reasons; details are for people only."""
+    return merkle.root(encode((outcome.transaction, outcome.reason)) for outcome in outcomes)

@@ -1,0 +1,54 @@
+"""Why the ledger says no. Members are appended, never renamed: blocks carry them."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """A rule that a transaction breaks."""
+
+    # the envelope
+    WRONG_NETWORK = "wrong_network"
+    BAD_SIGNATURE = "bad_signature"
+    UNKNOWN_ACCOUNT = "unknown_account"
+    NONCE_USED = "nonce_used"
+    NONCE_AHEAD = "nonce_ahead"
+    FEE_TOO_LOW = "fee_too_low"
+    EXPIRED = "expired"
+    VALID_TOO_LONG = "valid_too_long"
+    UNEXPECTED_SIDECAR = "unexpected_sidecar"
+    # money
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+    INSUFFICIENT_STAKE = "insufficient_stake"
+    STAKE_LOCKED = "stake_locked"
+    # registry, feeds, plans
+    NOT_REGISTERED = "not_registered"
+    KEY_TAKEN = "key_taken"
+    UNKNOWN_FEED = "unknown_feed"
+    FEED_EXISTS = "feed_exists"
+    BAD_HEAD = "bad_head"
+    HEAD_NOT_NEWER = "head_not_newer"
+    NOT_THE_OWNER = "not_the_owner"
+    TOO_MANY_SAMPLES = "too_many_samples"
+    START_IN_PAST = "start_in_past"
+    # contracts
+    UNKNOWN_CONTRACT = "unknown_contract"
+    NOT_THE_HOSTER = "not_the_hoster"
+    CONTRACT_CLOSED = "contract_closed"
+    STALE_HEAD = "stale_head"
+    ALREADY_ACKNOWLEDGED = "already_acknowledged"
+    # challenges
+    UNKNOWN_CHALLENGE = "unknown_challenge"
+    NOT_A_MEMBER = "not_a_member"
+    WRONG_PHASE = "wrong_phase"
+    WRONG_ATTEMPT = "wrong_attempt"
+    TOO_LATE = "too_late"
+    BAD_SEAL = "bad_seal"
+    BAD_OPENING = "bad_opening"
+    ALREADY_COMMITTED = "already_committed"
+    NOT_COMMITTED = "not_committed"
+    COMMITMENT_MISMATCH = "commitment_mismatch"
+    COIN_NOT_OPEN = "coin_not_open"
+    ALREADY_OPENED = "already_opened"
+    EVIDENCE_MISMATCH = "evidence_mismatch"
+    BAD_PLAN_PROOF = "bad_plan_proof"
+    ALREADY_VOTED = "already_voted"

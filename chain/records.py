@@ -1,0 +1,340 @@
+"""The records of the state: each is a leaf under the state root, provable on its own.
+
+A record is a message (it is stored, hashed and sent to light clients) and is replaced, never
+changed in place. `Table` names and record shapes are part of the protocol.
+"""
+
+from enum import IntEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from audit.messages import Report
+from chain.messages import Endpoint, Offer, Sla
+from wire.codec import Message
+from wire.primitives import Bytes, Hash, Natural, Ppm, PublicKey
+
+
+class Table(IntEnum):
+    """The tables of the state, by the number that enters a record's key. Append only."""
+
+    META = 0
+    ACCOUNT = 1
+    STAKE = 2
+    REGISTRATION = 3
+    ROSTER = 4
+    FEED = 5
+    PLAN = 6
+    CONTRACT = 7
+    DESK = 8
+    DRAW = 9
+    CHALLENGE = 10
+    REPORT = 11
+    VERDICT = 12
+    DUE = 13
+    SWARM_KEY = 14
+    AVAILABILITY = 15
+
+
+class Meta(Message):
+    """The one record of the chain itself (key: empty)."""
+
+    height: Natural = 0
+    time_ms: Natural = 0
+    beacon: Hash = bytes(32)
+    burnt_base: Natural = 0
+    epoch: Natural = 0
+    next_draw: Natural = 0
+    open_challenges: tuple[Hash, ...] = ()
+
+
+class Account(Message):
+    """Coins at hand, and the next nonce (key: account)."""
+
+    balance_base: Natural = 0
+    nonce: Natural = 0
+
+
+class StakeRecord(Message):
+    """Coins behind one role of one account (key: role tag || account)."""
+
+    amount_base: Natural = 0
+    locked_base: Natural = 0
+    """Collateral of active contracts: part of the amount."""
+    unbonding_base: Natural = 0
+    """Beside the amount, on its way back, still slashable."""
+    since_height: Natural = 0
+
+
+class Registration(Message):
+    """An account's published keys, address and offer (key: account)."""
+
+    account: PublicKey
+    endpoint: Endpoint
+    vrf_key: PublicKey
+    receipt_key: PublicKey
+    operator: str
+    offer: Offer | None
+    attests: bool
+    hosted_bytes: Natural = 0
+    """Bytes of the feeds it is assigned: what is left of the offer follows."""
+
+
+class SwarmKey(Message):
+    """Which account a Noise key belongs to (key: swarm key): one key, one account."""
+
+    account: PublicKey
+
+
+class Roster(Message):
+    """A sorted index of accounts or ids, so that rules never walk whole tables."""
+
+    members: tuple[Hash, ...] = ()
+
+
+class RosterName(IntEnum):
+    """The rosters there are; the key is the number as one byte."""
+
+    ATTESTORS = 1
+    HOSTERS = 2
+    ACTIVE_CONTRACTS = 3
+
+    @property
+    def key(self) -> bytes:
+        """The record key of the roster."""
+        return bytes([self])
+
+
+class Head(Message):
+    """A proven state of a feed: the tree hash binds length and bytes."""
+
+    fork: Natural
+    length: Natural
+    byte_length: Natural
+    tree_hash: Hash
+
+
+class FeedRecord(Message):
+    """A registered feed (key: feed key)."""
+
+    feed: PublicKey
+    owner: PublicKey
+    manifest: Bytes
+    head: Head
+    source: Endpoint
+    plans: tuple[Hash, ...] = ()
+
+
+PlanStatus = Literal["waiting", "running", "ended"]
+
+
+class PlanRecord(Message):
+    """A funded order (key: plan id, the id of the transaction that made it)."""
+
+    plan: Hash
+    owner: PublicKey
+    feed: PublicKey
+    replicas: Natural
+    epochs: Natural
+    price_base: Natural
+    sla: Sla
+    samples: Natural
+    start_height: Natural
+    escrow_base: Natural
+    status: PlanStatus
+    assigned: Natural = 0
+    """Contracts ever made: numbers the next one."""
+    contracts: tuple[Hash, ...] = ()
+
+
+ContractStatus = Literal["assigned", "active", "lapsed", "ended"]
+
+
+class ContractRecord(Message):
+    """One hoster's share of a plan (key: contract id)."""
+
+    contract: Hash
+    plan: Hash
+    feed: PublicKey
+    owner: PublicKey
+    hoster: PublicKey
+    status: ContractStatus
+    head: Head | None
+    """What the hoster acknowledged; nothing before it did."""
+    bytes: Natural
+    """Of the feed when it was assigned: counted against the offer."""
+    collateral_base: Natural
+    acknowledge_by: Natural
+    epochs_left: Natural
+    samples: Natural
+    earned_base: Natural = 0
+
+
+class Desk(Message):
+    """Which contracts a hoster has open (key: hoster), so it learns all by one proof."""
+
+    contracts: tuple[Hash, ...] = ()
+
+
+class DrawnContract(Message):
+    """An eligible contract as it stood at the draw."""
+
+    contract: Hash
+    hoster: PublicKey
+    owner: PublicKey
+    feed: PublicKey
+    receipt_key: PublicKey
+    head: Head
+    samples: Natural
+
+
+class DrawRecord(Message):
+    """What one committee may be sent to (key: challenge id)."""
+
+    challenge: Hash
+    height: Natural
+    eligible: tuple[DrawnContract, ...]
+
+
+ChallengeStatus = Literal["flipping", "visiting", "opening", "settled", "failed"]
+
+
+class MemberHash(Message):
+    """One member's commitment to its report."""
+
+    member: PublicKey
+    commitment: Hash
+
+
+class AbsenceVote(Message):
+    """Whom one member found silent."""
+
+    voter: PublicKey
+    absent: tuple[PublicKey, ...]
+
+
+class ChallengeRecord(Message):
+    """One committee's task, from draw to settlement (key: challenge id)."""
+
+    challenge: Hash
+    epoch: Natural
+    status: ChallengeStatus
+    attempt: Natural
+    members: tuple[PublicKey, ...]
+    """Sorted: the order of seal signatures and of the coin."""
+    excluded: tuple[PublicKey, ...] = ()
+    """Whom earlier attempts found silent, or the coin's opening proved faulty."""
+    drawn_height: Natural
+    seal_deadline: Natural
+    digest: Hash | None = None
+    window_start: Natural = 0
+    window_end: Natural = 0
+    opening_deadline: Natural = 0
+    coin: Hash | None = None
+    commitments: tuple[MemberHash, ...] = ()
+    opened: tuple[PublicKey, ...] = ()
+    absences: tuple[AbsenceVote, ...] = ()
+
+
+class JudgedVisit(Message):
+    """What the chain found in one visit of a report."""
+
+    contract: Hash
+    planned: Natural
+    served: Natural
+    fault: bool
+    skipped: bool
+
+
+class ReportRecord(Message):
+    """An opened report that was found sound (key: challenge || attestor)."""
+
+    challenge: Hash
+    attestor: PublicKey
+    height: Natural
+    report: Report
+    visits: tuple[JudgedVisit, ...]
+    paid_base: Natural = 0
+
+
+VerdictClass = Literal["served", "fault", "unproven", "skipped"]
+
+
+class VerdictRecord(Message):
+    """The availability report: one hoster, one challenge (key: challenge || contract)."""
+
+    challenge: Hash
+    epoch: Natural
+    height: Natural
+    contract: Hash
+    plan: Hash
+    feed: PublicKey
+    hoster: PublicKey
+    verdict: VerdictClass
+    score_ppm: Ppm
+    """Median over the counted reports of the share of chunks proven served."""
+    reports: Natural
+    """Reports that count: sound, opened in time, not skipped."""
+    samples: Natural
+    missing: Natural
+    latency_p50_us: Natural
+    latency_p95_us: Natural
+    first_byte_us: Natural
+    throughput_bytes_per_s: Natural
+    detection_ppm: Ppm
+    """Chance that these samples see the loss of 1 % of the chunks."""
+    within_sla: bool
+    paid_base: Natural
+
+
+class Availability(Message):
+    """All verdicts on one feed, newest last (key: feed key): an owner's table of contents."""
+
+    verdicts: Annotated[tuple[Hash, ...], Field(max_length=8192)] = ()
+    """Alternating challenge and contract ids, newest pairs last."""
+
+
+class DueItem(Message):
+    """Something that happens at a height with no transaction."""
+
+    kind: Literal[
+        "start_plan", "acknowledge", "seal", "window_end", "opening_deadline", "unbond", "assign"
+    ]
+    id: Bytes
+    amount_base: Natural = 0
+
+
+class Due(Message):
+    """What happens at the end of one block (key: height, 8 bytes big-endian)."""
+
+    items: tuple[DueItem, ...] = ()
+
+
+RECORDS: dict[Table, type[Message]] = {
+    Table.META: Meta,
+    Table.ACCOUNT: Account,
+    Table.STAKE: StakeRecord,
+    Table.REGISTRATION: Registration,
+    Table.ROSTER: Roster,
+    Table.FEED: FeedRecord,
+    Table.PLAN: PlanRecord,
+    Table.CONTRACT: ContractRecord,
+    Table.DESK: Desk,
+    Table.DRAW: DrawRecord,
+    Table.CHALLENGE: ChallengeRecord,
+    Table.REPORT: ReportRecord,
+    Table.VERDICT: VerdictRecord,
+    Table.DUE: Due,
+    Table.SWARM_KEY: SwarmKey,
+    Table.AVAILABILITY: Availability,
+}
+
+
+def height_key(height: int) -> bytes:
+    """A height or epoch as a record key."""
+    return height.to_bytes(8, "big")
+
+
+def stake_key(role: str, account: bytes) -> bytes:
+    """The key of an account's stake in one role."""
+    return (b"a" if role == "attestor" else b"h") + account

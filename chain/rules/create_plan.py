@@ -1,0 +1,44 @@
+"""Fund the hosting of a feed."""
+
+from chain import money, schedule
+from chain.context import BlockContext
+from chain.messages import CreatePlan
+from chain.reasons import Reason
+from chain.records import DueItem, PlanRecord
+from chain.state import Draft
+from wire.errors import Rejected
+
+
+def apply(
+    draft: Draft, block: BlockContext, sender: bytes, plan: bytes, body: CreatePlan
+) -> None:
+    """Take the whole price into escrow and put the plan's start on the schedule."""
+    feed = draft.feeds.require(body.feed, Reason.UNKNOWN_FEED)
+    if body.samples > block.parameters.samples_maximum:
+        raise Rejected(
+            Reason.TOO_MANY_SAMPLES, f"at most {block.parameters.samples_maximum} per visit"
+        )
+    if body.start_height and body.start_height < block.height:
+        raise Rejected(Reason.START_IN_PAST, f"this is height {block.height}")
+    escrow = body.price_base * body.replicas * body.epochs
+    money.debit(draft, sender, escrow)
+
+    start = max(body.start_height, block.height + 1)
+    draft.plans.put(
+        plan,
+        PlanRecord(
+            plan=plan,
+            owner=sender,
+            feed=body.feed,
+            replicas=body.replicas,
+            epochs=body.epochs,
+            price_base=body.price_base,
+            sla=body.sla,
+            samples=body.samples,
+            start_height=start,
+            escrow_base=escrow,
+            status="waiting",
+        ),
+    )
+    draft.feeds.put(body.feed, feed.model_copy(update={"plans": (*feed.plans, plan)}))
+    schedule.at(draft, start, DueItem(kind="start_plan", id=plan))

@@ -1,0 +1,56 @@
+"""Register a feed by the head its owner signed, and move it to newer heads."""
+
+from chain.messages import PublishFeed, SignedHead, UpdateHead
+from chain.reasons import Reason
+from chain.records import FeedRecord, Head
+from chain.state import Draft
+from feed import flat_tree, manifest, tree
+from wire.errors import Malformed, Rejected
+
+
+def apply(draft: Draft, sender: bytes, body: PublishFeed) -> None:
+    """Write a feed that nobody has registered; the head's signature is checked as Node does."""
+    if draft.feeds.get(body.feed) is not None:
+        raise Rejected(Reason.FEED_EXISTS)
+    head = _proven_head(body.feed, body.manifest, body.head)
+    record = FeedRecord(
+        feed=body.feed, owner=sender, manifest=body.manifest, head=head, source=body.source
+    )
+    draft.feeds.put(body.feed, record)
+
+
+def apply_update(draft: Draft, sender: bytes, body: UpdateHead) -> None:
+    """Replace the head by a longer one of the same fork, or by any of a later fork."""
+    record = draft.feeds.require(body.feed, Reason.UNKNOWN_FEED)
+    if record.owner != sender:
+        raise Rejected(Reason.NOT_THE_OWNER)
+    if (body.head.fork, body.head.length) < (record.head.fork, record.head.length):
+        raise Rejected(Reason.HEAD_NOT_NEWER)
+    head = _proven_head(body.feed, record.manifest, body.head)
+    if (head.fork, head.length) == (record.head.fork, record.head.length) and head != record.head:
+        raise Rejected(Reason.HEAD_NOT_NEWER, "two heads of one length")
+    draft.feeds.change(body.feed, head=head, source=body.source)
+
+
+def _proven_head(feed: bytes, manifest_bytes: bytes, signed: SignedHead) -> Head:
+    indices = flat_tree.full_roots(signed.length)
+    if len(indices) != len(signed.roots):
+        raise Rejected(Reason.BAD_HEAD, f"{len(indices)} roots make a length of {signed.length}")
+    roots = [
+        tree.Node(index, root.size, root.hash)
+        for index, root in zip(indices, signed.roots, strict=True)
+    ]
+    tree_hash = tree.tree_hash(roots)
+    try:
+        known = manifest.decode(manifest_bytes) if manifest_bytes else None
+        manifest.verify_head(
+            feed, known, signed.fork, signed.length, tree_hash, signed.signature
+        )
+    except Malformed as error:
+        raise Rejected(Reason.BAD_HEAD, str(error)) from None
+    return Head(
+        fork=signed.fork,
+        length=signed.length,
+        byte_length=sum(root.size for root in roots),
+        tree_hash=tree_hash,
+    )

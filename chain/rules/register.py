@@ -1,0 +1,54 @@
+"""Publish an account's keys, address and offer."""
+
+from chain.context import BlockContext
+from chain.messages import Register
+from chain.reasons import Reason
+from chain.records import Registration, RosterName, SwarmKey, stake_key
+from chain.state import Draft
+from wire.errors import Rejected
+
+
+def apply(draft: Draft, block: BlockContext, sender: bytes, body: Register) -> None:
+    """Write the registration; a Noise key belongs to one account for ever."""
+    holder = draft.swarm_keys.get(body.endpoint.swarm_key)
+    if holder is not None and holder.account != sender:
+        raise Rejected(Reason.KEY_TAKEN, "the swarm key is another account's")
+
+    before = draft.registrations.get(sender)
+    draft.swarm_keys.put(body.endpoint.swarm_key, SwarmKey(account=sender))
+    draft.registrations.put(
+        sender,
+        Registration(
+            account=sender,
+            endpoint=body.endpoint,
+            vrf_key=body.vrf_key,
+            receipt_key=body.receipt_key,
+            operator=body.operator,
+            offer=body.offer,
+            attests=body.attests,
+            hosted_bytes=before.hosted_bytes if before else 0,
+        ),
+    )
+    refresh_rosters(draft, block, sender)
+
+
+def refresh_rosters(draft: Draft, block: BlockContext, account: bytes) -> None:
+    """List an account where its registration and stake say it serves."""
+    registration = draft.registrations.get(account)
+    attestor = draft.stakes.get(stake_key("attestor", account))
+    hoster = draft.stakes.get(stake_key("hoster", account))
+    attests = (
+        registration is not None
+        and registration.attests
+        and attestor is not None
+        and attestor.amount_base >= block.parameters.attestor_stake_base
+    )
+    hosts = (
+        registration is not None
+        and registration.offer is not None
+        and hoster is not None
+        and hoster.amount_base >= block.parameters.hoster_stake_base
+    )
+    for name, listed in ((RosterName.ATTESTORS, attests), (RosterName.HOSTERS, hosts)):
+        if (account in draft.roster(name)) != listed:
+            draft.set_listed(name, account, listed)

@@ -1,0 +1,193 @@
+"""The state in memory, and drafts of it that are thrown away when a rule says no.
+
+`State` holds all records and the tree over them; only the node's owner task changes it, by
+`commit`. A `Draft` reads through to what lies below and keeps its writes to itself; drafts
+nest, so a block is a draft and each of its transactions a draft on top.
+"""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar, cast
+
+from chain import statetree
+from chain.reasons import Reason
+from chain.records import (
+    RECORDS,
+    Account,
+    Availability,
+    ChallengeRecord,
+    ContractRecord,
+    Desk,
+    DrawRecord,
+    Due,
+    FeedRecord,
+    Meta,
+    PlanRecord,
+    Registration,
+    ReportRecord,
+    Roster,
+    RosterName,
+    StakeRecord,
+    SwarmKey,
+    Table,
+    VerdictRecord,
+)
+from wire.codec import Message, digest
+from wire.errors import Rejected
+from wire.primitives import tagged_hash
+
+Key = tuple[Table, bytes]
+R = TypeVar("R", bound=Message)
+
+
+def tree_key(table: Table, key: bytes) -> bytes:
+    """Where a record stands in the state tree."""
+    return tagged_hash("state/key", bytes([table]), key)
+
+
+class State:
+    """All records and their tree after one block. One owner; readers may look, not touch."""
+
+    def __init__(self) -> None:
+        self.records: dict[Key, Message] = {}
+        self.tree: statetree.Tree = None
+
+    def get(self, key: Key) -> Message | None:
+        """The record at `key`, if there is one."""
+        return self.records.get(key)
+
+    @property
+    def root(self) -> bytes:
+        """The state root."""
+        return statetree.root(self.tree)
+
+    def commit(self, draft: "Draft") -> None:
+        """Make a draft's writes part of the state."""
+        assert draft.base is self, "only a draft of this very state can be committed"
+        self.tree = draft.tree()
+        for key, record in draft.changes.items():
+            if record is None:
+                self.records.pop(key, None)
+            else:
+                self.records[key] = record
+
+    def load(self, table: Table, key: bytes, record: Message) -> None:
+        """Put one stored record back at start-up."""
+        self.records[table, key] = record
+        self.tree = statetree.put(self.tree, tree_key(table, key), digest(record))
+
+
+class View(Generic[R]):
+    """One table of a draft, with its record type."""
+
+    def __init__(self, draft: "Draft", table: Table) -> None:
+        self._draft = draft
+        self._table = table
+
+    def get(self, key: bytes) -> R | None:
+        """The record at `key`, if there is one."""
+        return cast("R | None", self._draft.get((self._table, key)))
+
+    def require(self, key: bytes, reason: Reason) -> R:
+        """The record at `key`, or `Rejected(reason)`."""
+        record = self.get(key)
+        if record is None:
+            raise Rejected(reason)
+        return record
+
+    def at(self, key: bytes) -> R:
+        """The record at `key`, which our own bookkeeping says is there."""
+        record = self.get(key)
+        assert record is not None, f"{self._table.name} {key.hex()} is missing"
+        return record
+
+    def put(self, key: bytes, record: R) -> None:
+        """Write a record."""
+        assert isinstance(record, RECORDS[self._table])
+        self._draft.changes[self._table, key] = record
+
+    def change(self, key: bytes, **fields: object) -> R:
+        """Replace some fields of an existing record and return the new one."""
+        record = self.at(key).model_copy(update=fields)
+        self.put(key, record)
+        return record
+
+    def remove(self, key: bytes) -> None:
+        """Take a record out of the state."""
+        self._draft.changes[self._table, key] = None
+
+
+class Draft:
+    """Writes on top of a state or of another draft, kept apart until merged."""
+
+    def __init__(self, base: "State | Draft") -> None:
+        self.base = base
+        self.changes: dict[Key, Message | None] = {}
+
+        self.accounts: View[Account] = View(self, Table.ACCOUNT)
+        self.stakes: View[StakeRecord] = View(self, Table.STAKE)
+        self.registrations: View[Registration] = View(self, Table.REGISTRATION)
+        self.rosters: View[Roster] = View(self, Table.ROSTER)
+        self.feeds: View[FeedRecord] = View(self, Table.FEED)
+        self.plans: View[PlanRecord] = View(self, Table.PLAN)
+        self.contracts: View[ContractRecord] = View(self, Table.CONTRACT)
+        self.desks: View[Desk] = View(self, Table.DESK)
+        self.draws: View[DrawRecord] = View(self, Table.DRAW)
+        self.challenges: View[ChallengeRecord] = View(self, Table.CHALLENGE)
+        self.reports: View[ReportRecord] = View(self, Table.REPORT)
+        self.verdicts: View[VerdictRecord] = View(self, Table.VERDICT)
+        self.dues: View[Due] = View(self, Table.DUE)
+        self.swarm_keys: View[SwarmKey] = View(self, Table.SWARM_KEY)
+        self.availability: View[Availability] = View(self, Table.AVAILABILITY)
+        self._metas: View[Meta] = View(self, Table.META)
+
+    def get(self, key: Key) -> Message | None:
+        """The record at `key` as this draft sees it."""
+        if key in self.changes:
+            return self.changes[key]
+        return self.base.get(key)
+
+    def draft(self) -> "Draft":
+        """A draft on top of this one."""
+        return Draft(self)
+
+    def merge(self, above: "Draft") -> None:
+        """Take over the writes of a draft on top of this one."""
+        assert above.base is self
+        self.changes.update(above.changes)
+
+    @property
+    def meta(self) -> Meta:
+        """The record of the chain itself."""
+        return self._metas.get(b"") or Meta()
+
+    @meta.setter
+    def meta(self, meta: Meta) -> None:
+        self._metas.put(b"", meta)
+
+    def roster(self, name: RosterName) -> tuple[bytes, ...]:
+        """The members of an index, sorted."""
+        roster = self.rosters.get(name.key)
+        return roster.members if roster else ()
+
+    def set_listed(self, name: RosterName, member: bytes, listed: bool) -> None:
+        """Add a member to an index or take it out; saying it twice changes nothing."""
+        members = set(self.roster(name))
+        members = members | {member} if listed else members - {member}
+        self.rosters.put(name.key, Roster(members=tuple(sorted(members))))
+
+    def changed(self) -> Iterator[tuple[Key, Message | None, Message | None]]:
+        """Each write as (key, record before, record after)."""
+        for key, record in self.changes.items():
+            yield key, self.base.get(key), record
+
+    def tree(self) -> statetree.Tree:
+        """The state tree with this draft's writes; the draft must lie on a `State`."""
+        assert isinstance(self.base, State)
+        tree = self.base.tree
+        for (table, key), record in self.changes.items():
+            place = tree_key(table, key)
+            if record is None:
+                tree = statetree.remove(tree, place)
+            else:
+                tree = statetree.put(tree, place, digest(record))
+        return tree
