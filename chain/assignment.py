@@ -11,6 +11,7 @@ from chain.records import (
     RosterName,
     stake_key,
 )
+from chain.rules import register
 from chain.state import Draft
 from wire.prng import Stream
 from wire.primitives import tagged_hash
@@ -22,44 +23,35 @@ GIB = 1 << 30
 def start_plan(draft: Draft, block: BlockContext, plan: bytes, beacon: bytes) -> None:
     """A plan's start height has come: look for its hosters."""
     draft.plans.change(plan, status="running")
-    fill_plan(draft, block, plan, beacon)
+    fill_vacancies(draft, block, plan, beacon)
 
 
-def fill_plan(draft: Draft, block: BlockContext, plan_id: bytes, beacon: bytes) -> None:
-    """Assign hosters until the plan has its replicas; try again later when offers are short."""
+def fill_vacancies(draft: Draft, block: BlockContext, plan_id: bytes, beacon: bytes) -> None:
+    """Assign a hoster to each replica that has none; look again later when offers are short."""
     plan = draft.plans.at(plan_id)
-    if plan.status != "running":
+    if plan.status != "running" or not plan.vacancies:
         return
     contracts = [draft.contracts.at(contract) for contract in plan.contracts]
-    finished = [c for c in contracts if c.status == "ended" and not c.epochs_left]
-    open_now = [c for c in contracts if c.status in OPEN]
-    wanted = plan.replicas - len(open_now) - len(finished)
-    if wanted <= 0:
-        return
-    # A replacement serves the epochs that its predecessor did not.
-    left = [c.epochs_left for c in contracts if c.status not in OPEN and c.epochs_left]
-    seed = tagged_hash("assignment", beacon, plan_id, plan.assigned.to_bytes(8, "big"))
-    hosters = _candidates(draft, plan, contracts)
-    chosen = Stream(seed, b"hosters").shuffle(hosters)
-    taken = {c.hoster for c in open_now}
-    operators = {draft.registrations.at(hoster).operator for hoster in taken} - {""}
-    for hoster in chosen:
-        if wanted == 0:
+    serving = [contract.hoster for contract in contracts if contract.status in OPEN]
+    operators = {draft.registrations.at(hoster).operator for hoster in serving} - {""}
+    seed = tagged_hash("assignment", beacon, plan_id, len(contracts).to_bytes(8, "big"))
+    vacancies = list(plan.vacancies)
+    for hoster in Stream(seed, b"hosters").shuffle(_candidates(draft, plan, contracts)):
+        if not vacancies:
             break
         operator = draft.registrations.at(hoster).operator
-        if operator and operator in operators:
+        if operator in operators:
             continue
-        operators.add(operator)
-        _assign(draft, block, plan_id, hoster, left.pop() if left else plan.epochs)
-        wanted -= 1
-    if wanted:
-        retry = block.height + block.parameters.acknowledge_blocks
-        schedule.at(draft, retry, DueItem(kind="assign", id=plan_id))
+        operators |= {operator} - {""}
+        _assign(draft, block, plan_id, hoster, vacancies.pop(0))
+    retry_at = plan.retry_at
+    if vacancies and retry_at <= block.height:
+        retry_at = block.height + block.parameters.acknowledge_blocks
+        schedule.at(draft, retry_at, DueItem(kind="assign", id=plan_id))
+    draft.plans.change(plan_id, vacancies=tuple(vacancies), retry_at=retry_at)
 
 
-def _candidates(
-    draft: Draft, plan: PlanRecord, contracts: list[ContractRecord]
-) -> list[bytes]:
+def _candidates(draft: Draft, plan: PlanRecord, contracts: list[ContractRecord]) -> list[bytes]:
     """Hosters with room and a price that fits, who never failed this plan, not its owner."""
     size = draft.feeds.at(plan.feed).head.byte_length
     known = {contract.hoster for contract in contracts}
@@ -81,11 +73,9 @@ def _fits(registration: Registration, size: int, price_base: int) -> bool:
     )
 
 
-def _assign(
-    draft: Draft, block: BlockContext, plan_id: bytes, hoster: bytes, epochs: int
-) -> None:
+def _assign(draft: Draft, block: BlockContext, plan_id: bytes, hoster: bytes, epochs: int) -> None:
     plan = draft.plans.at(plan_id)
-    contract = tagged_hash("contract", plan_id, plan.assigned.to_bytes(8, "big"))
+    contract = tagged_hash("contract", plan_id, len(plan.contracts).to_bytes(8, "big"))
     deadline = block.height + block.parameters.acknowledge_blocks
     size = draft.feeds.at(plan.feed).head.byte_length
     draft.contracts.put(
@@ -105,9 +95,7 @@ def _assign(
             samples=plan.samples,
         ),
     )
-    draft.plans.change(
-        plan_id, contracts=(*plan.contracts, contract), assigned=plan.assigned + 1
-    )
+    draft.plans.change(plan_id, contracts=(*plan.contracts, contract))
     registration = draft.registrations.at(hoster)
     draft.registrations.change(hoster, hosted_bytes=registration.hosted_bytes + size)
     desk = draft.desks.get(hoster) or Desk()
@@ -122,18 +110,18 @@ def acknowledgement_due(
     contract = draft.contracts.at(contract_id)
     if contract.status == "assigned":
         _close(draft, contract, "lapsed")
-        fill_plan(draft, block, contract.plan, beacon)
+        _vacate(draft, block, contract, beacon)
 
 
 def finish(draft: Draft, contract_id: bytes) -> None:
     """A contract has served its epochs: collateral returns; the last one ends the plan."""
     contract = draft.contracts.at(contract_id)
-    _unlock(draft, contract, contract.collateral_base)
+    _unlock(draft, contract)
     _close(draft, contract, "ended")
     plan = draft.plans.at(contract.plan)
-    ended = [draft.contracts.at(c) for c in plan.contracts]
-    served = sum(1 for c in ended if c.status == "ended" and not c.epochs_left)
-    if served == plan.replicas and all(c.status not in OPEN for c in ended):
+    if not plan.vacancies and all(
+        draft.contracts.at(other).status not in OPEN for other in plan.contracts
+    ):
         money.credit(draft, plan.owner, plan.escrow_base)
         draft.plans.change(contract.plan, status="ended", escrow_base=0)
 
@@ -144,36 +132,39 @@ def slash(
     """A proven fault: the collateral is forfeit, half to the provers and half burnt."""
     contract = draft.contracts.at(contract_id)
     collateral = contract.collateral_base
+    _unlock(draft, contract)
     key = stake_key("hoster", contract.hoster)
     stake = draft.stakes.at(key)
-    _unlock(draft, contract, collateral)
-    draft.stakes.change(
-        key,
-        amount_base=stake.amount_base - collateral,
-        locked_base=stake.locked_base - collateral,
-    )
+    draft.stakes.change(key, amount_base=stake.amount_base - collateral)
+    register.refresh_rosters(draft, block, contract.hoster)
     reward = collateral // 2 // len(provers)
     for prover in provers:
         money.credit(draft, prover, reward)
     money.burn(draft, collateral - reward * len(provers))
     _close(draft, contract, "ended")
-    fill_plan(draft, block, contract.plan, beacon)
+    _vacate(draft, block, contract, beacon)
 
 
-def _unlock(draft: Draft, contract: ContractRecord, amount_base: int) -> None:
+def _vacate(draft: Draft, block: BlockContext, contract: ContractRecord, beacon: bytes) -> None:
+    """Somebody else shall serve the epochs that are left."""
+    plan = draft.plans.at(contract.plan)
+    draft.plans.change(contract.plan, vacancies=(*plan.vacancies, contract.epochs_left))
+    fill_vacancies(draft, block, contract.plan, beacon)
+
+
+def _unlock(draft: Draft, contract: ContractRecord) -> None:
     key = stake_key("hoster", contract.hoster)
     stake = draft.stakes.at(key)
-    draft.stakes.change(key, locked_base=stake.locked_base - amount_base)
-    draft.contracts.change(contract.contract, collateral_base=0)
+    draft.stakes.change(key, locked_base=stake.locked_base - contract.collateral_base)
 
 
 def _close(draft: Draft, contract: ContractRecord, status: str) -> None:
-    draft.contracts.change(contract.contract, status=status)
+    draft.contracts.change(contract.contract, status=status, collateral_base=0)
     draft.set_listed(RosterName.ACTIVE_CONTRACTS, contract.contract, False)
     registration = draft.registrations.at(contract.hoster)
     draft.registrations.change(
         contract.hoster, hosted_bytes=registration.hosted_bytes - contract.bytes
     )
     desk = draft.desks.at(contract.hoster)
-    left = tuple(c for c in desk.contracts if c != contract.contract)
+    left = tuple(other for other in desk.contracts if other != contract.contract)
     draft.desks.put(contract.hoster, Desk(contracts=left))

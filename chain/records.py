@@ -142,9 +142,11 @@ class PlanRecord(Message):
     start_height: Natural
     escrow_base: Natural
     status: PlanStatus
-    assigned: Natural = 0
-    """Contracts ever made: numbers the next one."""
+    vacancies: tuple[Natural, ...] = ()
+    """Epochs left to serve, for each replica that has no hoster now."""
     contracts: tuple[Hash, ...] = ()
+    retry_at: Natural = 0
+    """When vacancies are looked at again."""
 
 
 ContractStatus = Literal["assigned", "active", "lapsed", "ended"]
@@ -188,11 +190,19 @@ class DrawnContract(Message):
     samples: Natural
 
 
+class DrawnAttestor(Message):
+    """A member and its VRF key at the draw: who could change it later could choose its plan."""
+
+    account: PublicKey
+    vrf_key: PublicKey
+
+
 class DrawRecord(Message):
-    """What one committee may be sent to (key: challenge id)."""
+    """Who was drawn, and what they may be sent to (key: challenge id)."""
 
     challenge: Hash
     height: Natural
+    attestors: tuple[DrawnAttestor, ...]
     eligible: tuple[DrawnContract, ...]
 
 

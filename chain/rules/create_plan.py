@@ -9,9 +9,7 @@ from chain.state import Draft
 from wire.errors import Rejected
 
 
-def apply(
-    draft: Draft, block: BlockContext, sender: bytes, plan: bytes, body: CreatePlan
-) -> None:
+def apply(draft: Draft, block: BlockContext, sender: bytes, plan: bytes, body: CreatePlan) -> None:
     """Take the whole price into escrow and put the plan's start on the schedule."""
     feed = draft.feeds.require(body.feed, Reason.UNKNOWN_FEED)
     if body.samples > block.parameters.samples_maximum:
@@ -38,6 +36,7 @@ def apply(
             start_height=start,
             escrow_base=escrow,
             status="waiting",
+            vacancies=(body.epochs,) * body.replicas,
         ),
     )
     draft.feeds.put(body.feed, feed.model_copy(update={"plans": (*feed.plans, plan)}))

@@ -43,9 +43,7 @@ def _proven_head(feed: bytes, manifest_bytes: bytes, signed: SignedHead) -> Head
     tree_hash = tree.tree_hash(roots)
     try:
         known = manifest.decode(manifest_bytes) if manifest_bytes else None
-        manifest.verify_head(
-            feed, known, signed.fork, signed.length, tree_hash, signed.signature
-        )
+        manifest.verify_head(feed, known, signed.fork, signed.length, tree_hash, signed.signature)
     except Malformed as error:
         raise Rejected(Reason.BAD_HEAD, str(error)) from None
     return Head(

@@ -1,0 +1,180 @@
+"""The beacon, and who is drawn by it.
+
+B(h) = H(B(h-1), VRF output of block h), and every coin that is opened is folded in. A leader
+can only withhold its block, never choose among outputs. A draw in block h uses B(h-1), fixed
+before the block was written, and stake that is older than the registration lag.
+"""
+
+from chain import schedule
+from chain.context import BlockContext
+from chain.records import (
+    ChallengeRecord,
+    DrawnAttestor,
+    DrawnContract,
+    DrawRecord,
+    DueItem,
+    RosterName,
+    stake_key,
+)
+from chain.state import Draft
+from wire.prng import Stream
+from wire.primitives import tagged_hash
+
+
+def next_beacon(beacon: bytes, vrf_output: bytes) -> bytes:
+    """The beacon after a block."""
+    return tagged_hash("beacon/block", beacon, vrf_output)
+
+
+def fold_coin(draft: Draft, coin: bytes) -> None:
+    """Mix an opened coin into the beacon."""
+    beacon = tagged_hash("beacon/coin", draft.meta.beacon, coin)
+    draft.meta = draft.meta.model_copy(update={"beacon": beacon})
+
+
+def draw_challenges(draft: Draft, block: BlockContext, beacon: bytes) -> None:
+    """Open the next epoch's challenges, when the last are settled and there is work.
+
+    *Who* is drawn is public from here on. What they will be sent to is not: the record of
+    the draw lists everything that the committee's own coin may choose from.
+    """
+    meta, parameters = draft.meta, block.parameters
+    if meta.open_challenges or block.height < meta.next_draw:
+        return
+    contracts = draft.roster(RosterName.ACTIVE_CONTRACTS)
+    attestors, weights = _weighted_attestors(draft, block)
+    if not contracts or len(attestors) < parameters.committee_minimum:
+        return
+    members = min(parameters.committee_members, len(attestors))
+    committees = min(len(attestors) // members, -(-len(contracts) // parameters.challenge_targets))
+    epoch = meta.epoch + 1
+    seed = tagged_hash("draw", beacon, epoch.to_bytes(8, "big"))
+    drawn = Stream(seed, b"attestors").weighted_sample(weights, members * committees)
+    shuffled = Stream(seed, b"contracts").shuffle(contracts)
+    opened = []
+    for index in range(committees):
+        chosen = drawn[index * members : (index + 1) * members]
+        challenge = tagged_hash(
+            "challenge", block.network, epoch.to_bytes(8, "big"), index.to_bytes(8, "big")
+        )
+        accounts = sorted(attestors[place] for place in chosen)
+        _open(draft, block, challenge, epoch, accounts)
+        _record_draw(draft, block, challenge, accounts, shuffled[index::committees])
+        opened.append(challenge)
+    draft.meta = meta.model_copy(
+        update={
+            "epoch": epoch,
+            "open_challenges": tuple(opened),
+            "next_draw": block.height + parameters.epoch_blocks,
+        }
+    )
+
+
+def _weighted_attestors(draft: Draft, block: BlockContext) -> tuple[list[bytes], list[int]]:
+    attestors, weights = [], []
+    for account in draft.roster(RosterName.ATTESTORS):
+        stake = draft.stakes.at(stake_key("attestor", account))
+        if stake.since_height + block.parameters.registration_lag_blocks <= block.height:
+            attestors.append(account)
+            weights.append(stake.amount_base)
+    return attestors, weights
+
+
+def _open(
+    draft: Draft, block: BlockContext, challenge: bytes, epoch: int, members: list[bytes]
+) -> None:
+    deadline = block.height + block.parameters.flip_blocks
+    draft.challenges.put(
+        challenge,
+        ChallengeRecord(
+            challenge=challenge,
+            epoch=epoch,
+            status="flipping",
+            attempt=0,
+            members=tuple(members),
+            drawn_height=block.height,
+            seal_deadline=deadline,
+        ),
+    )
+    schedule.at(draft, deadline, DueItem(kind="seal", id=challenge))
+
+
+def _record_draw(
+    draft: Draft,
+    block: BlockContext,
+    challenge: bytes,
+    accounts: list[bytes],
+    contracts: list[bytes],
+) -> None:
+    attestors = tuple(
+        DrawnAttestor(account=account, vrf_key=draft.registrations.at(account).vrf_key)
+        for account in accounts
+    )
+    eligible = []
+    for contract_id in sorted(contracts):
+        contract = draft.contracts.at(contract_id)
+        assert contract.head is not None, "an active contract has an acknowledged head"
+        eligible.append(
+            DrawnContract(
+                contract=contract_id,
+                hoster=contract.hoster,
+                owner=contract.owner,
+                feed=contract.feed,
+                receipt_key=draft.registrations.at(contract.hoster).receipt_key,
+                head=contract.head,
+                samples=contract.samples,
+            )
+        )
+    draft.draws.put(
+        challenge,
+        DrawRecord(
+            challenge=challenge,
+            height=block.height,
+            attestors=attestors,
+            eligible=tuple(eligible),
+        ),
+    )
+
+
+def seal_due(draft: Draft, block: BlockContext, challenge_id: bytes) -> None:
+    """No seal in time: try again in a new topic without whom the majority found silent.
+
+    The chain opens the retry, not the peers, with more time each attempt; after the last one
+    the challenge has clearly failed and the next epoch's draw decides anew.
+    """
+    challenge = draft.challenges.at(challenge_id)
+    if challenge.status != "flipping" or challenge.seal_deadline != block.height:
+        return
+    silent = set(_majority_absent(challenge))
+    members = tuple(member for member in challenge.members if member not in silent)
+    attempt = challenge.attempt + 1
+    parameters = block.parameters
+    if attempt == parameters.flip_attempts or len(members) < parameters.committee_minimum:
+        draft.challenges.change(challenge_id, status="failed")
+        close_challenge(draft, challenge_id)
+        return
+    deadline = block.height + parameters.flip_blocks * (attempt + 1)
+    draft.challenges.change(
+        challenge_id,
+        attempt=attempt,
+        members=members,
+        excluded=(*challenge.excluded, *sorted(silent)),
+        absences=(),
+        seal_deadline=deadline,
+    )
+    schedule.at(draft, deadline, DueItem(kind="seal", id=challenge_id))
+
+
+def _majority_absent(challenge: ChallengeRecord) -> list[bytes]:
+    return [
+        member
+        for member in challenge.members
+        if 2 * sum(member in vote.absent for vote in challenge.absences) > len(challenge.members)
+    ]
+
+
+def close_challenge(draft: Draft, challenge: bytes) -> None:
+    """Take a challenge off the list of open ones."""
+    meta = draft.meta
+    left = tuple(other for other in meta.open_challenges if other != challenge)
+    draft.meta = meta.model_copy(update={"open_challenges": left})

@@ -1,0 +1,52 @@
+"""All members signed the same commitments: the coin is fixed, and the visits begin."""
+
+from chain import schedule
+from chain.context import BlockContext
+from chain.messages import SealCoin
+from chain.reasons import Reason
+from chain.records import ChallengeRecord, DueItem
+from chain.state import Draft
+from coinflip import opening
+from wire.errors import Malformed, Rejected
+
+
+def topic(network: bytes, challenge: ChallengeRecord) -> bytes:
+    """The flip topic of a challenge's present attempt."""
+    return opening.topic_id(
+        network,
+        challenge.challenge,
+        challenge.attempt,
+        challenge.members,
+        challenge.seal_deadline,
+    )
+
+
+def apply(draft: Draft, block: BlockContext, body: SealCoin) -> None:
+    """Fix the digest of the commitments. Anybody may send it: the signatures carry it."""
+    challenge = draft.challenges.require(body.challenge, Reason.UNKNOWN_CHALLENGE)
+    if challenge.status != "flipping":
+        raise Rejected(Reason.WRONG_PHASE, challenge.status)
+    if challenge.attempt != body.attempt:
+        raise Rejected(Reason.WRONG_ATTEMPT, f"this is attempt {challenge.attempt}")
+    try:
+        opening.verify_seal(
+            block.network,
+            topic(block.network, challenge),
+            challenge.members,
+            body.digest,
+            body.signatures,
+        )
+    except Malformed as error:
+        raise Rejected(Reason.BAD_SEAL, str(error)) from None
+
+    window_end = block.height + block.parameters.window_blocks
+    draft.challenges.change(
+        body.challenge,
+        status="visiting",
+        digest=body.digest,
+        window_start=block.height,
+        window_end=window_end,
+        opening_deadline=window_end + block.parameters.opening_blocks,
+        absences=(),
+    )
+    schedule.at(draft, window_end, DueItem(kind="window_end", id=body.challenge))

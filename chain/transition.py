@@ -1,0 +1,203 @@
+"""What a block does to the state: its transactions in order, then what its height brings.
+
+This file is the whole list: one `case` for each kind of transaction, one for each kind of
+deadline. A transaction that a rule rejects stays in the block with its reason, pays its fee
+and uses its nonce, and changes nothing else.
+"""
+
+from dataclasses import dataclass
+
+from chain import assignment, lottery, money, schedule, settlement
+from chain.context import BlockContext
+from chain.genesis import Genesis
+from chain.messages import (
+    Acknowledge,
+    CommitReport,
+    CreatePlan,
+    OpenCoin,
+    OpenReport,
+    PublishFeed,
+    Register,
+    ReportAbsent,
+    SealCoin,
+    SignedTransaction,
+    Stake,
+    Transaction,
+    TransactionOutcome,
+    Transfer,
+    Unstake,
+    UpdateHead,
+)
+from chain.reasons import Reason
+from chain.records import Account, DueItem
+from chain.rules import (
+    acknowledge,
+    commit_report,
+    create_plan,
+    open_coin,
+    open_report,
+    publish_feed,
+    register,
+    report_absent,
+    seal_coin,
+    stake,
+    transfer,
+)
+from chain.state import Draft, State
+from wire.errors import Rejected
+from wire.primitives import tagged_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A block's effect, not yet part of the state."""
+
+    draft: Draft
+    outcomes: tuple[TransactionOutcome, ...]
+
+
+def genesis_state(genesis: Genesis) -> State:
+    """The state before the first block."""
+    state = State()
+    draft = Draft(state)
+    for balance in genesis.balances:
+        money.credit(draft, balance.account, balance.balance_base)
+    beacon = tagged_hash("beacon/genesis", genesis.network)
+    draft.meta = draft.meta.model_copy(update={"beacon": beacon, "time_ms": genesis.time_ms})
+    state.commit(draft)
+    return state
+
+
+def execute(
+    state: State, block: BlockContext, transactions: tuple[SignedTransaction, ...]
+) -> Execution:
+    """Run a block on a draft. Raises `Rejected` when the block itself may not hold one of its
+    transactions: an honest proposer never includes such a one.
+    """
+    draft = Draft(state)
+    outcomes = tuple(_include(draft, block, signed) for signed in transactions)
+    _end_block(draft, block)
+    money.assert_conserved(draft)
+    return Execution(draft, outcomes)
+
+
+def check_envelope(
+    draft: Draft, block: BlockContext, transaction: Transaction, *, pending: int = 0
+) -> None:
+    """Whether a block at this height may hold the transaction, its signature aside.
+
+    `pending` transactions of the same sender are taken to come before it.
+    """
+    parameters = block.parameters
+    if transaction.network != block.network:
+        raise Rejected(Reason.WRONG_NETWORK)
+    account = draft.accounts.get(transaction.sender)
+    if account is None:
+        raise Rejected(Reason.UNKNOWN_ACCOUNT, "nobody has sent it coins yet")
+    expected = account.nonce + pending
+    if transaction.nonce < expected:
+        raise Rejected(Reason.NONCE_USED, f"the next nonce is {expected}")
+    if transaction.nonce > expected:
+        raise Rejected(Reason.NONCE_AHEAD, f"the next nonce is {expected}")
+    if transaction.fee_base < parameters.fee_minimum_base:
+        raise Rejected(Reason.FEE_TOO_LOW, f"the least fee is {parameters.fee_minimum_base}")
+    if transaction.valid_until < block.height:
+        raise Rejected(Reason.EXPIRED, f"this is height {block.height}")
+    if transaction.valid_until > block.height + parameters.transaction_lifetime_blocks:
+        raise Rejected(
+            Reason.VALID_TOO_LONG, f"at most {parameters.transaction_lifetime_blocks} blocks"
+        )
+    if account.balance_base < transaction.fee_base:
+        raise Rejected(Reason.INSUFFICIENT_BALANCE, "it does not cover the fee")
+
+
+def _include(draft: Draft, block: BlockContext, signed: SignedTransaction) -> TransactionOutcome:
+    transaction = signed.transaction
+    check_envelope(draft, block, transaction)
+    account = draft.accounts.get(transaction.sender) or Account()
+    spent = {
+        "balance_base": account.balance_base - transaction.fee_base,
+        "nonce": account.nonce + 1,
+    }
+    draft.accounts.put(transaction.sender, account.model_copy(update=spent))
+    money.credit(draft, block.proposer, transaction.fee_base)
+
+    above = draft.draft()
+    try:
+        apply_body(above, block, signed)
+    except Rejected as rejected:
+        return TransactionOutcome(
+            transaction=transaction.id,
+            reason=rejected.reason.value,
+            detail=rejected.detail[:200],
+        )
+    draft.merge(above)
+    return TransactionOutcome(transaction=transaction.id, reason="", detail="")
+
+
+def apply_body(draft: Draft, block: BlockContext, signed: SignedTransaction) -> None:
+    """Apply one transaction's body to a draft that is dropped when a rule raises."""
+    sender, body = signed.transaction.sender, signed.transaction.body
+    if signed.sidecar and not isinstance(body, OpenReport):
+        raise Rejected(Reason.UNEXPECTED_SIDECAR)
+    match body:
+        case Transfer():
+            transfer.apply(draft, sender, body)
+        case Stake():
+            stake.apply(draft, block, sender, body)
+        case Unstake():
+            stake.apply_unstake(draft, block, sender, body)
+        case Register():
+            register.apply(draft, block, sender, body)
+        case PublishFeed():
+            publish_feed.apply(draft, sender, body)
+        case UpdateHead():
+            publish_feed.apply_update(draft, sender, body)
+        case CreatePlan():
+            create_plan.apply(draft, block, sender, signed.transaction.id, body)
+        case Acknowledge():
+            acknowledge.apply(draft, block, sender, body)
+        case SealCoin():
+            seal_coin.apply(draft, block, body)
+        case ReportAbsent():
+            report_absent.apply(draft, sender, body)
+        case OpenCoin():
+            open_coin.apply(draft, block, body)
+        case CommitReport():
+            commit_report.apply(draft, sender, body)
+        case OpenReport():
+            open_report.apply(draft, block, sender, body, signed.sidecar)
+
+
+def _end_block(draft: Draft, block: BlockContext) -> None:
+    """What happens with no transaction: the beacon moves, deadlines fall, epochs open."""
+    before = draft.meta.beacon
+    beacon = lottery.next_beacon(before, block.vrf_output)
+    draft.meta = draft.meta.model_copy(
+        update={"height": block.height, "time_ms": block.time_ms, "beacon": beacon}
+    )
+    # Settling may put the next thing on this very height: take until nothing is left.
+    while items := schedule.take(draft, block.height):
+        for item in items:
+            _fall_due(draft, block, item, before)
+    lottery.draw_challenges(draft, block, before)
+
+
+def _fall_due(draft: Draft, block: BlockContext, item: DueItem, beacon: bytes) -> None:
+    match item.kind:
+        case "start_plan":
+            assignment.start_plan(draft, block, item.id, beacon)
+        case "assign":
+            assignment.fill_vacancies(draft, block, item.id, beacon)
+        case "acknowledge":
+            assignment.acknowledgement_due(draft, block, item.id, beacon)
+        case "seal":
+            lottery.seal_due(draft, block, item.id)
+        case "window_end":
+            draft.challenges.change(item.id, status="opening")
+            deadline = draft.challenges.at(item.id).opening_deadline
+            schedule.at(draft, deadline, DueItem(kind="opening_deadline", id=item.id))
+        case "opening_deadline":
+            settlement.settle(draft, block, item.id, beacon)
+        case "unbond":
+            stake.release(draft, item)
