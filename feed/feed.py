@@ -1,0 +1,407 @@
+"""One stored feed: its head, its chunks and its tree, over the tables of `feed.store`.
+
+    feed      one row a feed; `signature` is null until the first head is signed
+    held      the stretches of chunks that are here
+    chunk     id = feed << 40 | chunk index, size and hash of the leaf, the bytes
+    node      id = feed << 41 | node index, size, hash; no row for a leaf whose chunk is here
+    metadata  named bytes for the programs above
+
+A feed's rows lie together in order and need no second index. A `Feed` mirrors its row, roots
+and held ranges in memory, and keeps a bounded cache of nodes: reading the file for each step of
+each proof would take longer than all hashing. What changes memory does so inside `_change`,
+which takes everything from the file again when the transaction fails.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple, Protocol
+
+from feed import flat_tree
+from feed.manifest import Manifest, decode_manifest, encode_manifest
+from feed.ranges import Ranges, runs
+from feed.signature import sign_head
+from feed.tree import MAX_LENGTH, Appender, Head, Node, length_of, size_of
+from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
+from wire.keys import KeyPair
+
+MAX_CACHED_NODES = 1 << 15
+"""Nodes kept in memory a feed (about 8 MiB), enough for the paths of all that is in flight."""
+
+_CHUNK_BITS = 40
+_NODE_BITS = 41
+_NODE_MASK = (1 << _NODE_BITS) - 1
+assert MAX_LENGTH <= 1 << _CHUNK_BITS
+
+
+class Rows(Protocol):
+    """What a statement gives back."""
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+
+
+class Tables(Protocol):
+    """The open file; every method raises `Unavailable` or `Malformed` for what SQLite raises."""
+
+    def run(self, statement: str, values: Sequence[object] = ()) -> Rows:
+        """Execute one statement."""
+
+    def run_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """Execute one statement for each row."""
+
+    def transaction(self, durable: bool = False) -> AbstractContextManager[None]:
+        """All or nothing; with `durable`, on the disk when it ends."""
+
+    def damaged(self, what: str) -> HoldfastError:
+        """The error to raise when the file contradicts itself."""
+
+
+class StoredChunk(NamedTuple):
+    """A chunk with the hash of its leaf, as verified when it came."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index
+    hash: bytes
+    value: bytes
+
+
+class SignedHead(NamedTuple):
+    """A verified head, as `put` takes it."""
+
+    fork: int
+    roots: tuple[Node, ...]
+    signature: bytes | None
+
+
+Sign = Callable[[Head], bytes]
+"""Signs a head; returns the signature as it travels (see `feed.signature.sign_head`)."""
+
+
+def signed_by(pair: KeyPair, key: bytes, manifest: Manifest | None) -> Sign:
+    """How the one owner of a feed signs its heads."""
+    return lambda head: sign_head(
+        pair, key, manifest, fork=head.fork, length=head.length, tree_hash=head.tree_hash
+    )
+
+
+Watcher = Callable[[list[tuple[int, int]]], None]
+"""Called after a commit with the stretches of chunks that were added; may be none."""
+
+
+class Feed:
+    """A feed of a store. Attributes are for reading; methods change them and the file together.
+
+    Chunks beyond `length` are *staged*: stored, but under no signed head and seen by nobody.
+    """
+
+    def __init__(self, tables: Tables, id: int) -> None:
+        self._tables = tables
+        self._run = tables.run
+        self._id = id
+        self._watchers: list[Watcher] = []
+        self._load()
+
+    def _load(self) -> None:
+        row = self._run(
+            "SELECT key, manifest, fork, length, byte_length, signature, held_bytes"
+            " FROM feed WHERE id = ?",
+            (self._id,),
+        ).fetchone()
+        if row is None:
+            raise NotFound("the feed was deleted")
+        self.key: bytes = row[0]
+        self.fork: int = row[2]
+        self.length: int = row[3]
+        self.byte_length: int = row[4]
+        self.signature: bytes | None = row[5]
+        self.held_bytes: int = row[6]
+        held = self._run("SELECT start, stop FROM held WHERE feed = ?", (self._id,))
+        self.held = Ranges(held.fetchall())
+        self._nodes: dict[int, Node | None] = {}
+        beyond = self._chunk_id(self.length), self._chunk_id(MAX_LENGTH)
+        (last,) = self._run("SELECT max(id) FROM chunk WHERE id >= ? AND id < ?", beyond).fetchone()
+        self.staged_length = self.length if last is None else self.length + last - beyond[0] + 1
+        try:
+            self.manifest: Manifest | None = None if row[1] is None else decode_manifest(row[1])
+        except Malformed as error:
+            raise self._tables.damaged(f"a manifest: {error}") from None
+        self.roots = self._roots_of(self.length)
+        self._staged_roots = self._roots_of(self.staged_length)
+
+    def _roots_of(self, length: int) -> tuple[Node, ...]:
+        roots = []
+        for index in flat_tree.full_roots(length):
+            root = self.node(index)
+            if root is None:
+                raise self._tables.damaged(f"root {index} of a feed is missing")
+            roots.append(root)
+        return tuple(roots)
+
+    def _chunk_id(self, index: int) -> int:
+        return (self._id << _CHUNK_BITS) + index
+
+    def has(self, index: int) -> bool:
+        """Whether the chunk is here."""
+        return index in self.held
+
+    @property
+    def missing(self) -> int:
+        """How many chunks of the feed are not here."""
+        return self.length - self.held.count
+
+    @property
+    def contiguous_length(self) -> int:
+        """How many chunks are here from the first on without a gap."""
+        return self.held.contiguous()
+
+    def chunk(self, index: int) -> StoredChunk:
+        """A chunk and its leaf hash; raises `NotFound` when it is not here.
+
+        The bytes are what the disk gives; `feed.check` compares them with the hash.
+        """
+        if index not in self.held and not self.length <= index < self.staged_length:
+            raise NotFound(f"chunk {index} is not here")
+        row = self._run(
+            "SELECT hash, bytes FROM chunk WHERE id = ?", (self._id << _CHUNK_BITS | index,)
+        ).fetchone()
+        if row is None:
+            self._load()
+            raise self._tables.damaged(f"chunk {index} is missing")
+        return StoredChunk(index, row[0], row[1])
+
+    def node(self, index: int) -> Node | None:
+        """A node of the tree, if it is known."""
+        try:
+            return self._nodes[index]
+        except KeyError:
+            return self._read_node(index)
+
+    def _read_node(self, index: int) -> Node | None:
+        chunk = index >> 1
+        if not index & 1 and (chunk in self.held or chunk >= self.length):
+            query = "SELECT size, hash FROM chunk WHERE id = ?"
+            row_id = self._id << _CHUNK_BITS | chunk
+        else:
+            query = "SELECT size, hash FROM node WHERE id = ?"
+            row_id = self._id << _NODE_BITS | index
+        row = self._run(query, (row_id,)).fetchone()
+        node = None if row is None else Node(index, row[0], row[1])
+        self._remember(((index, node),))
+        return node
+
+    def _remember(self, nodes: Iterable[tuple[int, Node | None]]) -> None:
+        if len(self._nodes) > MAX_CACHED_NODES:
+            self._nodes.clear()
+        self._nodes.update(nodes)
+
+    def stage(self, chunks: Sequence[bytes]) -> None:
+        """Store chunks beyond the head in one transaction; `append` signs them later."""
+        self._grow(chunks, None)
+
+    def append(self, chunks: Sequence[bytes], sign: Sign) -> Head:
+        """Add chunks, after all that is staged, under a new signed head; durable on return."""
+        head = self._grow(chunks, sign)
+        added = (self.length, head.length)
+        self.length, self.byte_length, self.roots = (
+            head.length,
+            head.byte_length,
+            self._staged_roots,
+        )
+        self._tell([added])
+        return head
+
+    def _grow(self, chunks: Sequence[bytes], sign: Sign | None) -> Head:
+        appender = Appender(self._staged_roots)
+        first = appender.length
+        if first + len(chunks) > MAX_LENGTH:
+            raise Unavailable(f"a feed holds at most {MAX_LENGTH} chunks")
+        leaves, parents = [], []
+        for row_id, chunk in enumerate(chunks, self._chunk_id(first)):
+            added = appender.append(chunk)
+            leaves.append((row_id, len(chunk), added[0].hash, chunk))
+            if len(added) > 1:
+                parents += added[1:]
+        head = appender.head(self.fork)
+        signature = None if sign is None else sign(head)
+        with self._change(durable=sign is not None):
+            self._insert(leaves, parents)
+            if sign is not None:
+                self._hold([(self.length, head.length)], head.byte_length - self.byte_length)
+                self._move(head.length, head.byte_length, self.fork, signature)
+                self.signature = signature
+            self._nodes = {node.index: node for node in appender.roots}
+            self.staged_length, self._staged_roots = head.length, tuple(appender.roots)
+        return head
+
+    def unstage(self) -> None:
+        """Throw away what was staged and never signed."""
+        with self._change():
+            self._cut(self.length)
+        self._load()
+
+    def _cut(self, length: int) -> None:
+        """Delete the rows of all chunks from `length` on, and of all nodes over any of them."""
+        self._run(
+            "DELETE FROM chunk WHERE id >= ? AND id < ?",
+            (self._chunk_id(length), self._chunk_id(MAX_LENGTH)),
+        )
+        # The last leaf under a node is its index plus its lowest zero-bit, less one.
+        self._run(
+            "DELETE FROM node WHERE id >= ?1 AND id <= ?1 + ?2"
+            " AND (id & ?2) + (((id & ?2) + 1) & ~(id & ?2)) - 1 >= ?3",
+            (self._id << _NODE_BITS, _NODE_MASK, 2 * length),
+        )
+
+    def put(
+        self,
+        chunks: Sequence[StoredChunk],
+        nodes: Sequence[Node] = (),
+        head: SignedHead | None = None,
+        manifest: Manifest | None = None,
+        shared: int = 0,
+    ) -> None:
+        """Store in one transaction what was verified against the head, or the new one given.
+
+        A head of another fork keeps the first `shared` chunks that are here and drops the rest.
+        Leaves of `chunks` need not be among `nodes`. Chunks that are here already stay as they
+        are.
+        """
+        with self._change():
+            if manifest is not None and self.manifest is None:
+                self._run(
+                    "UPDATE feed SET manifest = ? WHERE id = ?",
+                    (encode_manifest(manifest), self._id),
+                )
+                self.manifest = manifest
+            if head is not None:
+                self._take(head, shared)
+            fresh = sorted({c.index: c for c in chunks if c.index not in self.held}.values())
+            self._insert(
+                [(self._chunk_id(i), len(value), digest, value) for i, digest, value in fresh],
+                nodes,
+            )
+            stretches = list(runs(c.index for c in fresh))
+            self._hold(stretches, sum([len(c.value) for c in fresh]))
+            self._remember([(node.index, node) for node in nodes])
+            self._remember([(2 * i, Node(2 * i, len(value), digest)) for i, digest, value in fresh])
+        self._tell(stretches)
+
+    def _take(self, head: SignedHead, shared: int) -> None:
+        if head.fork != self.fork:
+            self._cut(shared)
+            self._nodes.clear()
+            self.held.remove(shared, self.length)
+            (kept,) = self._run(
+                "SELECT coalesce(sum(size), 0) FROM chunk WHERE id >= ? AND id < ?",
+                (self._chunk_id(0), self._chunk_id(shared)),
+            ).fetchone()
+            self._hold_again(kept - self.held_bytes)
+        self.fork, self.roots, self.signature = head.fork, head.roots, head.signature
+        self.length, self.byte_length = length_of(head.roots), size_of(head.roots)
+        self.staged_length, self._staged_roots = self.length, head.roots
+        self._move(self.length, self.byte_length, head.fork, head.signature)
+        self._insert((), head.roots)
+        self._remember([(root.index, root) for root in head.roots])
+
+    def forget(self, indices: Iterable[int]) -> None:
+        """Drop chunks, such as damaged ones, so that they can be fetched again."""
+        with self._change():
+            size = 0
+            for index in {index for index in indices if index in self.held}:
+                row = (self._chunk_id(index),)
+                size += self._run("SELECT size FROM chunk WHERE id = ?", row).fetchone()[0]
+                self._run("DELETE FROM chunk WHERE id = ?", row)
+                self.held.remove(index, index + 1)
+            self._nodes.clear()
+            self._hold_again(-size)
+        self._tell([])
+
+    def metadata(self, name: str) -> bytes | None:
+        """The bytes kept beside the feed under a name."""
+        row = self._run(
+            "SELECT value FROM metadata WHERE feed = ? AND name = ?", (self._id, name)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def set_metadata(self, name: str, value: bytes | None) -> None:
+        """Keep bytes beside the feed under a name; None drops them."""
+        with self._change():
+            if value is None:
+                self._run("DELETE FROM metadata WHERE feed = ? AND name = ?", (self._id, name))
+            else:
+                self._run(
+                    "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?)", (self._id, name, value)
+                )
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Have `watcher` called after every change; returns what ends that."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    def reload(self) -> None:
+        """Take what another process changed."""
+        before = self.fork, self.length, self.held
+        self._load()
+        if (self.fork, self.length, self.held) != before:
+            old = before[2]
+            self._tell([gap for stretch in self.held for gap in old.gaps(*stretch)])
+
+    def _tell(self, stretches: list[tuple[int, int]]) -> None:
+        for watcher in tuple(self._watchers):
+            watcher(stretches)
+
+    @contextmanager
+    def _change(self, durable: bool = False) -> Iterator[None]:
+        """A transaction that first makes sure that this mirror is true."""
+        try:
+            with self._tables.transaction(durable):
+                row = self._run("SELECT fork, length FROM feed WHERE id = ?", (self._id,))
+                if row.fetchone() != (self.fork, self.length):
+                    raise Unavailable("another process changed the feed; try again")
+                yield
+        except BaseException:
+            self._load()
+            raise
+
+    def _insert(
+        self, leaves: Sequence[tuple[int, int, bytes, bytes]], nodes: Sequence[Node]
+    ) -> None:
+        self._tables.run_many("INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?)", leaves)
+        base = self._id << _NODE_BITS
+        self._tables.run_many(
+            "INSERT OR REPLACE INTO node VALUES (?, ?, ?)",
+            [(base | index, size, digest) for index, size, digest in nodes],
+        )
+
+    def _move(self, length: int, byte_length: int, fork: int, signature: bytes | None) -> None:
+        self._run(
+            "UPDATE feed SET length = ?, byte_length = ?, fork = ?, signature = ? WHERE id = ?",
+            (length, byte_length, fork, signature, self._id),
+        )
+
+    def _hold(self, stretches: list[tuple[int, int]], added_bytes: int) -> None:
+        for stretch in stretches:
+            start, stop = self.held.add(*stretch)
+            self._run(
+                "DELETE FROM held WHERE feed = ? AND start BETWEEN ? AND ?", (self._id, start, stop)
+            )
+            self._run("INSERT INTO held VALUES (?, ?, ?)", (self._id, start, stop))
+        self.held_bytes += added_bytes
+        self._run("UPDATE feed SET held_bytes = ? WHERE id = ?", (self.held_bytes, self._id))
+
+    def _hold_again(self, added_bytes: int) -> None:
+        """Write all held ranges anew, after some were removed."""
+        self._run("DELETE FROM held WHERE feed = ?", (self._id,))
+        self._hold(list(self.held), added_bytes)
+
+
+def erase(tables: Tables, id: int) -> None:
+    """Delete a feed's chunks, nodes and held ranges, inside a transaction."""
+    for table, bits in (("chunk", _CHUNK_BITS), ("node", _NODE_BITS)):
+        tables.run(
+            f"DELETE FROM {table} WHERE id >= ? AND id < ?",  # noqa: S608 - names above
+            (id << bits, id + 1 << bits),
+        )
+    tables.run("DELETE FROM held WHERE feed = ?", (id,))

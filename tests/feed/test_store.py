@@ -1,0 +1,333 @@
+"""The store: what it gives back, what survives a killed process, what it refuses to open."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from feed.check import Progress, check
+from feed.feed import Feed, SignedHead, StoredChunk, signed_by
+from feed.manifest import default_manifest, manifest_key
+from feed.store import APPLICATION_ID, SCHEMA_VERSION, FeedStore
+from feed.tree import leaf_hash
+from tests.feed.victim import BATCH, KEY, MANIFEST, SIGN, chunk, stored
+from wire.errors import Malformed, NotFound, Unavailable
+from wire.keys import KeyPair
+
+CHUNKS = [chunk(index) for index in range(21)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[FeedStore]:
+    with FeedStore(tmp_path / "feeds.db") as store:
+        yield store
+
+
+def _owned(store: FeedStore) -> Feed:
+    feed = store.create(KEY, MANIFEST)
+    feed.append(CHUNKS, SIGN)
+    return feed
+
+
+def _last(steps: Iterator[Progress]) -> Progress:
+    return list(steps)[-1]
+
+
+def _replica(path: Path, source: Feed, indices: list[int]) -> Feed:
+    """A feed that has these chunks and all of the tree."""
+    feed = FeedStore(path).create(KEY)
+    nodes = [node for i in range(2 * source.length) if (node := source.node(i)) is not None]
+    head = SignedHead(source.fork, source.roots, source.signature)
+    feed.put([source.chunk(i) for i in indices], nodes, head, source.manifest)
+    return feed
+
+
+def test_what_was_appended_is_there_after_opening_again(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    with FeedStore(path) as store:
+        head = _owned(store).append([b"", b"last"], SIGN)
+    with FeedStore(path) as store:
+        feed = store.open(KEY)
+        assert (feed.length, feed.byte_length, feed.fork) == (23, head.byte_length, 0)
+        assert [feed.chunk(i).value for i in range(23)] == [*CHUNKS, b"", b"last"]
+        assert feed.chunk(21).hash == leaf_hash(b"")
+        assert feed.manifest == MANIFEST and feed.missing == 0
+        assert _last(check(feed)) == Progress(23, 23, head.byte_length, ())
+
+
+def test_one_batch_and_many_give_the_same_head(tmp_path: Path, store: FeedStore) -> None:
+    whole = _owned(store)
+    with FeedStore(tmp_path / "other.db") as other:
+        slow = other.create(KEY, MANIFEST)
+        for value in CHUNKS:
+            slow.append([value], SIGN)
+        assert (slow.roots, slow.signature) == (whole.roots, whole.signature)
+
+
+def test_staged_chunks_are_seen_by_nobody_until_they_are_signed(store: FeedStore) -> None:
+    feed = store.create(KEY, MANIFEST)
+    feed.stage(CHUNKS[:9])
+    assert (feed.length, feed.staged_length, feed.signature, feed.has(0)) == (0, 9, None, False)
+    feed.stage(CHUNKS[9:20])
+    feed.append(CHUNKS[20:], SIGN)
+    assert (feed.length, feed.staged_length, feed.held.count) == (21, 21, 21)
+    assert _last(check(feed)).damaged == ()
+
+
+def test_staged_chunks_can_be_thrown_away(store: FeedStore) -> None:
+    feed = _owned(store)
+    signature = feed.signature
+    feed.stage([b"wrong"] * 50)
+    feed.unstage()
+    assert (feed.length, feed.staged_length, feed.signature) == (21, 21, signature)
+    feed.append([b"right"] * 50, SIGN)
+    assert _last(check(feed)).chunks == 71
+
+
+def test_a_replica_holds_what_was_put_and_finds_what_is_missing(
+    tmp_path: Path, store: FeedStore
+) -> None:
+    source = _owned(store)
+    feed = _replica(tmp_path / "replica.db", source, [3, 4, 5, 9])
+    assert list(feed.held) == [(3, 6), (9, 10)]
+    assert (feed.missing, feed.contiguous_length) == (17, 0)
+    assert feed.manifest == MANIFEST
+    with pytest.raises(NotFound):
+        feed.chunk(2)
+    feed.put([source.chunk(i) for i in (2, 1, 0, 3)])
+    assert (list(feed.held), feed.contiguous_length) == ([(0, 6), (9, 10)], 6)
+    assert feed.held_bytes == sum(len(CHUNKS[i]) for i in (0, 1, 2, 3, 4, 5, 9))
+    assert _last(check(feed)).chunks == 7
+
+
+def test_a_higher_fork_keeps_what_is_shared_and_drops_the_rest(
+    tmp_path: Path, store: FeedStore
+) -> None:
+    source = _owned(store)
+    feed = _replica(tmp_path / "replica.db", source, [0, 1, 2, 15, 16, 20])
+    feed.put([], [], SignedHead(1, source.roots, b"new"), shared=16)
+    for _ in range(2):
+        assert (feed.fork, feed.length, feed.signature) == (1, 21, b"new")
+        assert list(feed.held) == [(0, 3), (15, 16)]
+        assert feed.held_bytes == sum(len(CHUNKS[i]) for i in (0, 1, 2, 15))
+        assert feed.node(3) == source.node(3) and feed.node(33) is None
+        feed.reload()
+    feed.put([], [], SignedHead(2, source.roots, b"newer"))
+    assert (feed.fork, feed.length, feed.held.count, feed.held_bytes) == (2, 21, 0, 0)
+    assert feed.node(0) is None and feed.roots == source.roots
+
+
+def test_damage_is_found_and_can_be_fetched_again(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    with FeedStore(path) as store:
+        original = _owned(store).chunk(5)
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE chunk SET bytes = zeroblob(length(bytes)) WHERE id & 0xff = 5")
+    raw.close()
+    with FeedStore(path) as store:
+        feed = store.open(KEY)
+        assert _last(check(feed)).damaged == (5,)
+        feed.forget([5])
+        assert (feed.missing, feed.has(5)) == (1, False)
+        feed.put([original])
+        assert _last(check(feed)) == Progress(21, 21, feed.byte_length, ())
+
+
+def test_a_tree_that_contradicts_itself_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    with FeedStore(path) as store:
+        _owned(store)
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE node SET size = size + 1 WHERE id & 0xff = 3")
+    raw.close()
+    with FeedStore(path) as store, pytest.raises(Malformed, match="node 7 of a stored tree"):
+        list(check(store.open(KEY)))
+
+
+def test_many_feeds_live_in_one_file_and_one_can_be_deleted(store: FeedStore) -> None:
+    kept = _owned(store)
+    pair = KeyPair(bytes(32))
+    gone = store.create(pair.public, default_manifest(pair.public))
+    gone.append([bytes(100_000)] * 10, signed_by(pair, gone.key, gone.manifest))
+    assert [(info.key, info.length, info.held_chunks) for info in store.feeds()] == [
+        (KEY, 21, 21),
+        (pair.public, 10, 10),
+    ]
+    before = store.space()
+    store.delete(pair.public)
+    assert [info.key for info in store.feeds()] == [KEY]
+    assert store.space().chunk_bytes == before.chunk_bytes - 1_000_000
+    assert store.space().file_bytes < before.file_bytes - 900_000
+    with pytest.raises(NotFound):
+        gone.chunk(0)
+    with pytest.raises(NotFound):
+        gone.append([b"to nowhere"], signed_by(pair, gone.key, gone.manifest))
+    with pytest.raises(NotFound):
+        store.open(pair.public)
+    assert _last(check(kept)).chunks == 21
+
+
+def test_a_feed_is_one_object_however_often_it_is_opened(store: FeedStore) -> None:
+    assert store.create(KEY, MANIFEST) is store.open(KEY) is store.create(KEY)
+
+
+def test_a_manifest_of_another_feed_is_refused(store: FeedStore) -> None:
+    other = default_manifest(KeyPair(bytes(32)).public)
+    with pytest.raises(Malformed):
+        store.create(KEY, other)
+    assert store.feeds() == []
+    assert store.create(manifest_key(other), other).length == 0
+
+
+def test_metadata_is_kept_and_dropped(store: FeedStore) -> None:
+    feed = _owned(store)
+    feed.set_metadata("origin", b"a folder")
+    feed.set_metadata("origin", b"a file")
+    assert feed.metadata("origin") == b"a file"
+    feed.set_metadata("origin", None)
+    assert feed.metadata("origin") is None
+
+
+def test_watchers_are_told_what_was_added(tmp_path: Path, store: FeedStore) -> None:
+    feed, told = store.create(KEY, MANIFEST), list[list[tuple[int, int]]]()
+    stop = feed.watch(told.append)
+    feed.append(CHUNKS[:4], SIGN)
+    feed.stage([b"x"])
+    assert told == [[(0, 4)]]
+    replica = _replica(tmp_path / "replica.db", _filled(feed), [])
+    replica.watch(told.append)
+    replica.put([feed.chunk(i) for i in (9, 1, 0)])
+    assert told[-1] == [(0, 2), (9, 10)]
+    stop()
+
+
+def _filled(feed: Feed) -> Feed:
+    feed.unstage()
+    feed.append(CHUNKS[4:], SIGN)
+    return feed
+
+
+def test_another_process_s_work_is_seen_and_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    with FeedStore(path) as mine, FeedStore(path) as theirs:
+        feed = mine.create(KEY, MANIFEST)
+        told = list[list[tuple[int, int]]]()
+        feed.watch(told.append)
+        theirs.refresh()
+        _owned(theirs)
+        with pytest.raises(Unavailable, match="another process"):
+            feed.append([b"second history"], SIGN)
+        theirs.open(KEY).append([b"more"], SIGN)
+        mine.refresh()
+        assert (feed.length, told) == (22, [[(21, 22)]])
+        feed.append([b"even more"], SIGN)
+        assert _last(check(feed)).chunks == 23
+
+
+def test_a_failed_transaction_leaves_memory_and_file_as_they_were(store: FeedStore) -> None:
+    feed = _owned(store)
+    third = feed.chunk(3)
+    feed.forget([3, 4])
+    before = feed.length, feed.roots, feed.signature, feed.held_bytes, list(feed.held)
+
+    def refuse(_head: object) -> bytes:
+        raise Unavailable("the key is locked")
+
+    with pytest.raises(Unavailable, match="locked"):
+        feed.append([b"x"], refuse)
+    with pytest.raises(Unavailable, match="TEXT"):
+        feed.put([third, StoredChunk(4, "no bytes", b"")])  # type: ignore[arg-type]
+    assert (feed.length, feed.roots, feed.signature, feed.held_bytes, list(feed.held)) == before
+    feed.reload()
+    assert (feed.length, feed.roots, feed.signature, feed.held_bytes, list(feed.held)) == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"A letter to my future self.\n" * 9, bytes(5000), b"SQLite format 3\0" + bytes(20)]
+)
+def test_a_foreign_file_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_bytes(content)
+    with pytest.raises(Malformed, match="choose another path"):
+        FeedStore(path)
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_another_program_s_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "addresses.db"
+    with sqlite3.connect(path) as raw:
+        raw.execute("CREATE TABLE addresses (name TEXT)")
+    raw.close()
+    content = path.read_bytes()
+    with pytest.raises(Malformed, match="another program's database"):
+        FeedStore(path)
+    assert path.read_bytes() == content
+
+
+def test_a_newer_store_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    FeedStore(path).close()
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    raw.close()
+    with pytest.raises(Unavailable, match="newer version"):
+        FeedStore(path)
+
+
+def test_a_damaged_file_gives_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    with FeedStore(path) as store:
+        _owned(store)
+        store.flush()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:16384] + b"\xff" * 40_000 + whole[56384:])
+    with pytest.raises(Malformed, match="damaged") as caught, FeedStore(path) as store:
+        list(check(store.open(KEY)))
+    assert "\n" not in str(caught.value) and "move it away" in str(caught.value)
+
+
+def test_a_path_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="unable to open"):
+        FeedStore(tmp_path / "no such folder" / "feeds.db")
+
+
+def _kill_after(lines: int, *arguments: str) -> int:
+    """Run a victim, kill it after so many acknowledgements; returns the last one it gave."""
+    command = [sys.executable, "-m", "tests.feed.victim", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(lines):
+            assert process.stdout.readline()
+        process.kill()
+        rest = process.stdout.read().split("\n")
+    whole = [line for line in rest[:-1] if line]
+    return int(whole[-1]) if whole else 0
+
+
+def test_kill_while_appending_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    for lines in (1, 4, 9):
+        acknowledged = _kill_after(lines, "append", str(path))
+        with FeedStore(path) as store:
+            feed = store.open(KEY)
+            assert feed.length >= acknowledged and feed.length % BATCH == 0
+            assert _last(check(feed)).damaged == ()
+            for index in range(feed.length):
+                stored(feed, index)
+
+
+def test_kill_while_storing_fetched_chunks_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    source_path, path = tmp_path / "source.db", tmp_path / "feeds.db"
+    with FeedStore(source_path) as store:
+        store.create(KEY, MANIFEST).append([chunk(i) for i in range(4000)], SIGN)
+    for lines in (1, 3, 5):
+        acknowledged = _kill_after(lines, "put", str(path), str(source_path))
+        with FeedStore(path) as store:
+            feed = store.open(KEY)
+            assert feed.held.count >= acknowledged and feed.length == 4000
+            assert _last(check(feed)).damaged == ()
