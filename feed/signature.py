@@ -117,19 +117,30 @@ def _verify_version_0(
 def _verify_quorum(manifest: Manifest, message: bytes, signature: bytes | None) -> None:
     if signature is None or manifest.quorum == 0:
         raise Malformed("a head without a signature")
-    reader = Reader(signature)
-    count = reader.uint()
-    if not manifest.quorum <= count <= MAX_SIGNERS:
-        raise Malformed(f"{count} signatures, not the quorum of {manifest.quorum}")
+    parts = _read_parts(signature)
+    if len(parts) < manifest.quorum:
+        raise Malformed(f"{len(parts)} signatures, not the quorum of {manifest.quorum}")
     seen = set()
-    for _ in range(manifest.quorum):
-        index, part, patch = reader.uint(), reader.fixed(64), reader.uint()
-        if patch:
-            raise Malformed("patched signatures are not supported")
+    for index, part in parts[: manifest.quorum]:
         if index in seen or index >= len(manifest.signers):
             raise Malformed(f"signer {index} signs twice or does not exist")
         seen.add(index)
         _require(manifest.signers[index].public_key, message, part)
+
+
+def _read_parts(signature: bytes) -> list[tuple[int, bytes]]:
+    reader = Reader(signature)
+    count = reader.uint()
+    if count > MAX_SIGNERS:
+        raise Malformed(f"{count} signatures are above the limit of {MAX_SIGNERS}")
+    parts = []
+    patched = 0
+    for _ in range(count):
+        parts.append((reader.uint(), reader.fixed(64)))
+        patched |= reader.uint()
+    if patched or reader.uint():
+        raise Malformed("patched signatures are not supported")
+    return parts
 
 
 def _require(public_key: bytes, message: bytes, signature: bytes | None) -> None:
