@@ -1,6 +1,5 @@
 """Proofs, judged as a real hypercore judged them and produced as a real hypercore produces."""
 
-
 from feed.codec import decode
 from feed.manifest import decode_manifest
 from feed.messages import Data, Kind, Request
