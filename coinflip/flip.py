@@ -1,0 +1,356 @@
+"""One member's view of a coin flip that nobody can bend and a minority cannot stop.
+
+    COMMIT   wait for all n Commits        then Deal
+    DEAL     wait for all n Deals, every share of mine good        then Echo
+    SEAL     wait until the chain has finalized n equal Echoes     then Reveal
+    REVEAL   wait for all n Reveals        after a while: Share, for each one missing
+    RECOVER  wait for t + 1 Shares of each silent member's secret
+    CONFIRM  Ping when the coin is known, Pong when all who spoke have pinged it
+
+Why it cannot be bent: no share leaves a member before it holds every Commit, and no x before
+the chain holds everyone's signature that all saw the same Commits. From then on each x, or
+its exclusion, can be worked out by any t + 1 = ⌊(n+1)/2⌋ members, so to fall silent changes
+nothing. With more than t colluders the coin cannot be forced either, but they can learn it
+before the seal and refuse to echo: a choice between this coin and another attempt.
+
+Nothing here reads a clock, a socket or an entropy source: `step` is a function of its
+arguments, so a flip is the list of its inputs. `Save` effects are that list; `resume`
+replays it after a crash, and the flip says again what it said and nothing else.
+
+Messages may come late, twice, in any order and by any road. What is too early waits in
+`heard`; what is lost is said again on `Stalled`, by the speaker, and by those who see that
+someone lags and may not have got it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from coinflip.events import (
+    Broadcast,
+    Effect,
+    Expired,
+    Input,
+    Landed,
+    Malicious,
+    Offline,
+    Outcome,
+    Phase,
+    Received,
+    Save,
+    Sealed,
+    Stalled,
+    Start,
+)
+from coinflip.evidence import slot_of, verify_evidence
+from coinflip.exchange import agree
+from coinflip.messages import (
+    Accuse,
+    Body,
+    CoinOpening,
+    Commit,
+    Deal,
+    Dealing,
+    Echo,
+    Equivocation,
+    Evidence,
+    FalseAccusation,
+    FalseConfirmation,
+    FalseDeal,
+    FalseDealing,
+    FalseReveal,
+    HeldShare,
+    Part,
+    Ping,
+    Pong,
+    Reveal,
+    Secret,
+    Share,
+    Signed,
+    require_genuine,
+)
+from coinflip.opening import confirmation, open_coin, seal_digest
+from coinflip.seat import Seat
+from coinflip.shamir import commitment, interpolate, is_dealt_from, leaf
+from coinflip.state import Flip, say_again, seal_of
+from wire.codec import decode, encode
+from wire.errors import Malformed
+
+_BEFORE_ECHO = (Phase.COMMIT, Phase.DEAL)
+
+
+def step(flip: Flip, given: Input) -> tuple[Flip, tuple[Effect, ...]]:
+    """What `flip` becomes when `given` happens, and what to do about it, in order.
+
+    Raises `Malformed`, and changes nothing, for a message that no honest member sends.
+    """
+    if isinstance(given, Stalled):
+        return flip, tuple(say_again(flip))
+    turn = _Turn(flip)
+    turn.take(given)
+    if turn.flip is flip:
+        return flip, ()
+    return turn.flip, (Save(encode(given)), *turn.effects)
+
+
+def resume(seat: Seat, log: Iterable[bytes]) -> Flip:
+    """The flip that saved these entries; give it `Stalled` to make it speak again."""
+    flip = Flip(seat)
+    for entry in log:
+        flip, _ = step(flip, decode(Input, entry))
+    return flip
+
+
+class _Turn:
+    """One step in the making: the flip as it becomes, and the effects so far."""
+
+    def __init__(self, flip: Flip) -> None:
+        self.flip = flip
+        self.seat = flip.seat
+        self.me = flip.seat.key.public
+        self.effects: list[Effect] = []
+
+    def take(self, given: Start | Received | Sealed | Expired) -> None:
+        """Take one input in, then go on as far as what is known allows."""
+        flip = self.flip
+        if flip.outcome is not None and not isinstance(flip.outcome, Landed):
+            return
+        match given:
+            case Start():
+                if not flip.message(self.me, Commit):
+                    self._say(self.seat.commit())
+            case Received(message=message):
+                self._hear(message)
+            case Sealed(digest=digest):
+                if flip.sealed is None:
+                    self._become(sealed=digest)
+            case Expired(phase=phase):
+                if phase is flip.phase or (phase is Phase.SEAL and flip.phase in _BEFORE_ECHO):
+                    self._expire(flip.phase)
+        while self.flip is not flip and self.flip.outcome is None:
+            flip = self.flip
+            self._advance()
+
+    def _become(self, **changes: Any) -> None:
+        self.flip = replace(self.flip, **changes)
+
+    def _say(self, body: Body) -> None:
+        message = self.seat.sign(body)
+        self._become(heard={**self.flip.heard, (self.me, slot_of(body)): message})
+        self.effects.append(Broadcast(message))
+
+    def _end(self, outcome: Outcome) -> None:
+        self._become(outcome=outcome, phase=Phase.ENDED)
+        if outcome not in self.effects:
+            self.effects.append(outcome)
+
+    def _hear(self, message: Signed) -> None:
+        seat, body = self.seat, message.body
+        known = self.flip.message(message.sender, type(body), slot_of(body)[1])
+        if message == known or message.sender == self.me:
+            return
+        require_genuine(seat.network, seat.topic, seat.members, message)
+        if isinstance(body, Accuse):
+            self._weigh(message, body)
+        elif known is None:
+            if isinstance(body, Commit):
+                agree(seat.exchange_secret, body.exchange_key)
+            if isinstance(body, Share) and body.dealer not in seat.members:
+                raise Malformed("a share of nobody's secret")
+            self._become(heard={**self.flip.heard, (message.sender, slot_of(body)): message})
+        elif known.body != body:
+            self._convict(message.sender, Equivocation(first=known, second=message))
+
+    def _weigh(self, message: Signed, accuse: Accuse) -> None:
+        seat, convicted = self.seat, self.flip.convicted
+        if message.sender in convicted or accuse.accused in convicted:
+            return
+        claim = (seat.network, seat.topic, seat.members)
+        try:
+            evidence: Evidence = decode(Evidence, accuse.evidence)
+            if verify_evidence(*claim, evidence) != accuse.accused:
+                raise Malformed("evidence against another member")
+        except Malformed:
+            counter = FalseAccusation(accusation=message)
+            self._convict(verify_evidence(*claim, counter), counter)
+        else:
+            self._convict(accuse.accused, evidence)
+
+    def _convict(self, accused: bytes, evidence: Evidence) -> None:
+        flip = self.flip
+        if accused in flip.convicted:
+            return
+        verdict = Malicious(accused, evidence)
+        self._become(convicted={**flip.convicted, accused: evidence})
+        self.effects.append(verdict)
+        self._say(Accuse(accused=accused, evidence=encode(evidence)))
+        # Having echoed, only the chain can tell whether this flip is lost.
+        if flip.sealed is None:
+            if flip.phase in _BEFORE_ECHO:
+                self._end(verdict)
+        elif self.seat.strict:
+            self._end(verdict)
+
+    def _expire(self, phase: Phase) -> None:
+        flip = self.flip
+        match phase:
+            case Phase.REVEAL if not self.seat.strict:
+                self._recover()
+            case Phase.CONFIRM:
+                self._land()
+            case Phase.SEAL if flip.convicted:
+                self._end(next(Malicious(*item) for item in flip.convicted.items()))
+            case Phase.COMMIT | Phase.DEAL | Phase.SEAL | Phase.REVEAL | Phase.RECOVER:
+                self._end(Offline(flip.missing))
+            case Phase.ENDED:
+                pass
+
+    def _advance(self) -> None:
+        match self.flip.phase:
+            case Phase.COMMIT:
+                self._deal()
+            case Phase.DEAL:
+                self._echo()
+            case Phase.SEAL:
+                self._reveal()
+            case Phase.REVEAL | Phase.RECOVER:
+                self._gather()
+            case Phase.CONFIRM:
+                self._confirm()
+            case Phase.ENDED:
+                pass
+
+    def _deal(self) -> None:
+        commits = self.flip.all_said(Commit)
+        if commits:
+            digest = seal_digest(self.seat.topic, self.seat.members, commits)
+            self._become(phase=Phase.DEAL, digest=digest)
+            self._say(self.seat.deal(digest, commits))
+
+    def _echo(self) -> None:
+        flip, commits = self.flip, self.flip.all_said(Commit)
+        assert flip.digest and commits
+        for member in flip.missing:
+            deal = flip.said(member, Deal)
+            if not deal or deal.digest != flip.digest:
+                continue
+            share = self.seat.examine(flip.heard[member, slot_of(deal)], commits)
+            if isinstance(share, FalseDeal):
+                return self._convict(member, share)
+            self._become(shares={**self.flip.shares, member: share})
+        if not self.flip.missing:
+            self._become(phase=Phase.SEAL)
+            self._say(Echo(digest=flip.digest))
+        return None
+
+    def _reveal(self) -> None:
+        flip = self.flip
+        if flip.sealed is None:
+            if not flip.submitted and not flip.missing:
+                self._become(submitted=True)
+                self.effects.append(seal_of(flip))
+        elif flip.sealed == flip.digest:
+            self._become(phase=Phase.REVEAL)
+            self._say(Reveal(secret=self.seat.secret))
+        else:
+            # Our own signature is under a digest we do not know: our log was lost.
+            self._end(Offline(()))
+
+    def _gather(self) -> None:
+        """Collect secrets from their owners or, once they are overdue, from the shares."""
+        seat = self.seat
+        for member in self.flip.missing:
+            commit, reveal = self.flip.said(member, Commit), self.flip.said(member, Reveal)
+            part: Part | None = None
+            if commit and reveal:
+                if commitment(seat.topic, member, reveal.secret) == commit.commitment:
+                    part = Secret(value=reveal.secret)
+                else:
+                    self._convict(member, self._false_reveal(member))
+            if part is None and self.flip.phase is Phase.RECOVER:
+                part = self._rebuild(member)
+            if part is not None:
+                self._become(parts={**self.flip.parts, member: part})
+        if self.flip.outcome is None:
+            if not self.flip.missing:
+                self._open()
+            elif self.flip.phase is Phase.REVEAL and self.flip.all_said(Reveal):
+                self._recover()
+
+    def _recover(self) -> None:
+        self._become(phase=Phase.RECOVER)
+        for dealer in self.flip.missing:
+            share = self.flip.shares[dealer]
+            self._say(Share(dealer=dealer, value=share.value, salt=share.salt))
+
+    def _rebuild(self, dealer: bytes) -> Part | None:
+        seat, flip = self.seat, self.flip
+        commit, deal = flip.said(dealer, Commit), flip.said(dealer, Deal)
+        assert commit and deal
+        held = []
+        for holder, member in enumerate(seat.members):
+            share = flip.said(member, Share, dealer)
+            if share and deal.leaves[holder] == leaf(
+                seat.topic, dealer, holder, share.value, share.salt
+            ):
+                held.append(HeldShare(holder=holder, value=share.value, salt=share.salt))
+        if len(held) < seat.quorum:
+            return None
+        held = held[: seat.quorum]
+        secret = interpolate([(share.holder, share.value) for share in held])
+        if is_dealt_from(seat.topic, dealer, commit, secret, len(seat.members)):
+            return Secret(value=secret)
+        return Dealing(leaves=deal.leaves, shares=tuple(held))
+
+    def _open(self) -> None:
+        seat, flip = self.seat, self.flip
+        commits = flip.all_said(Commit)
+        assert commits and flip.digest
+        parts = tuple(flip.parts[member] for member in seat.members)
+        opening = CoinOpening(commits=commits, parts=parts)
+        coin = open_coin(seat.topic, seat.members, flip.digest, opening)
+        self._become(phase=Phase.CONFIRM, opening=opening, coin=coin)
+        for member in coin.excluded:
+            match flip.parts[member]:
+                case Secret():
+                    self._convict(member, self._false_reveal(member))
+                case Dealing() as dealing:
+                    commit = flip.heard[member, (Commit, b"")]
+                    self._convict(member, FalseDealing(commit=commit, dealing=dealing))
+        if self.flip.outcome is None:
+            proof = confirmation("ping", seat.topic, coin.value)
+            self._say(Ping(digest=flip.digest, proof=proof))
+
+    def _confirm(self) -> None:
+        seat, flip = self.seat, self.flip
+        assert flip.coin and flip.opening and flip.digest
+        for member in seat.members:
+            for body in (flip.said(member, Ping), flip.said(member, Pong)):
+                if body is None or body.digest != flip.digest:
+                    continue
+                if body.proof != confirmation(body.kind, seat.topic, flip.coin.value):
+                    message = flip.heard[member, slot_of(body)]
+                    lie = FalseConfirmation(confirmation=message, opening=flip.opening)
+                    self._convict(member, lie)
+        if self.flip.outcome is not None:
+            return
+        if not self.flip.said(self.me, Pong) and not self.flip.without(Ping):
+            proof = confirmation("pong", seat.topic, flip.coin.value)
+            self._say(Pong(digest=flip.digest, proof=proof))
+        if not self.flip.missing:
+            self._land()
+
+    def _land(self) -> None:
+        flip = self.flip
+        assert flip.coin and flip.opening
+        recovered = tuple(
+            member
+            for member in self.seat.members
+            if isinstance(part := flip.parts[member], Secret)
+            and flip.said(member, Reveal) != Reveal(secret=part.value)
+        )
+        self._end(Landed(flip.coin.value, recovered, flip.coin.excluded, flip.opening))
+
+    def _false_reveal(self, member: bytes) -> FalseReveal:
+        heard = self.flip.heard
+        return FalseReveal(commit=heard[member, (Commit, b"")], reveal=heard[member, (Reveal, b"")])

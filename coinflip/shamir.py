@@ -1,0 +1,101 @@
+"""Shamir's secret sharing made deterministic: all that a member deals follows from its x.
+
+    p            2^256 - 189, the largest prime of 256 bits
+    seed         H("coin/sharing", topic, dealer, x)
+    P            P(0) = x, its other t coefficients from the stream (seed, "coefficients")
+    share j      P(j + 1), for member j of 0..n-1
+    salt j       16 bytes each from the stream (seed, "salts")
+    leaf j       H("coin/leaf", topic, dealer, j, share j, salt j)
+    leaves hash  H("coin/leaves", topic, dealer, all leaves)
+
+So whoever learns x can deal again and compare: that replaces the zero-knowledge proofs of
+other verifiable sharings. If one set of t + 1 opened leaves gives an x that deals exactly
+these leaves, every other set gives the same x; if not, no set gives one that does.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
+
+from coinflip.messages import SALT_BYTES, Commit
+from wire.primitives import tagged_hash
+from wire.prng import Stream
+
+PRIME = 2**256 - 189
+
+
+class Sharing(NamedTuple):
+    """One secret as dealt to n members: position j belongs to member j."""
+
+    values: tuple[bytes, ...]
+    salts: tuple[bytes, ...]
+    leaves: tuple[bytes, ...]
+
+
+def tolerated(count: int) -> int:
+    """t: the largest minority of `count` members; t shares tell nothing, t + 1 tell all."""
+    return (count - 1) // 2
+
+
+def commitment(topic: bytes, member: bytes, secret: bytes) -> bytes:
+    """y, bound to who commits and where, so that a copy of it can never be opened."""
+    return tagged_hash("coin/commitment", topic, member, secret)
+
+
+def share_out(topic: bytes, dealer: bytes, secret: bytes, count: int) -> Sharing:
+    """The one way to share `secret` among `count` members so that t + 1 rebuild it."""
+    seed = tagged_hash("coin/sharing", topic, dealer, secret)
+    stream = Stream(seed, b"coefficients")
+    rising = [int.from_bytes(secret, "big")]
+    rising += [stream.below(PRIME) for _ in range(tolerated(count))]
+    values = tuple(_evaluate(rising, j + 1).to_bytes(32, "big") for j in range(count))
+    block = Stream(seed, b"salts").take(SALT_BYTES * count)
+    salts = tuple(block[i : i + SALT_BYTES] for i in range(0, len(block), SALT_BYTES))
+    leaves = tuple(
+        leaf(topic, dealer, j, value, salt)
+        for j, (value, salt) in enumerate(zip(values, salts, strict=True))
+    )
+    return Sharing(values, salts, leaves)
+
+
+def leaf(topic: bytes, dealer: bytes, holder: int, value: bytes, salt: bytes) -> bytes:
+    """What binds a dealer to one member's share before anyone may see it."""
+    return tagged_hash("coin/leaf", topic, dealer, holder.to_bytes(2, "big"), value, salt)
+
+
+def leaves_hash(topic: bytes, dealer: bytes, leaves: Sequence[bytes]) -> bytes:
+    """What a Commit says of all the leaves."""
+    return tagged_hash("coin/leaves", topic, dealer, *leaves)
+
+
+def is_dealt_from(topic: bytes, dealer: bytes, commit: Commit, secret: bytes, count: int) -> bool:
+    """Whether `secret` is the committed one and its sharing is exactly the committed one.
+
+    The one test for revealed and for rebuilt secrets. A secret of p or more fails: it could
+    be revealed but never be rebuilt, and two members would know two coins.
+    """
+    return (
+        int.from_bytes(secret, "big") < PRIME
+        and commitment(topic, dealer, secret) == commit.commitment
+        and leaves_hash(topic, dealer, share_out(topic, dealer, secret, count).leaves)
+        == commit.leaves_hash
+    )
+
+
+def interpolate(points: Sequence[tuple[int, bytes]]) -> bytes:
+    """P(0) of the polynomial through (holder, share); the holders must differ."""
+    places = [holder + 1 for holder, _ in points]
+    total = 0
+    for place, (_, value) in zip(places, points, strict=True):
+        others = [other for other in places if other != place]
+        weight = prod(others) * pow(prod(other - place for other in others), -1, PRIME)
+        total += int.from_bytes(value, "big") * weight
+    return (total % PRIME).to_bytes(32, "big")
+
+
+def _evaluate(rising: Sequence[int], place: int) -> int:
+    # Reduced once at the end: `place` has seven bits, so the sum grows slowly.
+    value = 0
+    for coefficient in reversed(rising):
+        value = value * place + coefficient
+    return value % PRIME
