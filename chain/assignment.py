@@ -13,8 +13,8 @@ from chain.records import (
 )
 from chain.rules import register
 from chain.state import Draft
-from wire.prng import Stream
 from wire.primitives import tagged_hash
+from wire.prng import Stream
 
 OPEN = ("assigned", "active")
 GIB = 1 << 30

@@ -17,8 +17,8 @@ from chain.records import (
     stake_key,
 )
 from chain.state import Draft
-from wire.prng import Stream
 from wire.primitives import tagged_hash
+from wire.prng import Stream
 
 
 def next_beacon(beacon: bytes, vrf_output: bytes) -> bytes:

@@ -329,6 +329,52 @@ class TransactionOutcome(Message):
     detail: Annotated[str, Field(max_length=200)]
 
 
+class MetLeaf(Message):
+    """The leaf at the end of a key's path in the state tree."""
+
+    key: Hash
+    value: Hash
+
+
+class RecordProof(Message):
+    """A record, or its absence, under a final header's state root."""
+
+    header: Header
+    certificate: Certificate
+    record: Bytes | None
+    siblings: Annotated[tuple[Hash, ...], Field(max_length=256)]
+    met: MetLeaf | None
+
+
+class TransactionProof(Message):
+    """A transaction's place in a final block, and what became of it."""
+
+    header: Header
+    certificate: Certificate
+    position: Natural
+    count: Natural
+    reason: Annotated[str, Field(max_length=64)]
+    detail: Annotated[str, Field(max_length=200)]
+    """For people: not covered by any proof."""
+    transaction_path: Annotated[tuple[Hash, ...], Field(max_length=64)]
+    outcome_path: Annotated[tuple[Hash, ...], Field(max_length=64)]
+
+
+class ChangedRecord(Message):
+    """Which record a block wrote."""
+
+    table: Natural
+    key: Bytes
+
+
+class Notice(Message):
+    """A final block as followers hear of it: a hint which records to ask for anew."""
+
+    header: Header
+    certificate: Certificate
+    changed: Annotated[tuple[ChangedRecord, ...], Field(max_length=100_000)]
+
+
 def transactions_root(transactions: tuple[SignedTransaction, ...]) -> bytes:
     """The RFC 6962 root over the transactions' ids."""
     return merkle.root(signed.transaction.id for signed in transactions)

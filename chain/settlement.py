@@ -50,7 +50,8 @@ def quorum(members: int) -> int:
 def detection_ppm(samples: int) -> int:
     """The chance that `samples` random chunks show a loss of 1 %, rounded down."""
     samples = min(samples, 4096)
-    return MILLION - -(-(99**samples) * MILLION // 100**samples)
+    missed: int = -(-(99**samples) * MILLION // 100**samples)
+    return MILLION - missed
 
 
 def settle(draft: Draft, block: BlockContext, challenge_id: bytes, beacon: bytes) -> None:

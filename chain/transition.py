@@ -135,7 +135,9 @@ def _include(draft: Draft, block: BlockContext, signed: SignedTransaction) -> Tr
     return TransactionOutcome(transaction=transaction.id, reason="", detail="")
 
 
-def apply_body(draft: Draft, block: BlockContext, signed: SignedTransaction) -> None:
+def apply_body(  # noqa: C901, PLR0912 - one case per kind is the point
+    draft: Draft, block: BlockContext, signed: SignedTransaction
+) -> None:
     """Apply one transaction's body to a draft that is dropped when a rule raises."""
     sender, body = signed.transaction.sender, signed.transaction.body
     if signed.sidecar and not isinstance(body, OpenReport):

@@ -20,7 +20,6 @@ def apply(draft: Draft, block: BlockContext, body: OpenCoin) -> None:
     assert challenge.digest is not None, "a challenge past its flip has a digest"
     try:
         coin = opening.open_coin(
-            block.network,
             topic(block.network, challenge),
             challenge.members,
             challenge.digest,

@@ -1,0 +1,226 @@
+"""The node's HTTP API: JSON for people, CBOR with proofs for programs, events as they come.
+
+Everything under `/api/v1`; `/healthz` and `/readyz` say 503 when they mean it. Program
+responses are `application/cbor` messages of `chain.messages`; nothing in them needs trust,
+see `chain.light`.
+"""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Path, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from chain.messages import MAX_SIDECAR_BYTES, SignedTransaction
+from chain.node import Node
+from chain.records import (
+    RECORDS,
+    Availability,
+    ChallengeRecord,
+    FeedRecord,
+    Meta,
+    PlanRecord,
+    RosterName,
+    Table,
+    VerdictRecord,
+)
+from chain.state import Draft
+from wire import zbase32
+from wire.codec import Message, decode, encode
+from wire.errors import Malformed, NotFound, Rejected, Unavailable
+
+CBOR = "application/cbor"
+MAX_BODY_BYTES = MAX_SIDECAR_BYTES + (1 << 16)
+"""A transaction with the largest evidence, and its envelope."""
+
+KeyText = Annotated[str, Path(max_length=64, description="z-base-32 or hexadecimal")]
+HexText = Annotated[str, Path(pattern="^([0-9a-f]{2}){0,64}$", description="hexadecimal")]
+
+
+def create_api(node: Node) -> FastAPI:
+    """The ASGI application of one node."""
+    api = FastAPI(
+        title="Holdfast chain",
+        version="1",
+        description="Availability that anyone can check. Responses in CBOR carry proofs.",
+        docs_url="/api/docs",
+        openapi_url="/api/openapi.json",
+        redoc_url=None,
+    )
+    _add_errors(api)
+    _add_health(api, node)
+    _add_proofs(api, node)
+    _add_reading(api, node)
+    return api
+
+
+def _add_errors(api: FastAPI) -> None:
+    @api.exception_handler(Rejected)
+    async def rejected(_: Request, error: Rejected) -> JSONResponse:
+        return JSONResponse({"reason": error.reason.value, "detail": error.detail}, 409)
+
+    @api.exception_handler(Malformed)
+    async def malformed(_: Request, error: Malformed) -> JSONResponse:
+        return JSONResponse({"reason": "malformed", "detail": str(error)}, 400)
+
+    @api.exception_handler(NotFound)
+    async def not_found(_: Request, error: NotFound) -> JSONResponse:
+        return JSONResponse({"reason": "not_found", "detail": str(error)}, 404)
+
+    @api.exception_handler(Unavailable)
+    async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
+        return JSONResponse({"reason": "unavailable", "detail": str(error)}, 503)
+
+
+def _add_health(api: FastAPI, node: Node) -> None:
+    @api.get("/healthz", tags=["health"])
+    async def healthz() -> JSONResponse:
+        """200 while blocks are being written, 503 with the reason otherwise."""
+        reason = node.healthy
+        body = {"healthy": not reason, "reason": reason, "height": node.ledger.height}
+        return JSONResponse(body, 503 if reason else 200)
+
+    @api.get("/readyz", tags=["health"])
+    async def readyz() -> JSONResponse:
+        """200 once there is a final block to prove things by."""
+        ready = node.ledger.tip is not None
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+
+def _add_proofs(api: FastAPI, node: Node) -> None:
+    @api.get("/api/v1/genesis", tags=["proofs"], response_class=Response)
+    async def genesis() -> Response:
+        """The network's genesis: compare its digest with the network id you trust."""
+        return Response(encode(node.genesis), media_type=CBOR)
+
+    @api.post("/api/v1/transactions", tags=["proofs"], status_code=202)
+    async def submit(request: Request) -> dict[str, str]:
+        """Submit one signed transaction (CBOR); 202 means it waits for a block."""
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_BODY_BYTES:
+                raise HTTPException(413, f"a transaction has at most {MAX_BODY_BYTES} bytes")
+        signed = decode(SignedTransaction, bytes(body))
+        return {"transaction": node.submit(signed).hex()}
+
+    @api.get("/api/v1/transactions/{transaction}", tags=["proofs"], response_class=Response)
+    async def transaction(transaction: HexText) -> Response:
+        """Where a transaction was included, with proof; 404 while no block holds it."""
+        proof = await node.prove_transaction(bytes.fromhex(transaction))
+        return Response(encode(proof), media_type=CBOR)
+
+    @api.get("/api/v1/records/{table}/{key}", tags=["proofs"], response_class=Response)
+    @api.get("/api/v1/records/{table}/", tags=["proofs"], response_class=Response)
+    async def record(
+        table: Annotated[int, Path(ge=0, lt=len(RECORDS))], key: HexText = ""
+    ) -> Response:
+        """A record of the state with its proof, or the proof that there is none."""
+        proof = node.prove_record(Table(table), bytes.fromhex(key))
+        return Response(encode(proof), media_type=CBOR)
+
+    @api.get("/api/v1/events", tags=["proofs"], response_class=StreamingResponse)
+    async def events(after: Annotated[int, Query(ge=0)] = 0) -> StreamingResponse:
+        """Server-sent events: one per final block above `after`, data = base64 of a Notice."""
+
+        async def stream() -> AsyncIterator[bytes]:
+            async for notice in node.follow(after):
+                data = b64encode(encode(notice))
+                yield b"id: %d\ndata: %s\n\n" % (notice.header.height, data)
+
+        return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+def _add_reading(api: FastAPI, node: Node) -> None:
+    def read(table: Table, key: bytes) -> Message:
+        record = node.state.get((table, key))
+        if record is None:
+            raise NotFound(f"there is no such {table.name.lower()}")
+        return record
+
+    def plain(record: Message) -> dict[str, Any]:
+        return record.model_dump(mode="json")
+
+    @api.get("/api/v1/status", tags=["reading"])
+    async def status() -> dict[str, Any]:
+        """The network at a glance."""
+        draft = Draft(node.state)
+        meta: Meta = draft.meta
+        return {
+            "network": node.genesis.network.hex(),
+            "name": node.genesis.name,
+            "height": node.ledger.height,
+            "time_ms": meta.time_ms,
+            "epoch": meta.epoch,
+            "attestors": len(draft.roster(RosterName.ATTESTORS)),
+            "hosters": len(draft.roster(RosterName.HOSTERS)),
+            "active_contracts": len(draft.roster(RosterName.ACTIVE_CONTRACTS)),
+            "open_challenges": [challenge.hex() for challenge in meta.open_challenges],
+            "waiting_transactions": node.waiting,
+            "supply_base": node.genesis.supply_base,
+            "burnt_base": meta.burnt_base,
+        }
+
+    @api.get("/api/v1/blocks/{height}", tags=["reading"])
+    async def block(height: Annotated[int, Path(ge=1)]) -> dict[str, Any]:
+        """One block: its header, transactions and their outcomes."""
+        found, certificate = await node.block(height)
+        outcomes = await node.store.block_outcomes(height)
+        return {
+            "id": found.header.id.hex(),
+            "header": plain(found.header),
+            "certificate": plain(certificate),
+            "transactions": [
+                {
+                    "id": outcome[0].hex(),
+                    "sender": zbase32.encode(signed.transaction.sender),
+                    "kind": signed.transaction.body.kind,
+                    "reason": outcome[3],
+                    "detail": outcome[4],
+                }
+                for signed, outcome in zip(found.transactions, outcomes, strict=True)
+            ],
+        }
+
+    @api.get("/api/v1/accounts/{account}", tags=["reading"])
+    async def account(account: KeyText) -> dict[str, Any]:
+        """An account's balance and nonce."""
+        return plain(read(Table.ACCOUNT, zbase32.parse_key(account)))
+
+    @api.get("/api/v1/feeds/{feed}", tags=["reading"])
+    async def feed(feed: KeyText) -> dict[str, Any]:
+        """A registered feed, and its plans with their contracts."""
+        draft = Draft(node.state)
+        record = read(Table.FEED, zbase32.parse_key(feed))
+        assert isinstance(record, FeedRecord)
+        plans: list[PlanRecord] = [draft.plans.at(plan) for plan in record.plans]
+        return plain(record) | {
+            "plans": [
+                plain(plan) | {"contracts": [plain(draft.contracts.at(c)) for c in plan.contracts]}
+                for plan in plans
+            ]
+        }
+
+    @api.get("/api/v1/feeds/{feed}/report", tags=["reading"])
+    async def report(
+        feed: KeyText, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    ) -> list[dict[str, Any]]:
+        """The availability report: the newest verdicts on a feed, newest first."""
+        draft = Draft(node.state)
+        listed = draft.availability.get(zbase32.parse_key(feed)) or Availability()
+        pairs = list(zip(listed.verdicts[::2], listed.verdicts[1::2], strict=True))
+        verdicts: list[VerdictRecord] = [
+            draft.verdicts.at(challenge + contract)
+            for challenge, contract in reversed(pairs[-limit:])
+        ]
+        return [plain(verdict) for verdict in verdicts]
+
+    @api.get("/api/v1/challenges/{challenge}", tags=["reading"])
+    async def challenge(challenge: HexText) -> dict[str, Any]:
+        """A challenge and its opened reports."""
+        draft = Draft(node.state)
+        record = read(Table.CHALLENGE, bytes.fromhex(challenge))
+        assert isinstance(record, ChallengeRecord)
+        reports = [draft.reports.at(record.challenge + member) for member in record.opened]
+        return plain(record) | {"reports": [plain(report) for report in reports]}

@@ -1,0 +1,333 @@
+"""Talk to a node without trusting it: every answer is checked before anyone sees it.
+
+The client holds the genesis. It believes a header with a certificate, a record under that
+header's state root, and never a state older than the newest one it has seen.
+"""
+
+import asyncio
+from base64 import b64decode
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+import aiohttp
+import structlog
+
+from audit.evidence import Flaw
+from chain.genesis import Genesis
+from chain.light import verify_certificate, verify_record, verify_transaction
+from chain.messages import (
+    Body,
+    Header,
+    Notice,
+    RecordProof,
+    Transaction,
+    TransactionProof,
+    sign_transaction,
+)
+from chain.reasons import Reason
+from chain.records import RECORDS, Account, Meta, Table
+from wire.codec import Message, decode, encode
+from wire.errors import HoldfastError, Malformed, NotFound, Rejected, Unavailable
+from wire.keys import KeyPair
+
+log = structlog.get_logger()
+
+REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=20)
+"""A node that has not answered by then is busy or gone; the request is repeated."""
+
+EVENTS_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=120)
+"""Events never end; two minutes without a block and the connection is made anew."""
+
+MAX_ANSWER_BYTES = 4 << 20
+"""The largest message the codec takes; more is cut off unread."""
+
+MAX_EVENT_BYTES = 8 << 20
+"""One notice, in base64."""
+
+RETRY_S = (0.2, 0.5, 1, 2, 5)
+"""Waits between attempts to reach a node, the last one for ever after."""
+
+R = TypeVar("R", bound=Message)
+
+
+class ChainClient:
+    """One node, seen through the genesis. `run` must be running for `wait` to wake up."""
+
+    def __init__(self, url: str, genesis: Genesis) -> None:
+        self.url = url.rstrip("/")
+        self.genesis = genesis
+        self.tip: Header | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._news = asyncio.Condition()
+        self._heard = 0
+        """Height of the last notice. The tip may be ahead of it: proofs move it too."""
+        self._watched: Counter[tuple[int, bytes]] = Counter()
+        self._written: dict[tuple[int, bytes], int] = {}
+        """For records that somebody waits for: the height that last wrote them."""
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(read_bufsize=MAX_EVENT_BYTES)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    @property
+    def height(self) -> int:
+        """Height of the newest final block seen."""
+        return self.tip.height if self.tip else 0
+
+    async def run(self) -> None:
+        """Follow the chain until cancelled, through lost connections and restarted nodes."""
+        failures = 0
+        while True:
+            try:
+                async for notice in self._events():
+                    failures = 0
+                    await self._hear(notice)
+            except (Unavailable, Malformed) as error:
+                log.debug("lost the chain's events", error=str(error))
+            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            failures += 1
+
+    async def _events(self) -> AsyncIterator[Notice]:
+        path = f"/api/v1/events?after={self._heard or await self._first_height()}"
+        async with self._request("GET", path, timeout=EVENTS_TIMEOUT) as response:
+            async for line in response.content:
+                if line.startswith(b"data: "):
+                    notice = decode(Notice, b64decode(line[6:]))
+                    verify_certificate(self.genesis, notice.header, notice.certificate)
+                    yield notice
+
+    async def _first_height(self) -> int:
+        """Start at the present: what happened before is read from the state."""
+        proof = await self._proof(Table.META, b"")
+        verify_record(self.genesis, Table.META, b"", proof)
+        self._advance(proof.header)
+        return proof.header.height
+
+    async def _hear(self, notice: Notice) -> None:
+        self._advance(notice.header)
+        self._heard = notice.header.height
+        for changed in notice.changed:
+            key = (changed.table, changed.key)
+            if key in self._watched:
+                self._written[key] = notice.header.height
+        async with self._news:
+            self._news.notify_all()
+
+    def _advance(self, header: Header) -> None:
+        if self.tip is None or header.height > self.tip.height:
+            self.tip = header
+        elif header.height == self.tip.height and header.id != self.tip.id:
+            raise Malformed(f"two final blocks at height {header.height}: stop trusting this set")
+
+    async def next_block(self) -> int:
+        """Wait for a block above the present tip and return its height."""
+        return await self.reach(self.height + 1)
+
+    async def reach(self, height: int) -> int:
+        """Wait until the chain has a final block at `height`, and return the tip's."""
+        async with self._news:
+            await self._news.wait_for(lambda: self.height >= height)
+        return self.height
+
+    async def record(self, kind: type[R], table: Table, key: bytes) -> R | None:
+        """The record at `key` in the newest state, proven; None when there is none."""
+        assert RECORDS[table] is kind
+        proof = await self._proof(table, key)
+        record = verify_record(self.genesis, table, key, proof)
+        if proof.header.height < self.height:
+            raise Unavailable("the node answered from an older state than it had shown")
+        self._advance(proof.header)
+        return cast("R | None", record)
+
+    async def need(self, kind: type[R], table: Table, key: bytes) -> R:
+        """As `record`, but raises `NotFound` when there is none."""
+        record = await self.record(kind, table, key)
+        if record is None:
+            raise NotFound(f"the chain has no such {table.name.lower()}")
+        return record
+
+    async def wait(self, kind: type[R], table: Table, key: bytes, ready: Callable[[R], bool]) -> R:
+        """Wait until the record at `key` exists and is `ready`; through node restarts."""
+        watched = (int(table), key)
+        self._watched[watched] += 1
+        try:
+            while True:
+                try:
+                    record = await self.record(kind, table, key)
+                except (Unavailable, Malformed) as error:
+                    log.debug("could not read a record", table=table.name, error=str(error))
+                    await asyncio.sleep(RETRY_S[1])
+                    continue
+                if record is not None and ready(record):
+                    return record
+                await self._written_after(self.height, watched)
+        finally:
+            self._watched[watched] -= 1
+            if not self._watched[watched]:
+                del self._watched[watched]
+                self._written.pop(watched, None)
+
+    async def _written_after(self, height: int, watched: tuple[int, bytes]) -> None:
+        async with self._news:
+            await self._news.wait_for(lambda: self._written.get(watched, 0) > height)
+
+    async def meta(self) -> Meta:
+        """The record of the chain itself."""
+        return await self.need(Meta, Table.META, b"")
+
+    async def _proof(self, table: Table, key: bytes) -> RecordProof:
+        body = await self._read("GET", f"/api/v1/records/{int(table)}/{key.hex()}")
+        return cast("RecordProof", decode(RecordProof, body))
+
+    async def prove(self, table: Table, key: bytes) -> RecordProof:
+        """A record's proof as the node gave it, checked; for bundles."""
+        proof = await self._proof(table, key)
+        verify_record(self.genesis, table, key, proof)
+        return proof
+
+    async def _read(self, method: str, path: str, data: bytes | None = None) -> bytes:
+        async with self._request(method, path, data=data) as response:
+            body = await response.content.read(MAX_ANSWER_BYTES + 1)
+            while (part := await response.content.read(MAX_ANSWER_BYTES + 1)) and len(
+                body
+            ) <= MAX_ANSWER_BYTES:
+                body += part
+            if len(body) > MAX_ANSWER_BYTES:
+                raise Malformed(f"the node answered with more than {MAX_ANSWER_BYTES} bytes")
+            return body
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        assert self._session is not None, "use the client as a context manager"
+        try:
+            async with self._session.request(
+                method, self.url + path, data=data, timeout=timeout
+            ) as response:
+                if response.status >= 400:
+                    raise await _error_of(response)
+                yield response
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable(f"the node at {self.url} does not answer: {error}") from None
+
+    async def submit(self, signed: bytes) -> None:
+        """Hand one encoded signed transaction to the node; raises `Rejected`."""
+        await self._read("POST", "/api/v1/transactions", data=signed)
+
+    async def outcome(self, transaction: bytes) -> TransactionProof | None:
+        """What became of a transaction, proven; None while no block holds it."""
+        try:
+            body = await self._read("GET", f"/api/v1/transactions/{transaction.hex()}")
+        except NotFound:
+            return None
+        proof = decode(TransactionProof, body)
+        verify_transaction(self.genesis, transaction, proof)
+        return cast("TransactionProof", proof)
+
+
+class Wallet:
+    """One account's transactions, sent one at a time and followed until they are final."""
+
+    def __init__(self, chain: ChainClient, key: KeyPair) -> None:
+        self._chain = chain
+        self._key = key
+        self._turn = asyncio.Lock()
+        """Nonces are used in order, so one transaction is under way at a time."""
+
+    @property
+    def account(self) -> bytes:
+        """The account's public key."""
+        return self._key.public
+
+    async def send(self, body: Body, sidecar: bytes = b"") -> bytes:
+        """Sign, submit and wait until final; returns the transaction's id.
+
+        Raises `Rejected` with the chain's reason. Lost nodes are waited for, and a transaction
+        that expired without inclusion is signed anew.
+        """
+        async with self._turn:
+            while True:
+                try:
+                    return await self._send_once(body, sidecar)
+                except (Unavailable, Malformed) as error:
+                    log.debug("transaction not through yet", error=str(error))
+                    await asyncio.sleep(RETRY_S[1])
+
+    async def _send_once(self, body: Body, sidecar: bytes) -> bytes:
+        chain = self._chain
+        parameters = chain.genesis.parameters
+        account = await chain.record(Account, Table.ACCOUNT, self._key.public)
+        if account is None:
+            raise Rejected(Reason.UNKNOWN_ACCOUNT, "nobody has sent it coins yet")
+        lifetime = max(parameters.transaction_lifetime_blocks // 2, 1)
+        transaction = Transaction(
+            network=chain.genesis.network,
+            sender=self._key.public,
+            nonce=account.nonce,
+            fee_base=parameters.fee_minimum_base,
+            valid_until=chain.height + lifetime,
+            body=body,
+        )
+        signed = encode(sign_transaction(self._key, transaction, sidecar))
+        name = transaction.id
+        while chain.height <= transaction.valid_until:
+            used = False
+            try:
+                await chain.submit(signed)
+            except Rejected as rejected:
+                used = rejected.reason is Reason.NONCE_USED
+                if not used:
+                    raise
+            proof = await chain.outcome(name)
+            if proof is not None:
+                if proof.reason:
+                    raise Rejected(_reason(proof.reason), proof.detail)
+                return name
+            if used:
+                raise Unavailable("another transaction of this account took its nonce")
+            await chain.next_block()
+        raise Unavailable("the transaction expired before a block took it")
+
+
+async def _error_of(response: aiohttp.ClientResponse) -> HoldfastError:
+    """A node's refusal as the error it stands for."""
+    try:
+        body = await response.json()
+        reason, detail = str(body["reason"]), str(body["detail"])[:500]
+    except (ValueError, KeyError, TypeError, aiohttp.ClientError):
+        return Unavailable(f"the node answered with status {response.status}")
+    match response.status:
+        case 404:
+            return NotFound(detail)
+        case 409:
+            return Rejected(_reason(reason), detail)
+        case 400:
+            return Malformed(detail)
+        case _:
+            return Unavailable(detail)
+
+
+def _reason(text: str) -> StrEnum:
+    """A reason of the ledger, or of the audit's rules that it applies."""
+    for reasons in (Reason, Flaw):
+        if text in {member.value for member in reasons}:
+            return reasons(text)
+    raise Malformed(f"the node gave an unknown reason: {text[:64]}")

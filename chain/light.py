@@ -1,0 +1,99 @@
+"""What a client checks to believe a node it does not trust: certificates and proofs.
+
+Whoever holds the genesis holds the validators' keys. A header with a certificate of a quorum
+of them is final; its state root, transactions root and outcomes root prove everything else.
+"""
+
+from typing import TypeVar, cast
+
+from chain import statetree
+from chain.genesis import Genesis, GenesisValidator
+from chain.messages import (
+    FINALIZE_DOMAIN,
+    Certificate,
+    Header,
+    RecordProof,
+    TransactionProof,
+    Vote,
+)
+from chain.records import RECORDS, Table
+from chain.state import tree_key
+from wire import merkle, signing
+from wire.codec import Message, decode, digest, encode
+from wire.errors import Malformed
+from wire.primitives import tagged_hash
+
+R = TypeVar("R", bound=Message)
+
+
+def quorum(validators: int) -> int:
+    """Signatures that make a block final: n - floor((n - 1) / 3)."""
+    return validators - (validators - 1) // 3
+
+
+def validators_hash(validators: tuple[GenesisValidator, ...]) -> bytes:
+    """What a header says of the set that signs it."""
+    return digest(validators)
+
+
+def view_input(network: bytes, view: int) -> bytes:
+    """The VRF input of a view: nothing in it can be chosen by whoever proves."""
+    return tagged_hash("leader", network, view.to_bytes(8, "big"))
+
+
+def verify_certificate(genesis: Genesis, header: Header, certificate: Certificate) -> None:
+    """Raise `Malformed` unless a quorum of the genesis validators made `header` final."""
+    network = genesis.network
+    if header.network != network:
+        raise Malformed("the block is of another network")
+    if header.validators_hash != validators_hash(genesis.validators):
+        raise Malformed("the block is signed by another validator set")
+    vote = Vote(height=header.height, view=header.view, block=header.id)
+    if certificate.vote != vote:
+        raise Malformed("the certificate is of another block")
+    indices = [signature.index for signature in certificate.signatures]
+    if indices != sorted(set(indices)) or len(indices) < quorum(len(genesis.validators)):
+        raise Malformed(f"{len(indices)} signatures are no quorum")
+    body = encode(vote)
+    for signature in certificate.signatures:
+        if signature.index >= len(genesis.validators):
+            raise Malformed("a signature of no validator")
+        key = genesis.validators[signature.index].key
+        signing.require_signed(key, FINALIZE_DOMAIN, network, body, signature.signature)
+
+
+def verify_record(genesis: Genesis, table: Table, key: bytes, proof: RecordProof) -> Message | None:
+    """The record that the proven block's state has at `key`; raises `Malformed`."""
+    verify_certificate(genesis, proof.header, proof.certificate)
+    return record_under(proof.header.state_root, table, key, proof)
+
+
+def record_under(state_root: bytes, table: Table, key: bytes, proof: RecordProof) -> Message | None:
+    """As `verify_record`, under a state root that is already believed."""
+    met = None if proof.met is None else (proof.met.key, proof.met.value)
+    value = statetree.verify(state_root, tree_key(table, key), statetree.Proof(proof.siblings, met))
+    if value is None:
+        if proof.record is not None:
+            raise Malformed("a record was sent that the state does not have")
+        return None
+    if proof.record is None:
+        raise Malformed("the state has a record that was not sent")
+    record = decode(RECORDS[table], proof.record)
+    if digest(record) != value:
+        raise Malformed("the record is not the one in the state")
+    return cast("Message", record)
+
+
+def verify_transaction(genesis: Genesis, transaction: bytes, proof: TransactionProof) -> str:
+    """Why the included transaction was rejected, or "" if it was applied."""
+    verify_certificate(genesis, proof.header, proof.certificate)
+    included = merkle.root_from_proof(
+        transaction, proof.position, proof.count, proof.transaction_path
+    )
+    if included != proof.header.transactions_root:
+        raise Malformed("the transaction is not in the block")
+    leaf = encode((transaction, proof.reason))
+    concluded = merkle.root_from_proof(leaf, proof.position, proof.count, proof.outcome_path)
+    if concluded != proof.header.outcomes_root:
+        raise Malformed("the outcome is not the block's")
+    return proof.reason

@@ -1,0 +1,230 @@
+"""The chain on disk: blocks, certificates and the records of the present state, in SQLite.
+
+One transaction a block, synchronous FULL: when `commit` returns, the block survives a power
+cut; killed before, the block never was. Records are written as they change, so a start reads
+the present state instead of executing history; its root is compared with the last header's.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Self
+
+import aiosqlite
+
+from chain.consensus.port import Decided
+from chain.genesis import Genesis
+from chain.messages import Block, Certificate, ChangedRecord, Header, Notice
+from chain.records import RECORDS, Table
+from chain.state import State
+from wire.codec import decode, encode
+from wire.errors import NotFound, Unavailable
+
+SCHEMA_VERSION = 1
+_SCHEMA = f"""
+CREATE TABLE network (id BLOB PRIMARY KEY) STRICT;
+CREATE TABLE block (
+    height INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE,
+    block BLOB NOT NULL, certificate BLOB NOT NULL, changed BLOB NOT NULL
+) STRICT;
+CREATE TABLE outcome (
+    transaction_id BLOB PRIMARY KEY, height INTEGER NOT NULL, position INTEGER NOT NULL,
+    sender BLOB NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outcome_by_height ON outcome (height, position);
+CREATE TABLE record (
+    tab INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (tab, key)
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+Changed = tuple[ChangedRecord, ...]
+Outcome = tuple[bytes, int, int, str, str]
+"""(transaction id, height, position, reason, detail)"""
+
+
+class ChainStore:
+    """The blocks and records of one network. One task writes; reads may overlap."""
+
+    def __init__(self, database: aiosqlite.Connection, path: Path) -> None:
+        self._database = database
+        self._path = path
+
+    @classmethod
+    async def open(cls, path: Path, genesis: Genesis) -> Self:
+        """Open or create the database; raises `Unavailable` with what to do when it cannot."""
+        try:
+            database = await aiosqlite.connect(path, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise Unavailable(f"cannot open the chain's database {path}: {error}") from None
+        try:
+            await database.execute("PRAGMA journal_mode = WAL")
+            await database.execute("PRAGMA synchronous = FULL")
+            await cls._prepare(database, path, genesis)
+        except sqlite3.DatabaseError as error:
+            await database.close()
+            raise _damaged(path, error) from None
+        except BaseException:
+            await database.close()
+            raise
+        return cls(database, path)
+
+    @staticmethod
+    async def _prepare(database: aiosqlite.Connection, path: Path, genesis: Genesis) -> None:
+        async with database.execute("PRAGMA user_version") as cursor:
+            row = await cursor.fetchone()
+        version = row[0] if row else 0
+        if version == 0:
+            await database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            await database.execute("INSERT INTO network VALUES (?)", (genesis.network,))
+        elif version != SCHEMA_VERSION:
+            raise Unavailable(
+                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: "
+                "use the version of holdfast that wrote it"
+            )
+        async with database.execute("SELECT id FROM network") as cursor:
+            row = await cursor.fetchone()
+        if row is None or row[0] != genesis.network:
+            raise Unavailable(
+                f"{path} belongs to another network: choose another --home, or the genesis "
+                "file it was made with"
+            )
+
+    async def close(self) -> None:
+        """Close the database."""
+        await self._database.close()
+
+    async def load(self, genesis_state: State) -> tuple[State, Header | None]:
+        """The stored state and its header, or the genesis state where nothing is stored."""
+        try:
+            async with self._database.execute(
+                "SELECT block FROM block ORDER BY height DESC LIMIT 1"
+            ) as cursor:
+                row = await cursor.fetchone()
+            if row is None:
+                return genesis_state, None
+            state = State()
+            async with self._database.execute("SELECT tab, key, value FROM record") as cursor:
+                async for number, key, value in cursor:
+                    table = Table(number)
+                    state.load(table, key, decode(RECORDS[table], value))
+        except sqlite3.DatabaseError as error:
+            raise _damaged(self._path, error) from None
+        header = decode(Block, row[0]).header
+        if state.root != header.state_root:
+            raise _damaged(self._path, "its records do not match its last block")
+        return state, header
+
+    async def commit(self, decided: Decided, *, first: bool, genesis_state: State) -> Notice:
+        """Store a final block and all that it changes, in one transaction."""
+        prepared = decided.prepared
+        header = prepared.block.header
+        changes = prepared.draft.changes
+        changed = tuple(
+            ChangedRecord(table=table, key=key) for table, key in changes if table is not Table.DUE
+        )
+        database = self._database
+        try:
+            await database.execute("BEGIN IMMEDIATE")
+            if first:
+                await database.executemany(
+                    "INSERT INTO record VALUES (?, ?, ?)",
+                    [(t, k, encode(record)) for (t, k), record in genesis_state.records.items()],
+                )
+            await database.execute(
+                "INSERT INTO block VALUES (?, ?, ?, ?, ?)",
+                (
+                    header.height,
+                    header.id,
+                    encode(prepared.block),
+                    encode(decided.certificate),
+                    encode(changed),
+                ),
+            )
+            await database.executemany(
+                "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        outcome.transaction,
+                        header.height,
+                        position,
+                        signed.transaction.sender,
+                        signed.transaction.body.kind,
+                        outcome.reason,
+                        outcome.detail,
+                    )
+                    for position, (signed, outcome) in enumerate(
+                        zip(prepared.block.transactions, prepared.outcomes, strict=True)
+                    )
+                ],
+            )
+            await database.executemany(
+                "INSERT OR REPLACE INTO record VALUES (?, ?, ?)",
+                [
+                    (table, key, encode(record))
+                    for (table, key), record in changes.items()
+                    if record is not None
+                ],
+            )
+            await database.executemany(
+                "DELETE FROM record WHERE tab = ? AND key = ?",
+                [key for key, record in changes.items() if record is None],
+            )
+            await database.execute("COMMIT")
+        except sqlite3.Error as error:
+            # Nothing was promised: the validator stops rather than sign what it cannot keep.
+            raise Unavailable(
+                f"cannot write block {header.height} to {self._path}: {error}"
+            ) from None
+        return Notice(header=header, certificate=decided.certificate, changed=changed)
+
+    async def block(self, height: int) -> tuple[Block, Certificate]:
+        """A block and its certificate; raises `NotFound`."""
+        async with self._database.execute(
+            "SELECT block, certificate FROM block WHERE height = ?", (height,)
+        ) as cursor:
+            row = await cursor.fetchone()
+        if row is None:
+            raise NotFound(f"there is no block {height} yet")
+        return decode(Block, row[0]), decode(Certificate, row[1])
+
+    async def notice(self, height: int) -> Notice:
+        """What followers were told of a block; raises `NotFound`."""
+        async with self._database.execute(
+            "SELECT block, certificate, changed FROM block WHERE height = ?", (height,)
+        ) as cursor:
+            row = await cursor.fetchone()
+        if row is None:
+            raise NotFound(f"there is no block {height} yet")
+        return Notice(
+            header=decode(Block, row[0]).header,
+            certificate=decode(Certificate, row[1]),
+            changed=decode(Changed, row[2]),
+        )
+
+    async def outcome(self, transaction: bytes) -> Outcome:
+        """Where a transaction was included and what became of it; raises `NotFound`."""
+        async with self._database.execute(
+            "SELECT transaction_id, height, position, reason, detail FROM outcome "
+            "WHERE transaction_id = ?",
+            (transaction,),
+        ) as cursor:
+            row = await cursor.fetchone()
+        if row is None:
+            raise NotFound("no block holds this transaction")
+        return (row[0], row[1], row[2], row[3], row[4])
+
+    async def block_outcomes(self, height: int) -> list[Outcome]:
+        """The outcomes of one block's transactions, in order."""
+        async with self._database.execute(
+            "SELECT transaction_id, height, position, reason, detail FROM outcome "
+            "WHERE height = ? ORDER BY position",
+            (height,),
+        ) as cursor:
+            return [(row[0], row[1], row[2], row[3], row[4]) async for row in cursor]
+
+
+def _damaged(path: Path, why: object) -> Unavailable:
+    return Unavailable(
+        f"the chain's database {path} is damaged ({why}): move it away and restore a copy; "
+        "nothing was changed"
+    )
