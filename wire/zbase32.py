@@ -3,6 +3,7 @@
 from wire.errors import Malformed
 
 ALPHABET = "ybndrfg8ejkmcpqxot1uwisza345h769"
+_HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 _VALUE = {character: value for value, character in enumerate(ALPHABET)}
 
 
@@ -31,10 +32,10 @@ def parse_key(text: str) -> bytes:
     """A 32-byte key from its z-base-32 (52 characters) or hexadecimal (64) form."""
     text = text.strip()
     if len(text) == 64:
-        try:
-            return bytes.fromhex(text)
-        except ValueError as error:
-            raise Malformed(f"{text!r} is not a hexadecimal key") from error
+        # `bytes.fromhex` skips spaces, so its success alone does not make 32 bytes.
+        if not set(text) <= _HEXADECIMAL:
+            raise Malformed(f"{text!r} is not a hexadecimal key")
+        return bytes.fromhex(text)
     if len(text) != 52:
         raise Malformed(f"a key has 52 z-base-32 or 64 hexadecimal characters, not {len(text)}")
     return decode(text)
