@@ -35,6 +35,7 @@ MAX_BODY_BYTES = MAX_SIDECAR_BYTES + (1 << 16)
 """A transaction with the largest evidence, and its envelope."""
 
 KeyText = Annotated[str, Path(max_length=64, description="z-base-32 or hexadecimal")]
+TableNumber = Annotated[int, Path(ge=0, lt=len(RECORDS))]
 HexText = Annotated[str, Path(pattern="^([0-9a-f]{2}){0,64}$", description="hexadecimal")]
 
 
@@ -112,13 +113,15 @@ def _add_proofs(api: FastAPI, node: Node) -> None:
         return Response(encode(proof), media_type=CBOR)
 
     @api.get("/api/v1/records/{table}/{key}", tags=["proofs"], response_class=Response)
-    @api.get("/api/v1/records/{table}/", tags=["proofs"], response_class=Response)
-    async def record(
-        table: Annotated[int, Path(ge=0, lt=len(RECORDS))], key: HexText = ""
-    ) -> Response:
+    async def record(table: TableNumber, key: HexText) -> Response:
         """A record of the state with its proof, or the proof that there is none."""
         proof = node.prove_record(Table(table), bytes.fromhex(key))
         return Response(encode(proof), media_type=CBOR)
+
+    @api.get("/api/v1/records/{table}", tags=["proofs"], response_class=Response)
+    async def only_record(table: TableNumber) -> Response:
+        """The record with the empty key: the chain's own."""
+        return Response(encode(node.prove_record(Table(table), b"")), media_type=CBOR)
 
     @api.get("/api/v1/events", tags=["proofs"], response_class=StreamingResponse)
     async def events(after: Annotated[int, Query(ge=0)] = 0) -> StreamingResponse:

@@ -189,7 +189,8 @@ class ChainClient:
         return await self.need(Meta, Table.META, b"")
 
     async def _proof(self, table: Table, key: bytes) -> RecordProof:
-        body = await self._read("GET", f"/api/v1/records/{int(table)}/{key.hex()}")
+        path = f"/api/v1/records/{int(table)}" + (f"/{key.hex()}" if key else "")
+        body = await self._read("GET", path)
         return cast("RecordProof", decode(RecordProof, body))
 
     async def prove(self, table: Table, key: bytes) -> RecordProof:

@@ -1,3 +1,6 @@
-"""To be written."""
+"""The front door: the `holdfast` command, settings, logging, and the demo network.
+
+Everything here is shell. Read `cli.py` for the commands and `demo.py` for a whole network.
+"""
 
 __version__ = "0.1.0"

@@ -4,7 +4,9 @@ from chain.messages import PublishFeed, SignedHead, UpdateHead
 from chain.reasons import Reason
 from chain.records import FeedRecord, Head
 from chain.state import Draft
-from feed import flat_tree, manifest, tree
+from feed import flat_tree, tree
+from feed.manifest import decode_manifest
+from feed.signature import verify_head
 from wire.errors import Malformed, Rejected
 
 
@@ -42,8 +44,15 @@ def _proven_head(feed: bytes, manifest_bytes: bytes, signed: SignedHead) -> Head
     ]
     tree_hash = tree.tree_hash(roots)
     try:
-        known = manifest.decode(manifest_bytes) if manifest_bytes else None
-        manifest.verify_head(feed, known, signed.fork, signed.length, tree_hash, signed.signature)
+        known = decode_manifest(manifest_bytes) if manifest_bytes else None
+        verify_head(
+            feed,
+            known,
+            signed.signature,
+            fork=signed.fork,
+            length=signed.length,
+            tree_hash=tree_hash,
+        )
     except Malformed as error:
         raise Rejected(Reason.BAD_HEAD, str(error)) from None
     return Head(

@@ -1,0 +1,106 @@
+"""A home directory: one operator's seed, genesis, settings and databases."""
+
+import os
+import secrets
+from pathlib import Path
+
+from chain.genesis import Genesis
+from wire import zbase32
+from wire.codec import decode, encode
+from wire.errors import Malformed, NotFound, Unavailable
+
+SEED_NAME = "seed"
+GENESIS_NAME = "genesis.cbor"
+FEEDS_NAME = "feeds.db"
+CHAIN_NAME = "chain.db"
+ATTESTOR_NAME = "attestor.db"
+
+
+class Home:
+    """Paths and secrets of one home directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def feeds(self) -> Path:
+        """The feed store."""
+        return self.path / FEEDS_NAME
+
+    @property
+    def chain(self) -> Path:
+        """A validator's chain."""
+        return self.path / CHAIN_NAME
+
+    @property
+    def attestor(self) -> Path:
+        """An attestor's rounds."""
+        return self.path / ATTESTOR_NAME
+
+    def create(self) -> bool:
+        """Make the directory and a new seed; False when there is one already."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(
+                self.path / SEED_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600
+            )
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise Unavailable(f"cannot make {self.path}: {error.strerror}") from None
+        with os.fdopen(handle, "w") as file:
+            file.write(zbase32.encode(secrets.token_bytes(32)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return True
+
+    def seed(self) -> bytes:
+        """The 32-byte master seed; raises with what to do when it is missing or open to others."""
+        path = self.path / SEED_NAME
+        try:
+            mode = path.stat().st_mode
+            text = path.read_text()
+        except FileNotFoundError:
+            raise NotFound(f"{self.path} is no home yet: run `holdfast init`") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unavailable(f"cannot read {path}: {error}") from None
+        if mode & 0o077:
+            raise Unavailable(f"{path} can be read by others: run `chmod 600 {path}`")
+        try:
+            return zbase32.parse_key(text)
+        except Malformed as error:
+            raise Malformed(f"{path} does not hold a seed: {error}") from None
+
+    def genesis(self) -> Genesis:
+        """The network this home belongs to."""
+        path = self.path / GENESIS_NAME
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise NotFound(
+                f"{path} is missing: run `holdfast init --genesis FILE` with your network's, "
+                "or make a network with `holdfast chain genesis`"
+            ) from None
+        except OSError as error:
+            raise Unavailable(f"cannot read {path}: {error.strerror}") from None
+        return read_genesis(data, path)
+
+    def write_genesis(self, genesis: Genesis) -> None:
+        """Join a network. A home belongs to one for ever."""
+        path = self.path / GENESIS_NAME
+        if path.exists():
+            if self.genesis().network != genesis.network:
+                raise Unavailable(f"{self.path} belongs to another network: use another --home")
+            return
+        temporary = path.with_suffix(".new")
+        temporary.write_bytes(encode(genesis))
+        temporary.replace(path)
+
+
+def read_genesis(data: bytes, path: Path) -> Genesis:
+    """A genesis from a file's bytes; raises `Malformed` naming the file."""
+    try:
+        genesis: Genesis = decode(Genesis, data)
+    except Malformed as error:
+        raise Malformed(f"{path} is not a genesis file: {error}") from None
+    return genesis

@@ -1,0 +1,131 @@
+"""What one operator chooses: a TOML file, `HOLDFAST_*` in the environment, then flags.
+
+Later wins. What all nodes must agree on is in the genesis and cannot be set here. Unknown
+keys are errors, so a typing mistake is not a silent default.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from wire.errors import Malformed
+
+CONFIG_NAME = "holdfast.toml"
+
+
+class Section(BaseModel):
+    """A table of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listen(Section):
+    """Where a server listens, and what it tells others when that differs."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535)
+    """0: any free port, chosen anew at each start."""
+    public_host: str | None = None
+
+
+class ChainSection(Section):
+    """The node that roles and commands talk to, and where a validator serves."""
+
+    url: str = "http://127.0.0.1:4600"
+    listen: Listen = Listen(port=4600)
+
+
+class HosterSection(Section):
+    """What a hoster offers."""
+
+    listen: Listen = Listen(port=4610)
+    capacity_bytes: int = Field(100 * 2**30, ge=1)
+    price_base_per_gib: int = Field(0, ge=0)
+    operator: str = Field("", max_length=64)
+    stake_base: int | None = None
+    """None: the least that the network asks, and collateral for ten contracts."""
+    refuse_damaged: bool = True
+    """Hash each chunk before serving it and refuse what the disk got wrong. Turned off, wrong
+    bytes go out under this hoster's own signature, which is a proven fault."""
+
+
+class AttestorSection(Section):
+    """What an attestor brings."""
+
+    listen: Listen = Listen(port=4620)
+    stake_base: int | None = None
+    """None: the least that the network asks."""
+
+
+class OwnerSection(Section):
+    """Where an owner's feeds can be fetched from while they are being replicated."""
+
+    listen: Listen = Listen(port=4630)
+
+
+class LogSection(Section):
+    """What is logged, and how; always on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(BaseSettings):
+    """All settings of one home directory."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOLDFAST_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    chain: ChainSection = ChainSection()
+    hoster: HosterSection = HosterSection()
+    attestor: AttestorSection = AttestorSection()
+    owner: OwnerSection = OwnerSection()
+    log: LogSection = LogSection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags over environment over file."""
+        return (init_settings, env_settings, cls._file(settings_cls))
+
+    @classmethod
+    def _file(cls, settings_cls: type[BaseSettings]) -> PydanticBaseSettingsSource:
+        return TomlConfigSettingsSource(settings_cls, _file_in_use)
+
+
+_file_in_use: Path | None = None
+
+
+def default_home() -> Path:
+    """Where a home directory is unless told otherwise."""
+    return user_data_path("holdfast")
+
+
+def load_settings(home: Path, **flags: Any) -> Settings:
+    """The settings of a home; raises `Malformed` naming the file, the key and what is wrong."""
+    global _file_in_use  # noqa: PLW0603 - pydantic-settings has no other way to pass a path
+    path = home / CONFIG_NAME
+    _file_in_use = path if path.exists() else None
+    try:
+        return Settings(**flags)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise Malformed(f"{path}: {key}: {first['msg'].lower()}") from None
+    except (ValueError, OSError) as error:
+        raise Malformed(f"{path}: {error}") from None
