@@ -280,11 +280,10 @@ def _require_stored(state: State, top: Node, reorg: bool) -> None:
 def _require_signed(
     key: bytes, manifest: Manifest | None, fork: int, tree: Appender, upgrade: UpgradePart
 ) -> Head:
-    """The new head, once its shape, its prologue and its signature are found good."""
+    """The new head, once its length, its prologue and its signature are found good."""
     if tree.length > MAX_LENGTH:
         raise Malformed(f"a feed of {tree.length} chunks")
-    if [root.index for root in tree.roots] != flat_tree.full_roots(tree.length):
-        raise Malformed("the roots are not those of any length")
+    assert [root.index for root in tree.roots] == flat_tree.full_roots(tree.length)
     prologue = manifest.prologue if manifest is not None else None
     if prologue is not None and upgrade.start + upgrade.length < prologue.length:
         raise Malformed("an upgrade that ends inside the part the manifest fixes")

@@ -1,4 +1,7 @@
-"""The golden vectors, or another folder of the same shape given as `pytest --vectors DIR`."""
+"""What all tests share: the golden vectors, and hypothesis without a time limit per example.
+
+`pytest --vectors DIR` runs the vector tests over another folder of the same shape.
+"""
 
 import json
 from collections.abc import Callable
@@ -7,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("holdfast", deadline=None)
+settings.load_profile("holdfast")
 
 DEFAULT = Path(__file__).parent / "vectors" / "hypercore"
 
