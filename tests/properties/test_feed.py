@@ -52,7 +52,7 @@ manifests = st.builds(
     linked=st.none() | st.lists(hashes, max_size=3).map(tuple),
     user_data=st.none() | st.binary(max_size=20),
 )
-stretches = st.integers(0, 2**52)
+stretches = st.integers(0, 2**52 - 1)
 messages = st.one_of(
     st.builds(Sync, uints, uints, uints, *[st.booleans()] * 5),
     st.builds(
