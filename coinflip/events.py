@@ -13,7 +13,7 @@ from pydantic import Field, Tag
 
 from coinflip.messages import CoinOpening, Evidence, Signed
 from wire.codec import BY_KIND, Message
-from wire.primitives import Hash
+from wire.primitives import Hash, Natural
 
 
 class Phase(StrEnum):
@@ -56,9 +56,13 @@ class Expired(Message):
 
 
 class Stalled(Message):
-    """Nothing new for a while: say again what others may have missed. Never saved."""
+    """Nothing new for a while, for the `times`-th time: say again what others may have missed.
+
+    Changes nothing, and is never saved.
+    """
 
     kind: Literal["stalled"] = "stalled"
+    times: Natural
 
 
 Input = Annotated[

@@ -85,7 +85,7 @@ def step(flip: Flip, given: Input) -> tuple[Flip, tuple[Effect, ...]]:
     Raises `Malformed`, and changes nothing, for a message that no honest member sends.
     """
     if isinstance(given, Stalled):
-        return flip, tuple(say_again(flip))
+        return flip, tuple(say_again(flip, given.times))
     turn = _Turn(flip)
     turn.take(given)
     if turn.flip is flip:
@@ -152,6 +152,8 @@ class _Turn:
         require_genuine(seat.network, seat.topic, seat.members, message)
         if isinstance(body, Accuse):
             self._weigh(message, body)
+        elif isinstance(body, Reveal) and not self._is_committed(message.sender, body):
+            self._refuse_reveal(message)
         elif known is None:
             if isinstance(body, Commit):
                 agree(seat.exchange_secret, body.exchange_key)
@@ -185,10 +187,7 @@ class _Turn:
         self.effects.append(verdict)
         self._say(Accuse(accused=accused, evidence=encode(evidence)))
         # Having echoed, only the chain can tell whether this flip is lost.
-        if flip.sealed is None:
-            if flip.phase in _BEFORE_ECHO:
-                self._end(verdict)
-        elif self.seat.strict:
+        if flip.sealed is None and flip.phase in _BEFORE_ECHO:
             self._end(verdict)
 
     def _expire(self, phase: Phase) -> None:
@@ -199,13 +198,15 @@ class _Turn:
             case Phase.CONFIRM:
                 self._land()
             case Phase.SEAL if flip.convicted:
-                self._end(next(Malicious(*item) for item in flip.convicted.items()))
+                self._end(self._first_verdict())
             case Phase.COMMIT | Phase.DEAL | Phase.SEAL | Phase.REVEAL | Phase.RECOVER:
                 self._end(Offline(flip.missing))
             case Phase.ENDED:
                 pass
 
     def _advance(self) -> None:
+        if self.seat.strict and self.flip.sealed and self.flip.convicted:
+            return self._end(self._first_verdict())
         match self.flip.phase:
             case Phase.COMMIT:
                 self._deal()
@@ -219,6 +220,10 @@ class _Turn:
                 self._confirm()
             case Phase.ENDED:
                 pass
+        return None
+
+    def _first_verdict(self) -> Malicious:
+        return next(Malicious(*item) for item in self.flip.convicted.items())
 
     def _deal(self) -> None:
         commits = self.flip.all_said(Commit)
@@ -258,24 +263,20 @@ class _Turn:
 
     def _gather(self) -> None:
         """Collect secrets from their owners or, once they are overdue, from the shares."""
-        seat = self.seat
         for member in self.flip.missing:
-            commit, reveal = self.flip.said(member, Commit), self.flip.said(member, Reveal)
+            reveal = self.flip.said(member, Reveal)
             part: Part | None = None
-            if commit and reveal:
-                if commitment(seat.topic, member, reveal.secret) == commit.commitment:
-                    part = Secret(value=reveal.secret)
-                else:
-                    self._convict(member, self._false_reveal(member))
-            if part is None and self.flip.phase is Phase.RECOVER:
+            if reveal:
+                part = Secret(value=reveal.secret)
+            elif self.flip.phase is Phase.RECOVER:
                 part = self._rebuild(member)
             if part is not None:
                 self._become(parts={**self.flip.parts, member: part})
-        if self.flip.outcome is None:
-            if not self.flip.missing:
-                self._open()
-            elif self.flip.phase is Phase.REVEAL and self.flip.all_said(Reveal):
-                self._recover()
+        flip = self.flip
+        if not flip.missing:
+            self._open()
+        elif flip.phase is Phase.REVEAL and flip.convicted.keys() >= set(flip.missing):
+            self._recover()
 
     def _recover(self) -> None:
         self._become(phase=Phase.RECOVER)
@@ -313,13 +314,13 @@ class _Turn:
         for member in coin.excluded:
             match flip.parts[member]:
                 case Secret():
-                    self._convict(member, self._false_reveal(member))
+                    reveal = flip.heard[member, (Reveal, b"")]
+                    self._convict(member, self._false_reveal(reveal))
                 case Dealing() as dealing:
                     commit = flip.heard[member, (Commit, b"")]
                     self._convict(member, FalseDealing(commit=commit, dealing=dealing))
-        if self.flip.outcome is None:
-            proof = confirmation("ping", seat.topic, coin.value)
-            self._say(Ping(digest=flip.digest, proof=proof))
+        proof = confirmation("ping", seat.topic, coin.value)
+        self._say(Ping(digest=flip.digest, proof=proof))
 
     def _confirm(self) -> None:
         seat, flip = self.seat, self.flip
@@ -332,7 +333,7 @@ class _Turn:
                     message = flip.heard[member, slot_of(body)]
                     lie = FalseConfirmation(confirmation=message, opening=flip.opening)
                     self._convict(member, lie)
-        if self.flip.outcome is not None:
+        if self.flip is not flip:
             return
         if not self.flip.said(self.me, Pong) and not self.flip.without(Ping):
             proof = confirmation("pong", seat.topic, flip.coin.value)
@@ -351,6 +352,16 @@ class _Turn:
         )
         self._end(Landed(flip.coin.value, recovered, flip.coin.excluded, flip.opening))
 
-    def _false_reveal(self, member: bytes) -> FalseReveal:
-        heard = self.flip.heard
-        return FalseReveal(commit=heard[member, (Commit, b"")], reveal=heard[member, (Reveal, b"")])
+    def _is_committed(self, member: bytes, reveal: Reveal) -> bool:
+        commit = self.flip.said(member, Commit)
+        expected = commitment(self.seat.topic, member, reveal.secret)
+        return commit is not None and expected == commit.commitment
+
+    def _refuse_reveal(self, message: Signed) -> None:
+        """A lie does not take the place of the truth, which others may have heard."""
+        if self.flip.message(message.sender, Commit):
+            self._convict(message.sender, self._false_reveal(message))
+
+    def _false_reveal(self, reveal: Signed) -> FalseReveal:
+        commit = self.flip.heard[reveal.sender, (Commit, b"")]
+        return FalseReveal(commit=commit, reveal=reveal)

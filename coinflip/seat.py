@@ -19,7 +19,7 @@ from coinflip.messages import (
     Signed,
     sign_body,
 )
-from coinflip.shamir import PRIME, commitment, leaves_hash, share_out, tolerated
+from coinflip.shamir import PRIME, Sharing, commitment, leaves_hash, share_out, tolerated
 from wire.keys import KeyPair, Use, derive
 
 
@@ -58,10 +58,13 @@ class Seat:
         """`body`, said by this member in this flip."""
         return sign_body(self.key, self.network, self.topic, body)
 
+    def sharing(self) -> Sharing:
+        """This member's secret as it is dealt."""
+        return share_out(self.topic, self.key.public, self.secret, len(self.members))
+
     def commit(self) -> Commit:
         """What this member binds itself to."""
-        me = self.key.public
-        sharing = share_out(self.topic, me, self.secret, len(self.members))
+        me, sharing = self.key.public, self.sharing()
         return Commit(
             exchange_key=exchange_key(self.exchange_secret),
             commitment=commitment(self.topic, me, self.secret),
@@ -70,7 +73,7 @@ class Seat:
 
     def deal(self, digest: bytes, commits: Sequence[Commit]) -> Deal:
         """The shares of this member's secret, encrypted to the keys in these Commits."""
-        sharing = share_out(self.topic, self.key.public, self.secret, len(self.members))
+        sharing = self.sharing()
         ciphertexts = (
             encrypt(
                 agree(self.exchange_secret, commit.exchange_key),

@@ -26,6 +26,20 @@ from coinflip.seat import Seat
 B = TypeVar("B", bound=Body)
 
 
+PASSED_ON = 16
+"""Members whose words are passed on at one stall: all of a usual flip, a part of a large one."""
+
+_WORTH_PASSING_ON: Mapping[Phase, tuple[type[Body], ...]] = {
+    Phase.COMMIT: (Commit,),
+    Phase.DEAL: (Commit, Deal),
+    Phase.SEAL: (Deal, Echo),
+    Phase.REVEAL: (Reveal,),
+    Phase.RECOVER: (Reveal,),
+    Phase.CONFIRM: (Reveal,),
+    Phase.ENDED: (Reveal,),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Flip:
     """Everything one member knows of one flip.
@@ -90,32 +104,26 @@ class Flip:
         return tuple(member for member in self.seat.members if not part(member))
 
 
-def say_again(flip: Flip) -> Iterator[Effect]:
-    """All one's own words; and of others' what those who lag behind may have missed.
+def say_again(flip: Flip, times: int) -> Iterator[Effect]:
+    """All one's own words and, while someone is missing, others' that it may lack.
 
-    A member in a phase has everybody's words of the phase before, so whoever is missing now
-    may lack one of those: its speaker may have told only some.
+    A speaker may have told only some, so whoever lags may lack words of this phase or of the
+    one before. `times` counts the stalls: in a large flip each brings others' turn.
     """
-    me = flip.seat.key.public
+    me, members = flip.seat.key.public, flip.seat.members
     for (member, _), message in flip.heard.items():
         if member == me:
             yield Broadcast(message)
-    match flip.phase:
-        case Phase.DEAL if flip.missing:
-            passed_on: type[Body] = Commit
-        case Phase.SEAL if flip.missing:
-            passed_on = Deal
-        case Phase.SEAL:
-            yield seal_of(flip)
-            return
-        case Phase.RECOVER | Phase.CONFIRM | Phase.ENDED if flip.missing:
-            passed_on = Reveal
-        case _:
-            return
-    for member in flip.seat.members:
-        message_of = flip.message(member, passed_on)
-        if member != me and message_of is not None:
-            yield Broadcast(message_of)
+    if flip.phase is Phase.SEAL and not flip.missing:
+        yield seal_of(flip)
+    if not flip.missing:
+        return
+    turns = -(-len(members) // PASSED_ON)
+    for position, member in enumerate(members):
+        if member != me and (position + flip.seat.position + times) % turns == 0:
+            for kind in _WORTH_PASSING_ON[flip.phase]:
+                if passed_on := flip.message(member, kind):
+                    yield Broadcast(passed_on)
 
 
 def seal_of(flip: Flip) -> SubmitSeal:
