@@ -7,7 +7,7 @@ A visit without evidence proves nothing either way; that is what *unproven* mean
 from dataclasses import dataclass
 from enum import StrEnum
 
-from audit.messages import Outcome, Report, Served, VisitEvidence, VisitSummary, visit_statement
+from audit.messages import Outcome, Report, VisitEvidence, VisitSummary, visit_statement
 from audit.plan import VisitPlan
 from audit.receipts import is_receipt_signed, served_root
 from feed import multiproof
@@ -93,7 +93,11 @@ def _check_session(
 
 
 def _compare(target: Target, plan: VisitPlan, evidence: VisitEvidence) -> Judged:
-    """Hold what the hoster signed against the owner's tree."""
+    """Hold what the hoster signed against the owner's tree.
+
+    Only hashes are compared: a leaf's hash covers its size, while a size in a bare proof is
+    bound only in sums, and an attestor could shift it to make an honest hoster look wrong.
+    """
     true_leaves = {leaf.index: (leaf.size, leaf.hash) for leaf in evidence.leaves}
     uncles = [(uncle.size, uncle.hash) for uncle in evidence.uncles]
     try:
@@ -108,16 +112,11 @@ def _compare(target: Target, plan: VisitPlan, evidence: VisitEvidence) -> Judged
         truth = true_leaves.get(entry.index)
         if truth is None:
             continue
-        if truth == (entry.size, entry.hash):
+        if truth[1] == entry.hash:
             good.add(entry.index)
         else:
             fault = True
     return Judged(len(plan.indices), len(good.intersection(plan.indices)), fault)
-
-
-def faulty_entries(true_leaves: dict[int, Served], served: tuple[Served, ...]) -> list[Served]:
-    """The entries that a hoster served and that differ from the feed's true leaves."""
-    return [entry for entry in served if true_leaves.get(entry.index, entry) != entry]
 
 
 def require_plan_length(report: Report, plans: list[VisitPlan]) -> None:

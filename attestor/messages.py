@@ -1,0 +1,30 @@
+"""What an attestor keeps between restarts."""
+
+from audit.messages import Evidence, Report, VisitEvidence, VisitSummary
+from wire.codec import Message
+from wire.primitives import Bytes, Hash
+
+
+class VisitResult(Message):
+    """One finished visit: what the report will say, and what will prove it."""
+
+    contract: Hash
+    summary: VisitSummary
+    evidence: VisitEvidence | None
+
+
+class CoinKept(Message):
+    """A coin that landed: secret among the members until the window ends."""
+
+    attempt: int
+    coin: Hash
+    opening: Bytes
+    """Encoded `CoinOpening`."""
+
+
+class ReportKept(Message):
+    """A report as committed: opened later with exactly these bytes."""
+
+    report: Report
+    salt: Hash
+    evidence: Evidence

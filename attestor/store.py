@@ -1,0 +1,148 @@
+"""What an attestor must not forget: its flips' words, its coins, visits and reports.
+
+Everything is on disk before it is sent, so an attestor that is killed and restarted says
+the same again: it never commits twice, visits twice or reports twice.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from attestor.messages import CoinKept, ReportKept, VisitResult
+from wire.codec import Message, decode, encode
+from wire.errors import Malformed, Unavailable
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x484F4C41
+"""`HOLA`: marks the file as an attestor's."""
+
+_SCHEMA = f"""
+CREATE TABLE flip (
+    topic BLOB NOT NULL, position INTEGER NOT NULL, entry BLOB NOT NULL,
+    PRIMARY KEY (topic, position)) STRICT, WITHOUT ROWID;
+CREATE TABLE coin (challenge BLOB PRIMARY KEY, coin BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE visit (
+    challenge BLOB NOT NULL, contract BLOB NOT NULL, result BLOB NOT NULL,
+    PRIMARY KEY (challenge, contract)) STRICT, WITHOUT ROWID;
+CREATE TABLE report (challenge BLOB PRIMARY KEY, report BLOB NOT NULL) STRICT, WITHOUT ROWID;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+
+class AttestorStore:
+    """One attestor's database. Entries are small and few, so each is its own transaction."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file; raises `Unavailable` or `Malformed` with what to do."""
+        self._path = path
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None)
+        except sqlite3.Error as error:
+            raise Unavailable(f"cannot open {path}: {error}") from None
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._database.close()
+            raise self._failed(error) from None
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _prepare(self) -> None:
+        (mark,) = self._database.execute("PRAGMA application_id").fetchone()
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if mark not in (0, APPLICATION_ID):
+            raise Malformed(f"{self._path} is another program's database; choose another --home")
+        if version > SCHEMA_VERSION:
+            raise Unavailable(f"{self._path} was written by a newer version; update holdfast")
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        if mark == 0:
+            self._database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def add_flip_entry(self, topic: bytes, entry: bytes) -> None:
+        """Append to a flip's log."""
+        self._write(
+            "INSERT INTO flip SELECT ?1, coalesce(max(position) + 1, 0), ?2 FROM flip "
+            "WHERE topic = ?1",
+            (topic, entry),
+        )
+
+    def flip_log(self, topic: bytes) -> list[bytes]:
+        """A flip's log in order."""
+        rows = self._read("SELECT entry FROM flip WHERE topic = ? ORDER BY position", (topic,))
+        return [row[0] for row in rows]
+
+    def keep_coin(self, challenge: bytes, coin: CoinKept) -> None:
+        """Remember a coin; the first one stays."""
+        self._put("coin", (challenge,), coin)
+
+    def coin(self, challenge: bytes) -> CoinKept | None:
+        """The coin of a challenge, if it has landed."""
+        row = self._one("SELECT coin FROM coin WHERE challenge = ?", (challenge,))
+        return None if row is None else decode(CoinKept, row)
+
+    def keep_visit(self, challenge: bytes, result: VisitResult) -> None:
+        """Remember a finished visit; the first result stays."""
+        self._put("visit", (challenge, result.contract), result)
+
+    def visits(self, challenge: bytes) -> dict[bytes, VisitResult]:
+        """Finished visits by contract."""
+        rows = self._read("SELECT contract, result FROM visit WHERE challenge = ?", (challenge,))
+        return {contract: decode(VisitResult, result) for contract, result in rows}
+
+    def keep_report(self, challenge: bytes, report: ReportKept) -> ReportKept:
+        """Remember a report before it is committed; returns the first one ever kept."""
+        self._put("report", (challenge,), report)
+        kept = self.report(challenge)
+        assert kept is not None
+        return kept
+
+    def report(self, challenge: bytes) -> ReportKept | None:
+        """The report of a challenge, if one was made."""
+        row = self._one("SELECT report FROM report WHERE challenge = ?", (challenge,))
+        return None if row is None else decode(ReportKept, row)
+
+    def forget(self, challenge: bytes, topics: Sequence[bytes]) -> None:
+        """Drop what a settled challenge no longer needs; its report stays for `why`."""
+        for topic in topics:
+            self._write("DELETE FROM flip WHERE topic = ?", (topic,))
+        self._write("DELETE FROM visit WHERE challenge = ?", (challenge,))
+
+    def _put(self, table: str, key: tuple[bytes, ...], value: Message) -> None:
+        places = ", ".join("?" * (len(key) + 1))
+        self._write(
+            f"INSERT OR IGNORE INTO {table} VALUES ({places})",  # noqa: S608 - our own names
+            (*key, encode(value)),
+        )
+
+    def _one(self, statement: str, values: Sequence[bytes]) -> bytes | None:
+        rows = self._read(statement, values)
+        return rows[0][0] if rows else None
+
+    def _read(self, statement: str, values: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+        try:
+            return self._database.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._failed(error) from None
+
+    def _write(self, statement: str, values: Sequence[bytes]) -> None:
+        try:
+            self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: sqlite3.Error) -> Malformed | Unavailable:
+        if isinstance(error, sqlite3.OperationalError):
+            return Unavailable(f"{self._path}: {error}; free the disk or the file, then try again")
+        return Malformed(
+            f"{self._path} is damaged ({error}): move it away; rounds under way are then missed"
+        )

@@ -1,0 +1,18 @@
+"""`holdfast`, and `python -m holdfast`."""
+
+import sys
+
+from holdfast import chain_cli, feed_cli, owner_cli, role_cli
+from holdfast.cli import app, run
+
+for group in (chain_cli, feed_cli, owner_cli, role_cli):
+    group.add_to(app)
+
+
+def main() -> None:
+    """Run the command and exit with its code."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()
