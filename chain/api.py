@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Path, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from chain.messages import MAX_SIDECAR_BYTES, SignedTransaction
+from chain.messages import MAX_SIDECAR_BYTES, RecordNames, SignedTransaction
+from chain.money import held_base
 from chain.node import Node
 from chain.records import (
     RECORDS,
@@ -34,8 +35,10 @@ CBOR = "application/cbor"
 MAX_BODY_BYTES = MAX_SIDECAR_BYTES + (1 << 16)
 """A transaction with the largest evidence, and its envelope."""
 
+MAX_NAMES_BYTES = 1 << 17
+"""The longest list of record names."""
+
 KeyText = Annotated[str, Path(max_length=64, description="z-base-32 or hexadecimal")]
-TableNumber = Annotated[int, Path(ge=0, lt=len(RECORDS))]
 HexText = Annotated[str, Path(pattern="^([0-9a-f]{2}){0,64}$", description="hexadecimal")]
 
 
@@ -98,12 +101,7 @@ def _add_proofs(api: FastAPI, node: Node) -> None:
     @api.post("/api/v1/transactions", tags=["proofs"], status_code=202)
     async def submit(request: Request) -> dict[str, str]:
         """Submit one signed transaction (CBOR); 202 means it waits for a block."""
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_BODY_BYTES:
-                raise HTTPException(413, f"a transaction has at most {MAX_BODY_BYTES} bytes")
-        signed = decode(SignedTransaction, bytes(body))
+        signed = decode(SignedTransaction, await _body(request, MAX_BODY_BYTES))
         return {"transaction": node.submit(signed).hex()}
 
     @api.get("/api/v1/transactions/{transaction}", tags=["proofs"], response_class=Response)
@@ -112,16 +110,19 @@ def _add_proofs(api: FastAPI, node: Node) -> None:
         proof = await node.prove_transaction(bytes.fromhex(transaction))
         return Response(encode(proof), media_type=CBOR)
 
-    @api.get("/api/v1/records/{table}/{key}", tags=["proofs"], response_class=Response)
-    async def record(table: TableNumber, key: HexText) -> Response:
-        """A record of the state with its proof, or the proof that there is none."""
-        proof = node.prove_record(Table(table), bytes.fromhex(key))
-        return Response(encode(proof), media_type=CBOR)
+    @api.post("/api/v1/records", tags=["proofs"], response_class=Response)
+    async def records(request: Request) -> Response:
+        """Records of one state with their proofs, or proofs that there are none (CBOR)."""
+        names = decode(RecordNames, await _body(request, MAX_NAMES_BYTES))
+        if any(name.table not in RECORDS for name in names):
+            raise Malformed("there is no such table")
+        return Response(encode(node.prove(names)), media_type=CBOR)
 
-    @api.get("/api/v1/records/{table}", tags=["proofs"], response_class=Response)
-    async def only_record(table: TableNumber) -> Response:
-        """The record with the empty key: the chain's own."""
-        return Response(encode(node.prove_record(Table(table), b"")), media_type=CBOR)
+    @api.get("/api/v1/evidence/{challenge}/{attestor}", tags=["proofs"], response_class=Response)
+    async def evidence(challenge: HexText, attestor: HexText) -> Response:
+        """The evidence beside an opened report (CBOR)."""
+        found = await node.evidence(bytes.fromhex(challenge), bytes.fromhex(attestor))
+        return Response(found, media_type=CBOR)
 
     @api.get("/api/v1/events", tags=["proofs"], response_class=StreamingResponse)
     async def events(after: Annotated[int, Query(ge=0)] = 0) -> StreamingResponse:
@@ -133,6 +134,15 @@ def _add_proofs(api: FastAPI, node: Node) -> None:
                 yield b"id: %d\ndata: %s\n\n" % (notice.header.height, data)
 
         return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+async def _body(request: Request, limit_bytes: int) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > limit_bytes:
+            raise HTTPException(413, f"at most {limit_bytes} bytes are read here")
+    return bytes(body)
 
 
 def _add_reading(api: FastAPI, node: Node) -> None:
@@ -164,6 +174,12 @@ def _add_reading(api: FastAPI, node: Node) -> None:
             "supply_base": node.genesis.supply_base,
             "burnt_base": meta.burnt_base,
         }
+
+    @api.get("/api/v1/supply", tags=["reading"])
+    async def supply() -> dict[str, int]:
+        """Every coin counted anew over all records, beside what the genesis says."""
+        counted = sum(held_base(record) for record in node.state.records.values())
+        return {"genesis_base": node.genesis.supply_base, "counted_base": counted}
 
     @api.get("/api/v1/blocks/{height}", tags=["reading"])
     async def block(height: Annotated[int, Path(ge=1)]) -> dict[str, Any]:

@@ -118,12 +118,16 @@ def finish(draft: Draft, contract_id: bytes) -> None:
     contract = draft.contracts.at(contract_id)
     _unlock(draft, contract)
     _close(draft, contract, "ended")
-    plan = draft.plans.at(contract.plan)
-    if not plan.vacancies and all(
-        draft.contracts.at(other).status not in OPEN for other in plan.contracts
-    ):
+    _end_if_served(draft, contract.plan)
+
+
+def _end_if_served(draft: Draft, plan_id: bytes) -> None:
+    """When nobody serves a plan any more and nobody is sought, what is unspent returns."""
+    plan = draft.plans.at(plan_id)
+    serving = any(draft.contracts.at(other).status in OPEN for other in plan.contracts)
+    if not plan.vacancies and not serving:
         money.credit(draft, plan.owner, plan.escrow_base)
-        draft.plans.change(contract.plan, status="ended", escrow_base=0)
+        draft.plans.change(plan_id, status="ended", escrow_base=0)
 
 
 def slash(
@@ -142,7 +146,10 @@ def slash(
         money.credit(draft, prover, reward)
     money.burn(draft, collateral - reward * len(provers))
     _close(draft, contract, "ended")
-    _vacate(draft, block, contract, beacon)
+    if contract.epochs_left:
+        _vacate(draft, block, contract, beacon)
+    else:
+        _end_if_served(draft, contract.plan)
 
 
 def _vacate(draft: Draft, block: BlockContext, contract: ContractRecord, beacon: bytes) -> None:

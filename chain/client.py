@@ -7,7 +7,7 @@ header's state root, and never a state older than the newest one it has seen.
 import asyncio
 from base64 import b64decode
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from types import TracebackType
@@ -18,12 +18,14 @@ import structlog
 
 from audit.evidence import Flaw
 from chain.genesis import Genesis
-from chain.light import verify_certificate, verify_record, verify_transaction
+from chain.light import verify_certificate, verify_state, verify_transaction
 from chain.messages import (
+    MAX_PROVEN_RECORDS,
     Body,
     Header,
     Notice,
-    RecordProof,
+    RecordName,
+    StateProof,
     Transaction,
     TransactionProof,
     sign_transaction,
@@ -101,20 +103,13 @@ class ChainClient:
             failures += 1
 
     async def _events(self) -> AsyncIterator[Notice]:
-        path = f"/api/v1/events?after={self._heard or await self._first_height()}"
+        path = f"/api/v1/events?after={self._heard or (await self.meta()).height}"
         async with self._request("GET", path, timeout=EVENTS_TIMEOUT) as response:
             async for line in response.content:
                 if line.startswith(b"data: "):
                     notice = decode(Notice, b64decode(line[6:]))
                     verify_certificate(self.genesis, notice.header, notice.certificate)
                     yield notice
-
-    async def _first_height(self) -> int:
-        """Start at the present: what happened before is read from the state."""
-        proof = await self._proof(Table.META, b"")
-        verify_record(self.genesis, Table.META, b"", proof)
-        self._advance(proof.header)
-        return proof.header.height
 
     async def _hear(self, notice: Notice) -> None:
         self._advance(notice.header)
@@ -145,12 +140,41 @@ class ChainClient:
     async def record(self, kind: type[R], table: Table, key: bytes) -> R | None:
         """The record at `key` in the newest state, proven; None when there is none."""
         assert RECORDS[table] is kind
-        proof = await self._proof(table, key)
-        record = verify_record(self.genesis, table, key, proof)
+        _, (record,) = await self.prove([(table, key)])
+        return cast("R | None", record)
+
+    async def records(self, kind: type[R], table: Table, keys: Sequence[bytes]) -> list[R]:
+        """Records that are all there, of one state; raises `NotFound` when one is missing."""
+        assert RECORDS[table] is kind
+        found: list[R] = []
+        for start in range(0, len(keys), MAX_PROVEN_RECORDS):
+            part = keys[start : start + MAX_PROVEN_RECORDS]
+            _, records = await self.prove([(table, key) for key in part])
+            if None in records:
+                raise NotFound(f"the chain has no such {table.name.lower()}")
+            found += cast("list[R]", records)
+        return found
+
+    async def prove(
+        self, keys: Sequence[tuple[Table, bytes]]
+    ) -> tuple[StateProof, list[Message | None]]:
+        """Records of the newest state and the proof of all of them, checked."""
+        names = tuple(RecordName(table=int(table), key=key) for table, key in keys)
+        body = await self._read("POST", "/api/v1/records", data=encode(names))
+        proof = decode(StateProof, body)
+        if tuple((record.table, record.key) for record in proof.records) != tuple(
+            (name.table, name.key) for name in names
+        ):
+            raise Malformed("the node proved other records than it was asked for")
+        records = verify_state(self.genesis, proof)
         if proof.header.height < self.height:
             raise Unavailable("the node answered from an older state than it had shown")
         self._advance(proof.header)
-        return cast("R | None", record)
+        return proof, records
+
+    async def evidence(self, challenge: bytes, attestor: bytes) -> bytes:
+        """What came beside an opened report; its digest is in the report."""
+        return await self._read("GET", f"/api/v1/evidence/{challenge.hex()}/{attestor.hex()}")
 
     async def need(self, kind: type[R], table: Table, key: bytes) -> R:
         """As `record`, but raises `NotFound` when there is none."""
@@ -187,17 +211,6 @@ class ChainClient:
     async def meta(self) -> Meta:
         """The record of the chain itself."""
         return await self.need(Meta, Table.META, b"")
-
-    async def _proof(self, table: Table, key: bytes) -> RecordProof:
-        path = f"/api/v1/records/{int(table)}" + (f"/{key.hex()}" if key else "")
-        body = await self._read("GET", path)
-        return cast("RecordProof", decode(RecordProof, body))
-
-    async def prove(self, table: Table, key: bytes) -> RecordProof:
-        """A record's proof as the node gave it, checked; for bundles."""
-        proof = await self._proof(table, key)
-        verify_record(self.genesis, table, key, proof)
-        return proof
 
     async def _read(self, method: str, path: str, data: bytes | None = None) -> bytes:
         async with self._request(method, path, data=data) as response:

@@ -4,7 +4,7 @@ Whoever holds the genesis holds the validators' keys. A header with a certificat
 of them is final; its state root, transactions root and outcomes root prove everything else.
 """
 
-from typing import TypeVar, cast
+from typing import cast
 
 from chain import statetree
 from chain.genesis import Genesis, GenesisValidator
@@ -12,7 +12,8 @@ from chain.messages import (
     FINALIZE_DOMAIN,
     Certificate,
     Header,
-    RecordProof,
+    ProvenRecord,
+    StateProof,
     TransactionProof,
     Vote,
 )
@@ -22,8 +23,6 @@ from wire import merkle, signing
 from wire.codec import Message, decode, digest, encode
 from wire.errors import Malformed
 from wire.primitives import tagged_hash
-
-R = TypeVar("R", bound=Message)
 
 
 def quorum(validators: int) -> int:
@@ -62,16 +61,21 @@ def verify_certificate(genesis: Genesis, header: Header, certificate: Certificat
         signing.require_signed(key, FINALIZE_DOMAIN, network, body, signature.signature)
 
 
-def verify_record(genesis: Genesis, table: Table, key: bytes, proof: RecordProof) -> Message | None:
-    """The record that the proven block's state has at `key`; raises `Malformed`."""
+def verify_state(genesis: Genesis, proof: StateProof) -> list[Message | None]:
+    """The records that a final state has, None for those that it has not."""
     verify_certificate(genesis, proof.header, proof.certificate)
-    return record_under(proof.header.state_root, table, key, proof)
+    return [proven_record(proof.header.state_root, record) for record in proof.records]
 
 
-def record_under(state_root: bytes, table: Table, key: bytes, proof: RecordProof) -> Message | None:
-    """As `verify_record`, under a state root that is already believed."""
+def proven_record(state_root: bytes, proof: ProvenRecord) -> Message | None:
+    """One record under a state root that is already believed; raises `Malformed`."""
+    try:
+        table = Table(proof.table)
+    except ValueError:
+        raise Malformed(f"there is no table {proof.table}") from None
     met = None if proof.met is None else (proof.met.key, proof.met.value)
-    value = statetree.verify(state_root, tree_key(table, key), statetree.Proof(proof.siblings, met))
+    path = statetree.Proof(proof.siblings, met)
+    value = statetree.verify(state_root, tree_key(table, proof.key), path)
     if value is None:
         if proof.record is not None:
             raise Malformed("a record was sent that the state does not have")

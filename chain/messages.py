@@ -336,14 +336,36 @@ class MetLeaf(Message):
     value: Hash
 
 
-class RecordProof(Message):
-    """A record, or its absence, under a final header's state root."""
+class ProvenRecord(Message):
+    """A record, or its absence, and the path to a state root."""
 
-    header: Header
-    certificate: Certificate
+    table: Natural
+    key: Bytes
     record: Bytes | None
     siblings: Annotated[tuple[Hash, ...], Field(max_length=256)]
     met: MetLeaf | None
+
+
+MAX_PROVEN_RECORDS = 1024
+"""Records in one answer; a client asks again for more."""
+
+
+class StateProof(Message):
+    """Records under one final header's state root."""
+
+    header: Header
+    certificate: Certificate
+    records: Annotated[tuple[ProvenRecord, ...], Field(max_length=MAX_PROVEN_RECORDS)]
+
+
+class RecordName(Message):
+    """Which record is asked for, or was written."""
+
+    table: Natural
+    key: Bytes
+
+
+RecordNames = Annotated[tuple[RecordName, ...], Field(max_length=MAX_PROVEN_RECORDS)]
 
 
 class TransactionProof(Message):
@@ -360,19 +382,12 @@ class TransactionProof(Message):
     outcome_path: Annotated[tuple[Hash, ...], Field(max_length=64)]
 
 
-class ChangedRecord(Message):
-    """Which record a block wrote."""
-
-    table: Natural
-    key: Bytes
-
-
 class Notice(Message):
     """A final block as followers hear of it: a hint which records to ask for anew."""
 
     header: Header
     certificate: Certificate
-    changed: Annotated[tuple[ChangedRecord, ...], Field(max_length=100_000)]
+    changed: Annotated[tuple[RecordName, ...], Field(max_length=100_000)]
 
 
 def transactions_root(transactions: tuple[SignedTransaction, ...]) -> bytes:

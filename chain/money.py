@@ -50,6 +50,10 @@ def held_base(record: Message | None) -> int:
 
 
 def assert_conserved(draft: Draft) -> None:
-    """Balances, stakes, escrows and burnt coins add up to what they did before the draft."""
-    change = sum(held_base(after) - held_base(before) for _, before, after in draft.changed())
+    """Balances, stakes, escrows and burnt coins add up as before, and none is negative."""
+    change = 0
+    for (table, key), before, after in draft.changed():
+        held = held_base(after)
+        assert held >= 0, f"{table.name} {key.hex()} would hold {held}"
+        change += held - held_base(before)
     assert change == 0, f"a block would change the supply by {change}"

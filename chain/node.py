@@ -6,7 +6,7 @@ leaves either no trace of the block, or all of it.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -23,18 +23,21 @@ from chain.messages import (
     Header,
     MetLeaf,
     Notice,
-    RecordProof,
+    OpenReport,
+    ProvenRecord,
+    RecordName,
     SignedTransaction,
+    StateProof,
     TransactionProof,
 )
-from chain.records import Table
+from chain.records import ReportRecord, Table
 from chain.state import State, tree_key
 from chain.statetree import prove
 from chain.store import ChainStore
 from chain.transition import genesis_state
 from wire import merkle
 from wire.codec import encode
-from wire.errors import Unavailable
+from wire.errors import NotFound, Unavailable
 from wire.keys import KeyPair, Use
 
 log = structlog.get_logger()
@@ -139,19 +142,35 @@ class Node:
         """Whether a transaction is in the pool."""
         return transaction in self._pool
 
-    def prove_record(self, table: Table, key: bytes) -> RecordProof:
-        """A record, or its absence, as of the last block, with all that proves it."""
+    def prove(self, names: Iterable[RecordName]) -> StateProof:
+        """Records, or their absence, as of the last block, with all that proves them."""
         header, certificate = self._final()
-        state = self.state
-        proof = prove(state.tree, tree_key(table, key))
-        record = state.get((table, key))
-        return RecordProof(
-            header=header,
-            certificate=certificate,
+        records = tuple(self._proven(name) for name in names)
+        return StateProof(header=header, certificate=certificate, records=records)
+
+    def _proven(self, name: RecordName) -> ProvenRecord:
+        table = Table(name.table)
+        proof = prove(self.state.tree, tree_key(table, name.key))
+        record = self.state.get((table, name.key))
+        return ProvenRecord(
+            table=name.table,
+            key=name.key,
             record=None if record is None else encode(record),
             siblings=proof.siblings,
             met=None if proof.met is None else MetLeaf(key=proof.met[0], value=proof.met[1]),
         )
+
+    async def evidence(self, challenge: bytes, attestor: bytes) -> bytes:
+        """What came beside an opened report; raises `NotFound`."""
+        record = self.state.get((Table.REPORT, challenge + attestor))
+        if not isinstance(record, ReportRecord):
+            raise NotFound("the chain has no such report")
+        block, _ = await self.store.block(record.height)
+        for signed in block.transactions:
+            body = signed.transaction.body
+            if isinstance(body, OpenReport) and signed.transaction.sender == attestor:
+                return signed.sidecar
+        raise NotFound("the evidence is no longer kept")
 
     async def prove_transaction(self, transaction: bytes) -> TransactionProof:
         """Where a transaction stands and what became of it; raises `NotFound`."""

@@ -129,6 +129,8 @@ def verify(expected_root: bytes, key: bytes, proof: Proof) -> bytes | None:
     if met is None:
         current = EMPTY
     else:
+        if len(met[0]) != len(key):
+            raise Malformed("state proof ends at a key of another length")
         if any(_bit(met[0], level) != _bit(key, level) for level in range(depth)):
             raise Malformed("state proof ends at a leaf off the key's path")
         current = leaf(*met).hash

@@ -13,7 +13,7 @@ import aiosqlite
 
 from chain.consensus.port import Decided
 from chain.genesis import Genesis
-from chain.messages import Block, Certificate, ChangedRecord, Header, Notice
+from chain.messages import Block, Certificate, Header, Notice, RecordName
 from chain.records import RECORDS, Table
 from chain.state import State
 from wire.codec import decode, encode
@@ -31,13 +31,17 @@ CREATE TABLE outcome (
     sender BLOB NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outcome_by_height ON outcome (height, position);
+CREATE TABLE sidecar (
+    height INTEGER NOT NULL, position INTEGER NOT NULL, bytes BLOB NOT NULL,
+    PRIMARY KEY (height, position)
+) STRICT;
 CREATE TABLE record (
     tab INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (tab, key)
 ) STRICT, WITHOUT ROWID;
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
-Changed = tuple[ChangedRecord, ...]
+Changed = tuple[RecordName, ...]
 Outcome = tuple[bytes, int, int, str, str]
 """(transaction id, height, position, reason, detail)"""
 
@@ -120,7 +124,7 @@ class ChainStore:
         header = prepared.block.header
         changes = prepared.draft.changes
         changed = tuple(
-            ChangedRecord(table=table, key=key) for table, key in changes if table is not Table.DUE
+            RecordName(table=table, key=key) for table, key in changes if table is not Table.DUE
         )
         database = self._database
         try:
@@ -135,10 +139,18 @@ class ChainStore:
                 (
                     header.height,
                     header.id,
-                    encode(prepared.block),
+                    encode(_without_sidecars(prepared.block)),
                     encode(decided.certificate),
                     encode(changed),
                 ),
+            )
+            await database.executemany(
+                "INSERT INTO sidecar VALUES (?, ?, ?)",
+                [
+                    (header.height, position, signed.sidecar)
+                    for position, signed in enumerate(prepared.block.transactions)
+                    if signed.sidecar
+                ],
             )
             await database.executemany(
                 "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -185,7 +197,18 @@ class ChainStore:
             row = await cursor.fetchone()
         if row is None:
             raise NotFound(f"there is no block {height} yet")
-        return decode(Block, row[0]), decode(Certificate, row[1])
+        block: Block = decode(Block, row[0])
+        transactions = list(block.transactions)
+        async with self._database.execute(
+            "SELECT position, bytes FROM sidecar WHERE height = ?", (height,)
+        ) as cursor:
+            async for position, sidecar in cursor:
+                whole = transactions[position].model_copy(update={"sidecar": sidecar})
+                transactions[position] = whole
+        return (
+            block.model_copy(update={"transactions": tuple(transactions)}),
+            decode(Certificate, row[1]),
+        )
 
     async def notice(self, height: int) -> Notice:
         """What followers were told of a block; raises `NotFound`."""
@@ -221,6 +244,15 @@ class ChainStore:
             (height,),
         ) as cursor:
             return [(row[0], row[1], row[2], row[3], row[4]) async for row in cursor]
+
+
+def _without_sidecars(block: Block) -> Block:
+    """Evidence is kept beside its block, so that it can be pruned without touching it."""
+    bare = tuple(
+        signed.model_copy(update={"sidecar": b""}) if signed.sidecar else signed
+        for signed in block.transactions
+    )
+    return block.model_copy(update={"transactions": bare})
 
 
 def _damaged(path: Path, why: object) -> Unavailable:

@@ -75,8 +75,10 @@ def execute(
     transactions: an honest proposer never includes such a one.
     """
     draft = Draft(state)
+    # What is drawn in this block must not depend on the coins that its writer lets in.
+    beacon = draft.meta.beacon
     outcomes = tuple(_include(draft, block, signed) for signed in transactions)
-    _end_block(draft, block)
+    _end_block(draft, block, beacon)
     money.assert_conserved(draft)
     return Execution(draft, outcomes)
 
@@ -171,10 +173,12 @@ def apply_body(  # noqa: C901, PLR0912 - one case per kind is the point
             open_report.apply(draft, block, sender, body, signed.sidecar)
 
 
-def _end_block(draft: Draft, block: BlockContext) -> None:
-    """What happens with no transaction: the beacon moves, deadlines fall, epochs open."""
-    before = draft.meta.beacon
-    beacon = lottery.next_beacon(before, block.vrf_output)
+def _end_block(draft: Draft, block: BlockContext, before: bytes) -> None:
+    """What happens with no transaction: the beacon moves, deadlines fall, epochs open.
+
+    `before` is the beacon of the block before this one.
+    """
+    beacon = lottery.next_beacon(draft.meta.beacon, block.vrf_output)
     draft.meta = draft.meta.model_copy(
         update={"height": block.height, "time_ms": block.time_ms, "beacon": beacon}
     )

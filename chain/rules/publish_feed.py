@@ -5,7 +5,7 @@ from chain.reasons import Reason
 from chain.records import FeedRecord, Head
 from chain.state import Draft
 from feed import flat_tree, tree
-from feed.manifest import decode_manifest
+from feed.manifest import decode_manifest, encode_manifest
 from feed.signature import verify_head
 from wire.errors import Malformed, Rejected
 
@@ -35,6 +35,8 @@ def apply_update(draft: Draft, sender: bytes, body: UpdateHead) -> None:
 
 
 def _proven_head(feed: bytes, manifest_bytes: bytes, signed: SignedHead) -> Head:
+    if signed.length > tree.MAX_LENGTH:
+        raise Rejected(Reason.BAD_HEAD, f"{signed.length} chunks are more than proofs are for")
     indices = flat_tree.full_roots(signed.length)
     if len(indices) != len(signed.roots):
         raise Rejected(Reason.BAD_HEAD, f"{len(indices)} roots make a length of {signed.length}")
@@ -44,7 +46,10 @@ def _proven_head(feed: bytes, manifest_bytes: bytes, signed: SignedHead) -> Head
     ]
     tree_hash = tree.tree_hash(roots)
     try:
+        byte_length = tree.size_of(roots)
         known = decode_manifest(manifest_bytes) if manifest_bytes else None
+        if known is not None and encode_manifest(known) != manifest_bytes:
+            raise Malformed("the manifest has another spelling")
         verify_head(
             feed,
             known,
@@ -58,6 +63,6 @@ def _proven_head(feed: bytes, manifest_bytes: bytes, signed: SignedHead) -> Head
     return Head(
         fork=signed.fork,
         length=signed.length,
-        byte_length=sum(root.size for root in roots),
+        byte_length=byte_length,
         tree_hash=tree_hash,
     )
