@@ -4,12 +4,14 @@ The network id is the digest of the genesis, so nodes with different parameters 
 different networks and cannot read each other's signatures by mistake.
 """
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from audit.messages import MAX_SERVED, MAX_VISITS
+from coinflip.messages import MAX_MEMBERS, MIN_MEMBERS
 from wire.codec import Message, digest
-from wire.primitives import Natural, Positive, Ppm, PublicKey
+from wire.primitives import MAX_INT, Natural, Positive, Ppm, PublicKey
 
 PROTOCOL_VERSION = 1
 
@@ -24,10 +26,10 @@ class Parameters(Message):
 
     epoch_blocks: Positive = 300
     """The least distance between two draws."""
-    committee_members: Positive = 10
-    committee_minimum: Positive = 4
+    committee_members: Annotated[int, Field(ge=MIN_MEMBERS, le=MAX_MEMBERS)] = 10
+    committee_minimum: Annotated[int, Field(ge=MIN_MEMBERS, le=MAX_MEMBERS)] = 4
     """No challenge opens, and no retry, with fewer attestors."""
-    challenge_targets: Positive = 16
+    challenge_targets: Annotated[int, Field(ge=1, le=MAX_VISITS)] = 16
     """Contracts that one coin draws."""
     flip_blocks: Positive = 20
     """A flip must be sealed within this many blocks, or it is tried again."""
@@ -36,7 +38,7 @@ class Parameters(Message):
     """The visiting window after the seal."""
     opening_blocks: Positive = 20
     """Time to open coin and reports after the window."""
-    samples_maximum: Positive = 64
+    samples_maximum: Annotated[int, Field(ge=1, le=MAX_SERVED)] = 64
 
     acknowledge_blocks: Positive = 100
     """A hoster must fetch and acknowledge an assigned feed within this many blocks."""
@@ -45,7 +47,7 @@ class Parameters(Message):
     fee_minimum_base: Natural = 10
     transaction_lifetime_blocks: Positive = 500
     """The furthest `valid_until` may lie ahead."""
-    block_transactions_maximum: Positive = 2_000
+    block_transactions_maximum: Annotated[int, Field(ge=1, le=10_000)] = 2_000
 
     attestor_stake_base: Positive = 1_000_000
     hoster_stake_base: Positive = 1_000_000
@@ -58,6 +60,15 @@ class Parameters(Message):
     """Of a full attestor share: what an honest "it did not answer" earns."""
     slow_pay_ppm: Ppm = 500_000
     """Of a full hoster share: what service outside the agreed latency or throughput earns."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        shares = self.hoster_share_ppm + self.attestor_share_ppm + self.validator_share_ppm
+        if shares > 1_000_000:
+            raise ValueError("the shares add up to more than the price")
+        if self.committee_minimum > self.committee_members:
+            raise ValueError("the smallest committee is larger than the usual one")
+        return self
 
 
 class GenesisValidator(Message):
@@ -84,6 +95,14 @@ class Genesis(Message):
     parameters: Parameters
     validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=128)]
     balances: Annotated[tuple[GenesisBalance, ...], Field(max_length=100_000)]
+
+    @model_validator(mode="after")
+    def _no_doubles(self) -> Self:
+        if len({validator.key for validator in self.validators}) != len(self.validators):
+            raise ValueError("two validators with one key")
+        if self.supply_base > MAX_INT:
+            raise ValueError("more coins than one balance can hold")
+        return self
 
     @property
     def network(self) -> bytes:

@@ -20,6 +20,9 @@ from chain.state import Draft
 from wire.primitives import tagged_hash
 from wire.prng import Stream
 
+ELIGIBLE_MAXIMUM = 1_024
+"""Contracts that one draw lists: its record stays below the 1 MiB that a proof may carry."""
+
 
 def next_beacon(beacon: bytes, vrf_output: bytes) -> bytes:
     """The beacon after a block."""
@@ -58,8 +61,9 @@ def draw_challenges(draft: Draft, block: BlockContext, beacon: bytes) -> None:
             "challenge", block.network, epoch.to_bytes(8, "big"), index.to_bytes(8, "big")
         )
         accounts = sorted(attestors[place] for place in chosen)
+        eligible = shuffled[index::committees][:ELIGIBLE_MAXIMUM]
         _open(draft, block, challenge, epoch, accounts)
-        _record_draw(draft, block, challenge, accounts, shuffled[index::committees])
+        _record_draw(draft, block, challenge, accounts, eligible)
         opened.append(challenge)
     draft.meta = meta.model_copy(
         update={

@@ -14,13 +14,16 @@ from coinflip.messages import CoinOpening
 from wire import merkle, signing
 from wire.codec import BY_KIND, Message, digest, encode
 from wire.keys import KeyPair
-from wire.primitives import Bytes, Hash, Natural, Positive, Ppm, PublicKey, Signature
+from wire.primitives import Bytes, Hash, Natural, Positive, Ppm, PublicKey, Signature, blake2b_256
 
 TRANSACTION_DOMAIN = "transaction"
 FINALIZE_DOMAIN = "finalize"
 
 MAX_SIDECAR_BYTES = 1 << 20
 """1 MiB of evidence: 64 targets with 30 chunks each need about half of it."""
+
+NO_SIDECAR = blake2b_256(b"")
+"""What every kind but `OpenReport` names as its evidence: nothing."""
 
 Host = Annotated[str, Field(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -250,9 +253,14 @@ class SignedTransaction(Message):
     """Not covered by the signature: the body names its digest, and it may be pruned."""
 
     def is_signed(self) -> bool:
-        """Whether the sender signed it."""
-        transaction = self.transaction
-        return signing.is_signed(
+        """Whether the sender signed it, and the evidence beside it is what the body names.
+
+        Without the second, whoever passes a transaction on could swap the evidence, and its
+        sender would pay for a refusal.
+        """
+        transaction, body = self.transaction, self.transaction.body
+        named = body.report.evidence if isinstance(body, OpenReport) else NO_SIDECAR
+        return blake2b_256(self.sidecar) == named and signing.is_signed(
             transaction.sender,
             TRANSACTION_DOMAIN,
             transaction.network,
