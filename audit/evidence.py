@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from audit.messages import Outcome, Report, VisitEvidence, VisitSummary, visit_statement
 from audit.plan import VisitPlan
-from audit.receipts import is_receipt_signed, served_root
+from audit.receipts import is_receipt_signed, is_timely, served_root
 from feed import multiproof
 from wire import signing
 from wire.errors import Malformed, Rejected
@@ -24,8 +24,19 @@ class Flaw(StrEnum):
     VISIT_NOT_SIGNED = "visit_not_signed"
     RECEIPT_NOT_SIGNED = "receipt_not_signed"
     RECEIPT_MISMATCH = "receipt_mismatch"
+    RECEIPT_UNTIMELY = "receipt_untimely"
     LEAVES_UNPROVEN = "leaves_unproven"
     SUMMARY_OVERSTATED = "summary_overstated"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Whose report is judged, for which challenge, and when the visits had to take place."""
+
+    challenge: bytes
+    attestor: bytes
+    opened_ms: int
+    closed_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +63,7 @@ class Judged:
 
 def judge_visit(
     network: bytes,
-    challenge: bytes,
-    attestor: bytes,
+    task: Task,
     target: Target,
     plan: VisitPlan,
     summary: VisitSummary,
@@ -65,7 +75,7 @@ def judge_visit(
         raise Rejected(Flaw.VISITS_OFF_PLAN, f"{summary.planned} chunks instead of {planned}")
     judged = Judged(planned, 0, False)
     if evidence is not None:
-        _check_session(network, challenge, attestor, target, evidence)
+        _check_session(network, task, target, evidence)
         judged = _compare(target, plan, evidence)
     if (summary.served, summary.outcome is Outcome.FAULT) != (judged.served, judged.fault):
         raise Rejected(Flaw.SUMMARY_OVERSTATED, f"evidence proves {judged.served} chunks served")
@@ -74,11 +84,9 @@ def judge_visit(
     return judged
 
 
-def _check_session(
-    network: bytes, challenge: bytes, attestor: bytes, target: Target, evidence: VisitEvidence
-) -> None:
+def _check_session(network: bytes, task: Task, target: Target, evidence: VisitEvidence) -> None:
     receipt = evidence.receipt.receipt
-    statement = visit_statement(challenge, target.contract, attestor)
+    statement = visit_statement(task.challenge, target.contract, task.attestor)
     if not signing.is_signed(
         evidence.visit_key, VISIT_DOMAIN, network, statement, evidence.visit_signature
     ):
@@ -88,6 +96,8 @@ def _check_session(
     expected = (target.hoster, evidence.visit_key, target.feed, target.fork)
     if (receipt.hoster, receipt.peer, receipt.feed, receipt.fork) != expected:
         raise Rejected(Flaw.RECEIPT_MISMATCH, "the receipt is for another session")
+    if not is_timely(receipt, task.opened_ms, task.closed_ms):
+        raise Rejected(Flaw.RECEIPT_UNTIMELY, "the visit was not in this challenge's window")
     if receipt.count != len(evidence.served) or receipt.root != served_root(evidence.served):
         raise Rejected(Flaw.RECEIPT_MISMATCH, "the receipt is over other chunks")
 

@@ -13,6 +13,9 @@ from wire.keys import KeyPair
 
 DOMAIN = "receipt"
 
+CLOCK_SKEW_MS = 30_000
+"""How far the clocks of hosters and validators may lie apart: far more than NTP leaves."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionBinding:
@@ -91,6 +94,14 @@ def is_receipt_signed(network: bytes, signer: bytes, signed: SignedReceipt) -> b
     """Whether the signature on a receipt is `signer`'s."""
     body = encode(signed.receipt)
     return signing.is_signed(signer, DOMAIN, network, body, signed.signature)
+
+
+def is_timely(receipt: Receipt, opened_ms: int, closed_ms: int) -> bool:
+    """Whether a receipt is of a visit between these times, clocks being what they are.
+
+    Without this an attestor could visit once and show the same receipt for ever.
+    """
+    return opened_ms - CLOCK_SKEW_MS <= receipt.time_ms <= closed_ms + CLOCK_SKEW_MS
 
 
 def served_root(served: tuple[Served, ...]) -> bytes:

@@ -47,7 +47,7 @@ def fill_vacancies(draft: Draft, block: BlockContext, plan_id: bytes, beacon: by
     retry_at = plan.retry_at
     if vacancies and retry_at <= block.height:
         retry_at = block.height + block.parameters.acknowledge_blocks
-        schedule.at(draft, retry_at, DueItem(kind="assign", id=plan_id))
+        retry_at = schedule.soon(draft, retry_at, DueItem(kind="assign", id=plan_id))
     draft.plans.change(plan_id, vacancies=tuple(vacancies), retry_at=retry_at)
 
 
@@ -76,7 +76,11 @@ def _fits(registration: Registration, size: int, price_base: int) -> bool:
 def _assign(draft: Draft, block: BlockContext, plan_id: bytes, hoster: bytes, epochs: int) -> None:
     plan = draft.plans.at(plan_id)
     contract = tagged_hash("contract", plan_id, len(plan.contracts).to_bytes(8, "big"))
-    deadline = block.height + block.parameters.acknowledge_blocks
+    deadline = schedule.soon(
+        draft,
+        block.height + block.parameters.acknowledge_blocks,
+        DueItem(kind="acknowledge", id=contract),
+    )
     size = draft.feeds.at(plan.feed).head.byte_length
     draft.contracts.put(
         contract,
@@ -100,7 +104,6 @@ def _assign(draft: Draft, block: BlockContext, plan_id: bytes, hoster: bytes, ep
     draft.registrations.change(hoster, hosted_bytes=registration.hosted_bytes + size)
     desk = draft.desks.get(hoster) or Desk()
     draft.desks.put(hoster, Desk(contracts=(*desk.contracts, contract)))
-    schedule.at(draft, deadline, DueItem(kind="acknowledge", id=contract))
 
 
 def acknowledgement_due(

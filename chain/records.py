@@ -123,6 +123,7 @@ class FeedRecord(Message):
     head: Head
     source: Endpoint
     plans: tuple[Hash, ...] = ()
+    """The newest that were made for it."""
 
 
 PlanStatus = Literal["waiting", "running", "ended"]
@@ -239,6 +240,9 @@ class ChallengeRecord(Message):
     digest: Hash | None = None
     window_start: Natural = 0
     window_end: Natural = 0
+    window_opened_ms: Natural = 0
+    window_closed_ms: Natural = 0
+    """Block times at the window's ends: receipts must lie between them."""
     opening_deadline: Natural = 0
     coin: Hash | None = None
     commitments: tuple[MemberHash, ...] = ()

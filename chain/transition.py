@@ -200,7 +200,7 @@ def _fall_due(draft: Draft, block: BlockContext, item: DueItem, beacon: bytes) -
         case "seal":
             lottery.seal_due(draft, block, item.id)
         case "window_end":
-            draft.challenges.change(item.id, status="opening")
+            draft.challenges.change(item.id, status="opening", window_closed_ms=block.time_ms)
             deadline = draft.challenges.at(item.id).opening_deadline
             schedule.at(draft, deadline, DueItem(kind="opening_deadline", id=item.id))
         case "opening_deadline":

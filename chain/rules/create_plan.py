@@ -8,6 +8,9 @@ from chain.records import DueItem, PlanRecord
 from chain.state import Draft
 from wire.errors import Rejected
 
+PLANS_LISTED = 256
+"""Newest plans that a feed's record names: anybody may add one to any feed."""
+
 
 def apply(draft: Draft, block: BlockContext, sender: bytes, plan: bytes, body: CreatePlan) -> None:
     """Take the whole price into escrow and put the plan's start on the schedule."""
@@ -22,6 +25,7 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, plan: bytes, body: C
     money.debit(draft, sender, escrow)
 
     start = max(body.start_height, block.height + 1)
+    start = schedule.soon(draft, start, DueItem(kind="start_plan", id=plan))
     draft.plans.put(
         plan,
         PlanRecord(
@@ -39,5 +43,5 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, plan: bytes, body: C
             vacancies=(body.epochs,) * body.replicas,
         ),
     )
-    draft.feeds.put(body.feed, feed.model_copy(update={"plans": (*feed.plans, plan)}))
-    schedule.at(draft, start, DueItem(kind="start_plan", id=plan))
+    plans = (*feed.plans, plan)[-PLANS_LISTED:]
+    draft.feeds.put(body.feed, feed.model_copy(update={"plans": plans}))

@@ -1,7 +1,7 @@
 """Open a committed report: every claim in it is checked against its evidence, here."""
 
 from audit import evidence as evidence_rules
-from audit.evidence import Target
+from audit.evidence import Target, Task
 from audit.messages import Evidence, Outcome, Report, report_commitment
 from audit.plan import Eligible, VisitPlan, draw_targets, plan_input, visit_plans
 from chain import schedule
@@ -118,13 +118,14 @@ def _judge(
     evidence_rules.require_plan_length(report, plans)
     if len(evidence.visits) != len(plans):
         raise Rejected(Reason.EVIDENCE_MISMATCH, f"evidence of {len(evidence.visits)} visits")
+    task = Task(
+        challenge.challenge, attestor, challenge.window_opened_ms, challenge.window_closed_ms
+    )
     drawn = {contract.contract: contract for contract in draw.eligible}
     judged = []
     for plan, summary, shown in zip(plans, report.visits, evidence.visits, strict=True):
         target = target_of(drawn[plan.contract])
-        visit = evidence_rules.judge_visit(
-            network, challenge.challenge, attestor, target, plan, summary, shown
-        )
+        visit = evidence_rules.judge_visit(network, task, target, plan, summary, shown)
         judged.append(
             JudgedVisit(
                 contract=plan.contract,

@@ -46,6 +46,7 @@ def apply(draft: Draft, block: BlockContext, body: SealCoin) -> None:
         digest=body.digest,
         window_start=block.height,
         window_end=window_end,
+        window_opened_ms=block.time_ms,
         opening_deadline=window_end + block.parameters.opening_blocks,
         absences=(),
     )

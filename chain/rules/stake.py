@@ -37,7 +37,7 @@ def apply_unstake(draft: Draft, block: BlockContext, sender: bytes, body: Unstak
         unbonding_base=record.unbonding_base + body.amount_base,
     )
     item = DueItem(kind="unbond", id=key, amount_base=body.amount_base)
-    schedule.at(draft, block.height + block.parameters.unbonding_blocks, item)
+    schedule.soon(draft, block.height + block.parameters.unbonding_blocks, item)
     register.refresh_rosters(draft, block, sender)
 
 
