@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from audit.messages import VisitSummary
-from audit.plan import draw_targets
 from chain import assignment, lottery, money
 from chain.context import BlockContext
 from chain.records import (
@@ -25,7 +24,6 @@ from chain.records import (
     VerdictClass,
     VerdictRecord,
 )
-from chain.rules.open_report import eligible_of
 from chain.state import Draft
 
 MILLION = 1_000_000
