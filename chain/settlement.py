@@ -92,7 +92,7 @@ def _conclude(
     beacon: bytes,
 ) -> None:
     plan = draft.plans.at(contract.plan)
-    score = median_low([v.judged.served * MILLION // v.judged.planned for v in visits] or [0])
+    score = score_of(visits)
     verdict = classify(visits, len(challenge.members), score >= plan.sla.availability_ppm)
     record = _describe(block, challenge, contract, plan, visits, verdict, score)
     # A contract can have ended since the draw; what was seen is still worth publishing.
@@ -110,6 +110,12 @@ def _conclude(
         elif not contract.epochs_left:
             assignment.finish(draft, contract.contract)
     _publish(draft, record)
+
+
+def score_of(visits: list[Visit]) -> int:
+    """The median share of chunks proven served, in ppm; 0 of no visits."""
+    shares = [visit.judged.served * MILLION // visit.judged.planned for visit in visits]
+    return median_low(shares or [0])
 
 
 def classify(visits: list[Visit], members: int, available: bool) -> VerdictClass:

@@ -1,0 +1,190 @@
+"""An availability report as one file, and its judgement with no network.
+
+A bundle holds a final header, its certificate, records proven under its state root, and the
+evidence of every report. Whoever knows the network id needs nothing else: signatures, VRF
+proofs, Merkle proofs and receipts are all checked again, and each verdict is drawn anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeVar, cast
+
+from pydantic import Field
+
+from chain.genesis import Genesis
+from chain.judging import judge_report
+from chain.light import verify_state
+from chain.messages import StateProof
+from chain.records import (
+    Availability,
+    ChallengeRecord,
+    DrawRecord,
+    FeedRecord,
+    PlanRecord,
+    ReportRecord,
+    Table,
+    VerdictRecord,
+)
+from chain.settlement import Visit, classify, score_of
+from wire.codec import Message
+from wire.errors import Malformed, Rejected
+from wire.primitives import Bytes, Hash, PublicKey
+
+MAX_REPORTS = 1024
+"""Reports in one bundle: about a hundred challenges of ten attestors."""
+
+R = TypeVar("R", bound=Message)
+
+
+class ReportEvidence(Message):
+    """The evidence beside one opened report, as it was on the chain."""
+
+    challenge: Hash
+    attestor: PublicKey
+    evidence: Bytes
+
+
+class Bundle(Message):
+    """A report on one feed as of one final block. Compare the network id with yours."""
+
+    version: Annotated[int, Field(ge=1, le=1)] = 1
+    genesis: Genesis
+    feed: PublicKey
+    state: StateProof
+    evidence: Annotated[tuple[ReportEvidence, ...], Field(max_length=MAX_REPORTS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a bundle proves."""
+
+    network: bytes
+    height: int
+    time_ms: int
+    feed: FeedRecord
+    verdicts: tuple[VerdictRecord, ...]
+    reports: int
+    samples: int
+
+
+def names_of_challenge(
+    challenge: ChallengeRecord, verdicts: Sequence[tuple[bytes, bytes]]
+) -> list[tuple[Table, bytes]]:
+    """The records that show how one challenge was concluded for some contracts."""
+    return [
+        (Table.DRAW, challenge.challenge),
+        *((Table.REPORT, challenge.challenge + member) for member in challenge.opened),
+        *((Table.VERDICT, first + second) for first, second in verdicts),
+    ]
+
+
+def check_bundle(bundle: Bundle) -> Checked:
+    """What a bundle proves; raises `Malformed` at the first thing that does not hold."""
+    records = _Records(bundle)
+    feed = records.need(FeedRecord, Table.FEED, bundle.feed)
+    listed = records.need(Availability, Table.AVAILABILITY, bundle.feed).verdicts
+    pairs = [
+        (challenge, contract)
+        for challenge, contract in zip(listed[::2], listed[1::2], strict=True)
+        if records.has(Table.VERDICT, challenge + contract)
+    ]
+    evidence = {(e.challenge, e.attestor): e.evidence for e in bundle.evidence}
+    verdicts, reports, samples = [], 0, 0
+    for challenge_id in dict.fromkeys(challenge for challenge, _ in pairs):
+        challenge = records.need(ChallengeRecord, Table.CHALLENGE, challenge_id)
+        draw = records.need(DrawRecord, Table.DRAW, challenge_id)
+        opened = [
+            records.need(ReportRecord, Table.REPORT, challenge_id + member)
+            for member in challenge.opened
+        ]
+        for report in opened:
+            _judge_again(bundle.genesis, challenge, draw, report, evidence)
+        reports += len(opened)
+        for other, contract in pairs:
+            if other != challenge_id:
+                continue
+            verdict = records.need(VerdictRecord, Table.VERDICT, challenge_id + contract)
+            plan = records.need(PlanRecord, Table.PLAN, verdict.plan)
+            _conclude_again(challenge, plan, opened, verdict)
+            samples += verdict.samples
+            verdicts.append(verdict)
+    header = bundle.state.header
+    return Checked(
+        network=bundle.genesis.network,
+        height=header.height,
+        time_ms=header.time_ms,
+        feed=feed,
+        verdicts=tuple(verdicts),
+        reports=reports,
+        samples=samples,
+    )
+
+
+class _Records:
+    """The proven records of a bundle by name."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        proven = verify_state(bundle.genesis, bundle.state)
+        self._found = {
+            (name.table, name.key): record
+            for name, record in zip(bundle.state.records, proven, strict=True)
+        }
+
+    def has(self, table: Table, key: bytes) -> bool:
+        """Whether the bundle shows a record."""
+        return self._found.get((int(table), key)) is not None
+
+    def need(self, kind: type[R], table: Table, key: bytes) -> R:
+        """A record that the bundle must show."""
+        record = self._found.get((int(table), key))
+        if record is None:
+            raise Malformed(f"the bundle lacks {table.name.lower()} {key.hex()[:16]}…")
+        assert isinstance(record, kind)
+        return cast("R", record)
+
+
+def _judge_again(
+    genesis: Genesis,
+    challenge: ChallengeRecord,
+    draw: DrawRecord,
+    report: ReportRecord,
+    evidence: dict[tuple[bytes, bytes], bytes],
+) -> None:
+    sidecar = evidence.get((challenge.challenge, report.attestor))
+    if sidecar is None:
+        raise Malformed("the bundle lacks the evidence of a report")
+    if challenge.coin is None:
+        raise Malformed("a challenge with reports has no coin")
+    try:
+        judged = judge_report(
+            genesis.network,
+            genesis.parameters,
+            challenge,
+            draw,
+            report.attestor,
+            report.report,
+            sidecar,
+        )
+    except Rejected as rejected:
+        raise Malformed(f"a report does not hold: {rejected}") from None
+    if judged != report.visits:
+        raise Malformed("a report's evidence proves something else than the chain says")
+
+
+def _conclude_again(
+    challenge: ChallengeRecord,
+    plan: PlanRecord,
+    opened: Sequence[ReportRecord],
+    verdict: VerdictRecord,
+) -> None:
+    visits = [
+        Visit(record.attestor, judged, summary)
+        for record in opened
+        for judged, summary in zip(record.visits, record.report.visits, strict=True)
+        if judged.contract == verdict.contract and not judged.skipped
+    ]
+    score = score_of(visits)
+    available = score >= plan.sla.availability_ppm
+    concluded = classify(visits, len(challenge.members), available)
+    if (concluded, score, len(visits)) != (verdict.verdict, verdict.score_ppm, verdict.reports):
+        raise Malformed("the reports lead to another verdict than the chain's")
