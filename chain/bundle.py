@@ -7,7 +7,7 @@ proofs, Merkle proofs and receipts are all checked again, and each verdict is dr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, TypeVar
 
 from pydantic import Field
 
@@ -140,7 +140,7 @@ class _Records:
         if record is None:
             raise Malformed(f"the bundle lacks {table.name.lower()} {key.hex()[:16]}…")
         assert isinstance(record, kind)
-        return cast("R", record)
+        return record
 
 
 def _judge_again(

@@ -3,7 +3,7 @@
 The ledger does this when a report is opened; whoever holds an exported bundle does it again.
 """
 
-from audit.evidence import Target, judge_visit, require_plan_length
+from audit.evidence import Target, Task, judge_visit, require_plan_length
 from audit.messages import Evidence, Outcome, Report
 from audit.plan import Eligible, VisitPlan, draw_targets, plan_input, visit_plans
 from chain.genesis import Parameters
@@ -35,11 +35,14 @@ def judge_report(
         raise Rejected(Reason.EVIDENCE_MISMATCH, str(error)) from None
     if len(evidence.visits) != len(plans):
         raise Rejected(Reason.EVIDENCE_MISMATCH, f"evidence of {len(evidence.visits)} visits")
+    task = Task(
+        challenge.challenge, attestor, challenge.window_opened_ms, challenge.window_closed_ms
+    )
     drawn = {contract.contract: contract for contract in draw.eligible}
     judged = []
     for plan, summary, shown in zip(plans, report.visits, evidence.visits, strict=True):
         target = target_of(drawn[plan.contract])
-        visit = judge_visit(network, challenge.challenge, attestor, target, plan, summary, shown)
+        visit = judge_visit(network, task, target, plan, summary, shown)
         judged.append(
             JudgedVisit(
                 contract=plan.contract,

@@ -14,6 +14,7 @@ from statistics import median_low
 from audit.messages import VisitSummary
 from chain import assignment, lottery, money
 from chain.context import BlockContext
+from chain.judging import targets_of
 from chain.records import (
     Availability,
     ChallengeRecord,
@@ -65,7 +66,7 @@ def settle(draft: Draft, block: BlockContext, challenge_id: bytes, beacon: bytes
     draw = draft.draws.at(challenge_id)
     reports = [draft.reports.at(challenge_id + member) for member in challenge.opened]
     visits = _visits_by_contract(reports)
-    targets = draw_targets(challenge.coin, eligible_of(draw), block.parameters.challenge_targets)
+    targets = targets_of(block.parameters, draw, challenge.coin)
     for target in targets:
         contract = draft.contracts.at(target.contract)
         counted = [v for v in visits.get(target.contract, []) if not v.judged.skipped]
