@@ -22,9 +22,9 @@ from coinflip.events import (
     Start,
     SubmitSeal,
 )
-from coinflip.evidence import verify_evidence
+from coinflip.evidence import Slot, slot_of, verify_evidence
 from coinflip.flip import resume, step
-from coinflip.messages import Evidence, Signed
+from coinflip.messages import Body, Evidence, Ping, Pong, Reveal, Share, Signed
 from coinflip.opening import open_coin, topic_id, verify_seal
 from coinflip.seat import Seat, derive_seat
 from coinflip.state import Flip
@@ -114,6 +114,7 @@ class Player:
     def __post_init__(self) -> None:
         self.flip = Flip(self.seat)
         self.seen: set[bytes] = set()
+        self.words: dict[Slot, Body] = {}
         self.world.join(self.name, self.receive)
         self.chain.players.append(self)
 
@@ -171,6 +172,8 @@ class Player:
 
     def tell(self, message: Signed) -> None:
         """Send a message to everyone."""
+        if self.honest and message.sender == self.key:
+            self._check(message.body)
         self.world.broadcast(self.name, encode(message))
 
     def tell_some(self, message: Signed, receivers: Collection[int]) -> None:
@@ -178,6 +181,12 @@ class Player:
         for receiver in receivers:
             if receiver != self.name:
                 self.world.send(self.name, receiver, encode(message))
+
+    def _check(self, body: Body) -> None:
+        """No life of an honest member contradicts an earlier one or speaks before the seal."""
+        assert self.words.setdefault(slot_of(body), body) == body, "contradicts itself"
+        if isinstance(body, Reveal | Share | Ping | Pong):
+            assert isinstance(self.chain.verdict, Sealed), "spoke before the seal"
 
     def _die(self) -> None:
         self.fuse = None
@@ -196,6 +205,7 @@ class Player:
             self.world.after(PATIENCE_MS[phase], lambda: self.take(expired), owner=self.name)
 
     def _tick(self) -> None:
+        self.seen.clear()
         self.stalls += 1
         self.take(Stalled(times=self.stalls))
         self.world.after(STALL_MS, self._tick, owner=self.name)
