@@ -185,10 +185,15 @@ async def listen(
     `on_connection` and `on_open` return runs in the listener's task group: an error of theirs that
     is not a `HoldfastError` is a bug, and ends the block. `Unavailable` if the port cannot be had.
     """
+    failed: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
         listener = Listener(key, limits or Limits(), tasks, allow, on_connection, on_open)
-        await listener.start(host, port)
         try:
+            await listener.start(host, port)
             yield listener
+        except Exception as error:
+            failed = error  # raised below as it is, not in the group's wrapping
         finally:
             await listener.close()
+    if failed is not None:
+        raise failed

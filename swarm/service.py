@@ -391,9 +391,10 @@ async def open_swarm(
     `jitter` spreads reconnections: uniform in [0, 1), the system's randomness by default.
     """
     limits = limits or Limits()
+    failed: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
         swarm = Swarm(me, limits, jitter or SystemRandom().random, tasks)
-        async with listen(
+        serving = listen(
             host,
             port,
             me,
@@ -401,9 +402,15 @@ async def open_swarm(
             on_open=swarm.on_open,
             allow=swarm.allows,
             limits=limits,
-        ) as listener:
-            swarm.listener = listener
-            try:
-                yield swarm
-            finally:
-                await swarm.close()
+        )
+        try:
+            async with serving as listener:
+                swarm.listener = listener
+                try:
+                    yield swarm
+                finally:
+                    await swarm.close()
+        except Exception as error:
+            failed = error  # raised below as it is, not in the group's wrapping
+    if failed is not None:
+        raise failed
