@@ -21,7 +21,7 @@ from feed.manifest import Manifest, decode_manifest, encode_manifest
 from feed.ranges import Ranges, runs
 from feed.signature import sign_head
 from feed.tree import MAX_LENGTH, Appender, Head, Node, length_of, size_of
-from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
+from wire.errors import Malformed, NotFound, Unavailable
 from wire.keys import KeyPair
 
 MAX_CACHED_NODES = 1 << 15
@@ -31,6 +31,10 @@ _CHUNK_BITS = 40
 _NODE_BITS = 41
 _NODE_MASK = (1 << _NODE_BITS) - 1
 assert MAX_LENGTH <= 1 << _CHUNK_BITS
+
+
+class StoreFailure(Unavailable):
+    """Our own file is damaged, locked or full; no peer is to blame."""
 
 
 class Rows(Protocol):
@@ -44,7 +48,7 @@ class Rows(Protocol):
 
 
 class Tables(Protocol):
-    """The open file; every method raises `Unavailable` or `Malformed` for what SQLite raises."""
+    """The open file; every method raises `StoreFailure` for what SQLite raises."""
 
     def run(self, statement: str, values: Sequence[object] = ()) -> Rows:
         """Execute one statement."""
@@ -55,7 +59,7 @@ class Tables(Protocol):
     def transaction(self, durable: bool = False) -> AbstractContextManager[None]:
         """All or nothing; with `durable`, on the disk when it ends."""
 
-    def damaged(self, what: str) -> HoldfastError:
+    def damaged(self, what: str) -> StoreFailure:
         """The error to raise when the file contradicts itself."""
 
 
@@ -359,7 +363,7 @@ class Feed:
             with self._tables.transaction(durable):
                 row = self._run("SELECT fork, length FROM feed WHERE id = ?", (self._id,))
                 if row.fetchone() != (self.fork, self.length):
-                    raise Unavailable("another process changed the feed; try again")
+                    raise StoreFailure("another process changed the feed; try again")
                 yield
         except BaseException:
             self._load()

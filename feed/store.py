@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from os import PathLike, fspath
 from typing import NamedTuple, Self
 
-from feed.feed import Feed, Rows, erase
+from feed.feed import Feed, Rows, StoreFailure, erase
 from feed.manifest import Manifest, encode_manifest, require_manifest
 from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
 
@@ -84,8 +84,8 @@ class FeedStore:
     def __init__(self, path: str | PathLike[str]) -> None:
         """Open the file, or make it if there is none.
 
-        Raises `Malformed` when it is not a store or is damaged (it is left as it is), and
-        `Unavailable` when it cannot be opened.
+        Raises `Malformed` when it is not a store (it is left as it is), and `StoreFailure` when
+        it is damaged or cannot be opened.
         """
         self.path = fspath(path)
         self._feeds: dict[bytes, Feed] = {}
@@ -254,9 +254,9 @@ class FeedStore:
                 self.run("ROLLBACK")
             raise
 
-    def damaged(self, what: str) -> HoldfastError:
+    def damaged(self, what: str) -> StoreFailure:
         """The error to raise when the file contradicts itself; for `Feed`."""
-        return Malformed(
+        return StoreFailure(
             f"{self.path} is damaged ({what}): move it away, then clone or create its feeds again"
         )
 
@@ -268,4 +268,4 @@ class FeedStore:
             isinstance(error, sqlite3.OperationalError) and code == sqlite3.SQLITE_ERROR
         ):
             return self.damaged(str(error))
-        return Unavailable(f"{self.path}: {error}; free the disk or the file, then try again")
+        return StoreFailure(f"{self.path}: {error}; free the disk or the file, then try again")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from feed.check import Progress, check
-from feed.feed import Feed, SignedHead, StoredChunk, signed_by
+from feed.feed import Feed, SignedHead, StoredChunk, StoreFailure, signed_by
 from feed.manifest import default_manifest, manifest_key
 from feed.store import APPLICATION_ID, SCHEMA_VERSION, FeedStore
 from feed.tree import leaf_hash
@@ -286,7 +286,7 @@ def test_a_damaged_file_gives_one_clear_line(tmp_path: Path) -> None:
         store.flush()
     whole = path.read_bytes()
     path.write_bytes(whole[:16384] + b"\xff" * 40_000 + whole[56384:])
-    with pytest.raises(Malformed, match="damaged") as caught, FeedStore(path) as store:
+    with pytest.raises(StoreFailure, match="damaged") as caught, FeedStore(path) as store:
         list(check(store.open(KEY)))
     assert "\n" not in str(caught.value) and "move it away" in str(caught.value)
 

@@ -1,0 +1,435 @@
+"""Fetching a feed's chunks from one peer: what to ask for, what to believe, when to store.
+
+A request says how many levels of the chunk's path must come with it. When all chunks are
+fetched, with many requests on their way, the nodes that earlier requests will bring are counted
+on (`_coming`), so that hardly more travels than if each request waited for the one before. A
+peer that answers in another order, or not at all, makes such an answer end at a node that is
+not stored: it is asked again, for the whole path, and only that answer is held against it.
+
+What was verified waits in `_chunks` and `_overlay`, and is stored in one transaction with what
+came shortly before and after it. Events are told when it is stored.
+
+Mutable state of one replication core, because this runs once a chunk. `claims` is shared by all
+cores of one feed, so that no two ask for the same chunk.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+
+from feed import flat_tree
+from feed.announced import Announced
+from feed.events import Arrived, Effect, Failure, Grown, Lost
+from feed.feed import Feed, SignedHead, StoredChunk, StoreFailure
+from feed.messages import Cancel, Data, NoData, PathRequest, Reason, Request, UpgradeRequest, Want
+from feed.proof import Reorg, State, Verified, missing_levels, verify
+from feed.tree import Node
+from wire.errors import Unavailable
+
+IN_FLIGHT = 48
+"""Requests on their way at once: what Node allows itself over TCP."""
+
+REQUEST_TIMEOUT_US = 20_000_000
+"""A slow peer on a slow line answers 48 chunks of 64 KiB in this time at 1.3 Mbit/s."""
+
+SILENCE_US = 60_000_000
+"""A peer that owes answers and gives none for so long is not coming back."""
+
+COMMIT_CHUNKS = 512
+COMMIT_BYTES = 4 << 20
+"""One transaction: large enough that its cost vanishes, short enough not to hold up the loop."""
+
+COMMIT_DELAY_US = 20_000
+"""How long a verified chunk may wait for others to be stored with."""
+
+MAX_REFUSALS = 32
+"""Refused chunks before the peer is asked for no more, as Node does."""
+
+MAX_OVERTAKEN = 64
+"""Answers that lacked part of their path, less a quarter of those that did not, before requests
+no longer count on one another."""
+
+WANT_CHUNKS = 1 << 21
+"""The stretch that one want message covers: Node's unit."""
+
+SCAN_STEPS = 4096
+"""Steps in search of a chunk to ask for before other work gets its turn: some milliseconds."""
+
+
+@dataclass(slots=True)
+class Remote:
+    """What the peer says of itself."""
+
+    synced: bool = False
+    fork: int = 0
+    length: int = 0
+    acknowledged: int = 0
+    """The length that the peer believes we have."""
+    can_upgrade: bool = False
+    has_manifest: bool = False
+    has: Announced = field(default_factory=Announced)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request on its way."""
+
+    request: Request
+    at_us: int
+    chunk: int | None
+    exact: bool
+    """Whether the path asked for ends at a stored node, and not at one that is coming."""
+    expected: list[int]
+    """The nodes that its answer brings."""
+
+
+class Downloader:
+    """What is wanted from one peer, what it was asked for, and what waits to be stored."""
+
+    def __init__(
+        self, feed: Feed, remote: Remote, out: list[Effect], claims: set[int], in_flight: int
+    ) -> None:
+        self.feed = feed
+        self.all = False
+        """Whether to fetch every chunk, also those to come."""
+        self.follow = False
+        """Whether to fetch newer heads."""
+        self._remote = remote
+        self._out = out
+        self._claims = claims
+        self._in_flight = in_flight
+        self._wanted: dict[int, None] = {}
+        self._again: deque[int] = deque()
+        self._cursor = 0
+        self._asked: dict[int, _Asked] = {}
+        self._free_ids: list[int] = []
+        self._last_id = 0
+        self._may_upgrade = True
+        self._heard_us = 0
+        self._refused: set[int] = set()
+        self._refusals = 0
+        self._overtaken = 0
+        self._wants: set[int] = set()
+        self._coming: set[int] = set()
+        self._overlay: dict[int, Node] = {}
+        self._chunks: dict[int, StoredChunk] = {}
+        self._arrived: list[Arrived] = []
+        self._size = 0
+        self._since_us = 0
+        self._fork = feed.fork
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way and all that came is stored."""
+        return not self._asked and not self._chunks
+
+    @property
+    def commit_due_us(self) -> int | None:
+        """When `settle` must be called at the latest; None when nothing waits."""
+        return self._since_us + COMMIT_DELAY_US if self._chunks else None
+
+    def want(self, chunks: Iterable[int]) -> None:
+        """Fetch these chunks, in this order, before all others."""
+        self.follow = True
+        for chunk in chunks:
+            if not self.feed.has(chunk):
+                self._wanted[chunk] = None
+
+    def want_all(self) -> None:
+        """Fetch every chunk that is missing, and those to come."""
+        self.all = self.follow = True
+
+    def synced(self) -> None:
+        """The peer told of its state: an upgrade it refused may be possible now."""
+        self._may_upgrade = True
+
+    def announced(self, start: int, stop: int) -> None:
+        """The peer told which of these chunks it has."""
+        self._cursor = min(self._cursor, start)
+        self._refused = {chunk for chunk in self._refused if not start <= chunk < stop}
+
+    def take(self, data: Data, now_us: int) -> None:
+        """An answer came. Raises `Malformed` when it is not what an honest peer sends."""
+        asked = self._finish(data.request)
+        if asked is None:
+            return
+        self._heard_us = now_us
+        if asked.chunk is not None and data.chunk is None:
+            self._refuse(asked, Failure.NOT_AVAILABLE, now_us)
+            return
+        if not asked.exact and not self._is_anchored(data):
+            self._overtaken += 4
+            self._repeat(asked)
+            return
+        self._overtaken = max(0, self._overtaken - 1)
+        try:
+            result = verify(self._state(), asked.request, data)
+        except StoreFailure:
+            raise
+        except Unavailable:
+            self._repeat(asked)
+            return
+        if isinstance(result, Reorg):
+            self._start_over()
+            self._keep(result.verified, asked, now_us)
+            self._commit(result.verified, data.fork, result.shared)
+            return
+        self._keep(result, asked, now_us)
+        if result.head is not None or result.manifest is not None:
+            self._commit(result, data.fork)
+
+    def refuse(self, answer: NoData, now_us: int) -> None:
+        """The peer will not answer a request."""
+        asked = self._finish(answer.request)
+        if asked is not None:
+            self._heard_us = now_us
+            invalid = answer.reason == Reason.INVALID_REQUEST
+            failure = Failure.INVALID_REQUEST if invalid else Failure.NOT_AVAILABLE
+            self._refuse(asked, failure, now_us)
+
+    def expire(self, now_us: int) -> None:
+        """Give up on what was asked for too long ago. Raises `Unavailable` for a silent peer."""
+        late = [
+            id_ for id_, asked in self._asked.items() if now_us >= asked.at_us + REQUEST_TIMEOUT_US
+        ]
+        if late and now_us >= self._heard_us + SILENCE_US:
+            raise Unavailable(f"no answer for {SILENCE_US // 1_000_000} seconds")
+        for id_ in late:
+            asked = self._asked[id_]
+            self._finish(id_)
+            self._free_ids.remove(id_)  # the answer may still come, and not to another question
+            self._out.append(Cancel(id_))
+            self._refuse(asked, Failure.TIMEOUT, now_us)
+        if not self._asked:
+            self._cursor = 0
+
+    def pump(self, now_us: int) -> None:
+        """Ask for what is wanted, as far as the peer has it and the limit allows."""
+        if not self._remote.synced or self._refusals >= MAX_REFUSALS:
+            return
+        if self._fork != self.feed.fork:
+            self._start_over()
+        if self.follow:
+            self._ask_for_upgrade(now_us)
+        if self._remote.fork != self.feed.fork:
+            return
+        while len(self._asked) < self._in_flight:
+            exact = bool(self._again or self._wanted) or self._overtaken >= MAX_OVERTAKEN
+            chunk = self._next()
+            if chunk is None:
+                return
+            self._ask_for_chunk(chunk, exact, now_us)
+
+    def settle(self, now_us: int, *, flush: bool = False) -> None:
+        """Store what waits, if it is enough, has waited long enough, or nothing else will come."""
+        if not self._chunks:
+            return
+        full = len(self._chunks) >= COMMIT_CHUNKS or self._size >= COMMIT_BYTES
+        waited = now_us >= self._since_us + COMMIT_DELAY_US
+        if self._fork != self.feed.fork:
+            self._start_over()
+        elif full or waited or flush or not self._asked:
+            self._commit()
+
+    def close(self) -> None:
+        """Let other cores ask for what this one had asked for."""
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """Forget what is on its way and what was not stored; late answers find no question."""
+        for asked in self._asked.values():
+            if asked.chunk is not None:
+                self._claims.discard(asked.chunk)
+        self._claims.difference_update(self._chunks)
+        self._asked.clear()
+        self._coming.clear()
+        self._clear_waiting()
+        self._again.clear()
+        self._may_upgrade = True
+        self._cursor = 0
+        self._fork = self.feed.fork
+
+    def _state(self) -> State:
+        feed = self.feed
+        return State(feed.key, feed.manifest, feed.fork, feed.length, feed.roots, self._node)
+
+    def _node(self, index: int) -> Node | None:
+        return self._overlay.get(index) or self.feed.node(index)
+
+    def _is_stored(self, index: int) -> bool:
+        return index in self._overlay or self.feed.node(index) is not None
+
+    def _is_coming(self, index: int) -> bool:
+        return index in self._coming or self._is_stored(index)
+
+    def _is_anchored(self, data: Data) -> bool:
+        """Whether the chunk's path ends at a node that is known."""
+        assert data.chunk is not None
+        top = 2 * data.chunk.index
+        for _ in data.chunk.nodes:
+            top = flat_tree.parent(top)
+        return self._is_stored(top)
+
+    def _ask(self, asked: _Asked) -> None:
+        if not self._asked:
+            self._heard_us = asked.at_us
+        self._asked[asked.request.id] = asked
+        self._out.append(asked.request)
+
+    def _new_id(self) -> int:
+        """The id freed last, else the next number, as Node does."""
+        if self._free_ids:
+            return self._free_ids.pop()
+        self._last_id += 1
+        return self._last_id
+
+    def _ask_for_upgrade(self, now_us: int) -> None:
+        feed, remote = self.feed, self._remote
+        if not self._may_upgrade:
+            return
+        if remote.fork > feed.fork and remote.length > 0:
+            upgrade = UpgradeRequest(0, remote.length)
+        elif (
+            remote.fork == feed.fork
+            and remote.length > feed.length == remote.acknowledged
+            and remote.can_upgrade
+        ):
+            upgrade = UpgradeRequest(feed.length, remote.length - feed.length)
+        else:
+            return
+        self._may_upgrade = False
+        manifest = remote.has_manifest and feed.manifest is None
+        request = Request(self._new_id(), remote.fork, upgrade=upgrade, manifest=manifest)
+        self._ask(_Asked(request, now_us, None, True, []))
+
+    def _ask_for_chunk(self, chunk: int, exact: bool, now_us: int) -> None:
+        known = self._is_stored if exact else self._is_coming
+        levels = missing_levels(chunk, self.feed.length, known)
+        expected: list[int] = []
+        index = 2 * chunk
+        for _ in range(levels):
+            expected += (index, flat_tree.sibling(index))
+            index = flat_tree.parent(index)
+        self._coming.update(expected)
+        self._claims.add(chunk)
+        priority = 0 if self.all else 1
+        path = PathRequest(chunk, levels)
+        request = Request(self._new_id(), self.feed.fork, path, priority=priority)
+        self._ask(_Asked(request, now_us, chunk, exact, expected))
+
+    def _finish(self, request_id: int) -> _Asked | None:
+        """Take a request off the list of those on their way."""
+        asked = self._asked.pop(request_id, None)
+        if asked is None:
+            return None
+        self._free_ids.append(request_id)
+        self._coming.difference_update(asked.expected)
+        if asked.chunk is None:
+            self._may_upgrade = True
+        else:
+            self._claims.discard(asked.chunk)
+        return asked
+
+    def _repeat(self, asked: _Asked) -> None:
+        if asked.chunk is not None:
+            self._again.append(asked.chunk)
+
+    def _refuse(self, asked: _Asked, failure: Failure, now_us: int) -> None:
+        if asked.chunk is None:
+            self._may_upgrade = failure is Failure.TIMEOUT
+            return
+        if failure is not Failure.TIMEOUT:
+            self._refusals += 1
+            self._refused.add(asked.chunk)
+        self._out.append(Lost(asked.chunk, failure, asked.at_us, now_us))
+
+    def _next(self) -> int | None:
+        """The next chunk to ask for."""
+        while self._again:
+            chunk = self._again.popleft()
+            if self._is_open(chunk):
+                return chunk
+        wanted = self._next_wanted() if self._wanted else None
+        return self._next_missing() if wanted is None and self.all else wanted
+
+    def _next_wanted(self) -> int | None:
+        done, found = [], None
+        for chunk in islice(self._wanted, SCAN_STEPS):
+            if self.feed.has(chunk):
+                done.append(chunk)
+            elif chunk >= self.feed.length:
+                continue
+            elif chunk not in self._remote.has:
+                self._tell_want(chunk)
+            elif chunk not in self._claims:
+                done.append(chunk)
+                found = chunk
+                break
+        for chunk in done:
+            del self._wanted[chunk]
+        return found
+
+    def _next_missing(self) -> int | None:
+        held, has = self.feed.held, self._remote.has
+        for _ in range(SCAN_STEPS):
+            missing = held.contiguous(self._cursor)
+            if missing >= self.feed.length:
+                return None
+            chunk = has.next(missing, self.feed.length)
+            if chunk != missing:
+                self._tell_want(missing)
+            if chunk is None:
+                return None
+            self._cursor = chunk + 1
+            if chunk not in self._refused and self._is_open(chunk):
+                return chunk
+        return None
+
+    def _is_open(self, chunk: int) -> bool:
+        return chunk not in self._claims and not self.feed.has(chunk)
+
+    def _tell_want(self, chunk: int) -> None:
+        """Ask which chunks the peer has around this one, once."""
+        unit = chunk // WANT_CHUNKS
+        if unit not in self._wants:
+            self._wants.add(unit)
+            self._out.append(Want(unit * WANT_CHUNKS, WANT_CHUNKS))
+
+    def _keep(self, verified: Verified, asked: _Asked, now_us: int) -> None:
+        """Have what was verified wait to be stored."""
+        for node in verified.nodes:
+            self._overlay[node.index] = node
+        part = verified.chunk
+        if part is None or self.feed.has(part.index):
+            return
+        if not self._chunks:
+            self._since_us = now_us
+        leaf = self._overlay[2 * part.index]
+        self._chunks[part.index] = StoredChunk(part.index, leaf.hash, part.value)
+        self._claims.add(part.index)
+        self._size += leaf.size
+        self._arrived.append(Arrived(part.index, leaf.hash, leaf.size, asked.at_us, now_us))
+
+    def _commit(self, verified: Verified | None = None, fork: int = 0, shared: int = 0) -> None:
+        """Store what waits, with the head and manifest that came, and tell of it."""
+        head = manifest = None
+        if verified is not None:
+            manifest = verified.manifest
+            if verified.head is not None:
+                head = SignedHead(fork, verified.roots, verified.signature)
+        leaves = {2 * chunk for chunk in self._chunks}
+        nodes = [node for index, node in self._overlay.items() if index not in leaves]
+        self.feed.put(list(self._chunks.values()), nodes, head, manifest, shared)
+        if head is not None:
+            self._out.append(Grown(fork, self.feed.length))
+        self._out += self._arrived
+        self._claims.difference_update(self._chunks)
+        self._clear_waiting()
+        self._fork = self.feed.fork
+
+    def _clear_waiting(self) -> None:
+        self._overlay.clear()
+        self._chunks.clear()
+        self._arrived.clear()
+        self._size = 0

@@ -1,0 +1,278 @@
+"""One feed on one connection: the core of Hypercore's replication channel (WIRE.md 8 to 10).
+
+Fed with decoded messages, local changes and the time; gives effects: messages to send, and
+events. It reads and writes the feed it is given, and nothing else.
+
+A peer is an uploader and a downloader at once. Both tell their length and fork in `sync`
+messages, and what they hold in ranges and bitfields. A Node downloader asks for an upgrade only
+when a sync has repeated its own length to it, so every sync of a shorter peer is answered.
+
+Mutable state, owned by one session, because most of it changes with every chunk.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from feed.announced import Announced
+from feed.downloader import IN_FLIGHT, WANT_CHUNKS, Downloader, Remote
+from feed.events import Drop, Effect, GiveUp, Heard
+from feed.feed import Feed
+from feed.manifest import is_compat
+from feed.messages import (
+    Bitfield,
+    Cancel,
+    Data,
+    Extension,
+    Message,
+    NoData,
+    Range,
+    Request,
+    Sync,
+    Unwant,
+    UpgradeRequest,
+    Want,
+)
+from feed.prover import produce
+from feed.uploader import Uploader, source
+from wire.errors import Malformed, NotFound, Unavailable
+
+LAST_CHUNKS = 256
+"""New chunks this near the end are announced unasked, as Node does."""
+
+MAX_WANTS = 64
+"""Stretches a peer may have open wants for; more are answered but not remembered."""
+
+
+class Replication:
+    """The state of one replication channel; every public method returns effects."""
+
+    def __init__(
+        self, feed: Feed, *, in_flight: int = IN_FLIGHT, claims: set[int] | None = None
+    ) -> None:
+        """`claims` is shared by all cores that fetch the same feed."""
+        self.feed = feed
+        self.remote = Remote()
+        self._out: list[Effect] = []
+        self._claims = set[int]() if claims is None else claims
+        self._uploader = Uploader(feed)
+        self._downloader = Downloader(feed, self.remote, self._out, self._claims, in_flight)
+        self._told = (-1, -1, False)
+        self._told_complete = 0
+        self._news: list[tuple[int, int]] = []
+        self._wants: list[tuple[int, int]] = []
+        self._last_name_sent = ""
+        self._last_name_heard = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that the peer told of, and every chunk of it, is stored here."""
+        feed, remote = self.feed, self.remote
+        behind = (remote.fork, remote.length) > (feed.fork, feed.length)
+        return remote.synced and not behind and not feed.missing and self._downloader.idle
+
+    @property
+    def commit_due_us(self) -> int | None:
+        """When `settle` must be called at the latest; None when nothing waits."""
+        return self._downloader.commit_due_us
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether the peer waits for answers."""
+        return bool(self._uploader.waiting)
+
+    def start(self) -> list[Effect]:
+        """The channel is open on both sides."""
+        self._tell_state()
+        contiguous = self.feed.contiguous_length
+        if contiguous:
+            self._out.append(Range(0, contiguous))
+            if contiguous == self.feed.length:
+                self._told_complete = contiguous
+        return self._effects()
+
+    def receive(self, messages: Iterable[Message], now_us: int) -> list[Effect]:
+        """Messages came. What they make wanted is asked for; `settle` stores what they brought."""
+        try:
+            for message in messages:
+                self._take(message, now_us)
+            self._tell_news()
+            self._downloader.pump(now_us)
+        except Malformed as error:
+            self._out.append(Drop(str(error)))
+        return self._effects()
+
+    def settle(self, now_us: int, *, flush: bool = False) -> list[Effect]:
+        """Store what came; call it after the effects of `receive` are carried out."""
+        self._downloader.settle(now_us, flush=flush)
+        self._tell_news()
+        self._downloader.pump(now_us)
+        return self._effects()
+
+    def answer(self, budget_bytes: int) -> list[Effect]:
+        """Answers to requests, of about so many bytes."""
+        try:
+            self._out.extend(self._uploader.answer(budget_bytes))
+        except Malformed as error:
+            self._out.append(Drop(str(error)))
+        self._tell_news()
+        return self._effects()
+
+    def tick(self, now_us: int) -> list[Effect]:
+        """Time passed: give up on late answers. To be called once a second or so."""
+        try:
+            self._downloader.expire(now_us)
+        except Unavailable as error:
+            self._out.append(GiveUp(str(error)))
+        return self.settle(now_us)
+
+    def note(self, stretches: Sequence[tuple[int, int]]) -> None:
+        """The stored feed changed; `settle` tells the peer."""
+        self._news += stretches
+
+    def want(self, chunks: Iterable[int], now_us: int) -> list[Effect]:
+        """Fetch these chunks, in this order."""
+        self._downloader.want(chunks)
+        return self._wish(now_us)
+
+    def want_all(self, now_us: int) -> list[Effect]:
+        """Fetch all that is missing, and what is appended later."""
+        self._downloader.want_all()
+        return self._wish(now_us)
+
+    def extension(self, name: str, payload: bytes) -> list[Effect]:
+        """Send a message of another protocol."""
+        shortened = "" if name == self._last_name_sent else name
+        self._last_name_sent = name
+        self._out.append(Extension(shortened, payload))
+        return self._effects()
+
+    def close(self) -> None:
+        """The channel is gone: free what was claimed, store nothing more."""
+        self._downloader.close()
+
+    def _wish(self, now_us: int) -> list[Effect]:
+        self._downloader.pump(now_us)
+        return self._effects()
+
+    def _effects(self) -> list[Effect]:
+        effects = self._out.copy()
+        self._out.clear()
+        return effects
+
+    def _take(self, message: Message, now_us: int) -> None:
+        match message:
+            case Data():
+                self._downloader.take(message, now_us)
+            case Request():
+                self._uploader.ask(message)
+            case Cancel(request):
+                self._uploader.cancel(request)
+            case NoData():
+                self._downloader.refuse(message, now_us)
+            case Extension(name, payload):
+                self._last_name_heard = name or self._last_name_heard
+                self._out.append(Heard(self._last_name_heard, payload))
+            case Sync():
+                self._take_sync(message)
+            case _:
+                self._take_presence(message)
+
+    def _take_presence(self, message: Range | Bitfield | Want | Unwant) -> None:
+        match message:
+            case Range(start, length, drop):
+                if drop:
+                    self.remote.has.drop(start, start + length)
+                else:
+                    self.remote.has.add(start, start + length)
+                    self._downloader.announced(start, start + length)
+            case Bitfield(start, bits):
+                self.remote.has.add_bits(start, bits)
+                self._downloader.announced(start, start + 8 * len(bits))
+            case Want():
+                self._answer_want(message)
+            case Unwant(start, length):
+                self._wants = [want for want in self._wants if want != (start, start + length)]
+
+    def _take_sync(self, sync: Sync) -> None:
+        remote, feed = self.remote, self.feed
+        if remote.synced and sync.fork != remote.fork:
+            remote.has = Announced()
+        remote.synced = True
+        remote.fork, remote.length = sync.fork, sync.length
+        remote.acknowledged = sync.remote_length if sync.fork == feed.fork else 0
+        remote.can_upgrade, remote.has_manifest = sync.can_upgrade, sync.has_manifest
+        self._downloader.synced()
+        if sync.fork == feed.fork and sync.length < feed.length:
+            self._tell_state()
+
+    def _tell_state(self) -> None:
+        feed, remote = self.feed, self.remote
+        has_manifest = feed.manifest is not None and not is_compat(feed.key, feed.manifest)
+        same_fork = feed.fork == remote.fork
+        told_fork, told_length, told_manifest = self._told
+        if has_manifest and not told_manifest and told_fork == feed.fork:
+            # Node tells of the manifest before it tells of the length that came with it.
+            self._out.append(self._sync(told_length, same_fork, has_manifest))
+        self._told = (feed.fork, feed.length, has_manifest)
+        self._out.append(self._sync(feed.length, same_fork, has_manifest))
+
+    def _sync(self, length: int, same_fork: bool, has_manifest: bool) -> Sync:
+        return Sync(
+            self.feed.fork,
+            length,
+            remote_length=self.remote.length if same_fork else 0,
+            can_upgrade=same_fork and self._can_upgrade(),
+            has_manifest=has_manifest,
+        )
+
+    def _can_upgrade(self) -> bool:
+        """Whether the nodes are here that lift the peer from its length to ours."""
+        start, length = self.remote.length, self.feed.length
+        if start == 0:
+            return True
+        if start >= length:
+            return False
+        upgrade = UpgradeRequest(start, length - start)
+        try:
+            produce(source(self.feed), Request(0, self.feed.fork, upgrade=upgrade))
+        except (NotFound, Malformed):
+            return False
+        return True
+
+    def _tell_news(self) -> None:
+        """Tell the peer of a new length, and of new chunks unless it has them itself."""
+        feed = self.feed
+        if self._told[:2] != (feed.fork, feed.length):
+            self._tell_state()
+        news, self._news = self._news, []
+        if news and not feed.missing:
+            if self._told_complete < feed.length:
+                self._told_complete = feed.length
+                self._out.append(Range(0, feed.length))
+            return
+        for start, stop in news:
+            is_last = start + LAST_CHUNKS >= feed.length
+            is_wanted = any(low < stop and start < high for low, high in self._wants)
+            if (is_last or is_wanted) and not self.remote.has.contains_all(start, stop):
+                self._out.append(Range(start, stop - start))
+
+    def _answer_want(self, want: Want) -> None:
+        feed = self.feed
+        if want.length > WANT_CHUNKS:
+            return
+        start, stop = want.start, want.start + want.length
+        if len(self._wants) < MAX_WANTS and (start, stop) not in self._wants:
+            self._wants.append((start, stop))
+        contiguous = feed.contiguous_length
+        if contiguous == feed.length or stop < contiguous or (want.any and start < contiguous):
+            self._out.append(Range(0, contiguous))
+            return
+        stop = min(stop, feed.length)
+        if start >= stop:
+            return
+        if want.any:
+            first = next(feed.held.within(start, stop), None)
+            if first is not None:
+                self._out.append(Range(first[0], 1))
+            return
+        start -= start % 32
+        self._out.append(Bitfield(start, feed.held.bits(start, stop)))

@@ -1,0 +1,318 @@
+"""Replicating one feed over one channel: the shell around `feed.replication`.
+
+Any connection that implements `wire.ports.Connection` will do; several feeds are several sessions
+on it. Whoever runs a session may also call its methods: all of it happens in one event loop, and
+the core is never left half-way across an `await`.
+
+Reading never waits for writing. Answers are made a piece at a time, each when the peer has
+read enough of the one before; what the peer asked for meanwhile waits as requests.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from feed.codec import decode, decode_handshake, encode, encode_handshake
+from feed.downloader import IN_FLIGHT
+from feed.events import (
+    Arrived,
+    Damaged,
+    Drop,
+    Effect,
+    Event,
+    GiveUp,
+    Grown,
+    Heard,
+    Lost,
+    Served,
+)
+from feed.feed import Feed, StoredChunk
+from feed.manifest import capability, discovery_key
+from feed.messages import PROTOCOL, Handshake
+from feed.replication import Replication
+from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
+from wire.ports import Channel, Connection
+
+ANSWER_BYTES = 512 << 10
+"""Chunks put into the send buffer before looking whether the peer reads: 8 of 64 KiB."""
+
+DRAIN_TIMEOUT_S = 60
+"""A peer that asks and then reads nothing for so long is dropped: it holds up memory."""
+
+TICK_S = 1
+"""How often late answers are looked for; far below their 20 seconds."""
+
+STALL_S = 30
+"""How long a download may make no progress before its caller is told."""
+
+OnEvent = Callable[["Session", Event], None]
+"""Told of everything that happens, in order, from inside the event loop: it must not wait.
+
+After `Served` it may call `Session.send_extension`, for a receipt that follows the chunk.
+"""
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
+async def open_session(
+    connection: Connection,
+    feed: Feed,
+    on_event: OnEvent | None = None,
+    *,
+    claims: set[int] | None = None,
+    in_flight: int = IN_FLIGHT,
+) -> "Session":
+    """Open the feed's channel on a connection; `run` the session then.
+
+    `claims` is one set for all sessions that fetch the same feed, so that they share the work.
+    Raises `Unavailable` when the peer does not serve the feed, `Malformed` when it only knows
+    the feed's name and not its key.
+    """
+    proof = capability(connection.handshake_hash, feed.key, connection.initiator)
+    handshake = encode_handshake(Handshake(proof))
+    channel = await connection.open(PROTOCOL, discovery_key(feed.key), handshake)
+    expected = capability(connection.handshake_hash, feed.key, not connection.initiator)
+    try:
+        if decode_handshake(channel.remote_handshake).capability != expected:
+            raise Malformed("the peer does not know the feed's key")
+    except Malformed:
+        channel.close()
+        raise
+    return Session(channel, feed, on_event, claims=claims, in_flight=in_flight)
+
+
+async def serve(connection: Connection, feed: Feed, on_event: OnEvent | None = None) -> None:
+    """Serve a feed until the channel closes; raises `Malformed` when the peer misbehaves."""
+    session = await open_session(connection, feed, on_event)
+    await session.run()
+
+
+async def download(
+    connection: Connection,
+    feed: Feed,
+    on_event: OnEvent | None = None,
+    *,
+    claims: set[int] | None = None,
+    stall_s: float = STALL_S,
+) -> None:
+    """Fetch all of a feed that is missing, then close the channel; what is stored stays.
+
+    A download that was cut short is continued by calling this again, with any peer. Raises
+    `Unavailable` when the peer leaves or gives nothing for `stall_s`, `Malformed` when it lies.
+    """
+    session = await open_session(connection, feed, on_event, claims=claims)
+    session.fetch_all()
+    failure = None
+    async with asyncio.TaskGroup() as group:
+        group.create_task(session.replicate())
+        try:
+            await session.completed(stall_s)
+        except HoldfastError as error:
+            failure = error
+        session.close()
+    if failure is not None:
+        raise failure
+
+
+class Session:
+    """One feed on one open channel."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        feed: Feed,
+        on_event: OnEvent | None = None,
+        *,
+        claims: set[int] | None = None,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
+        self.feed = feed
+        self.failure: HoldfastError | None = None
+        """Why the session ended, unless a side just closed the channel."""
+        self._channel = channel
+        self._core = Replication(feed, in_flight=in_flight, claims=claims)
+        self._on_event = on_event
+        self._closed = False
+        self._answering = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._gained_us = _now_us()
+        self._lost: dict[int, Lost] = {}
+        self._timer: asyncio.Handle | None = None
+
+    async def run(self) -> None:
+        """Replicate until the channel closes, and raise `failure` if there is one."""
+        await self.replicate()
+        if self.failure is not None:
+            raise self.failure
+
+    async def replicate(self) -> None:
+        """Replicate until the channel closes; `failure` then says why."""
+        stop_watching = self.feed.watch(self._note)
+        try:
+            self._do(self._core.start)
+            async with asyncio.TaskGroup() as group:
+                helpers = [group.create_task(self._answer()), group.create_task(self._tick())]
+                await self._read()
+                for helper in helpers:
+                    helper.cancel()
+            self._settle(flush=True)
+        finally:
+            stop_watching()
+            if self._timer is not None:
+                self._timer.cancel()
+            self._core.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the channel, which ends `run`; closing twice is harmless."""
+        self._closed = True
+        self._channel.close()
+        self._changed.set()
+
+    def fetch(self, chunks: Iterable[int]) -> None:
+        """Fetch these chunks, in this order; `on_event` is told of each."""
+        self._do(lambda: self._core.want(chunks, _now_us()))
+
+    def fetch_all(self) -> None:
+        """Fetch every chunk that is missing, and those appended later."""
+        self._do(lambda: self._core.want_all(_now_us()))
+
+    def send_extension(self, name: str, payload: bytes) -> None:
+        """Send a message of another protocol; peers that do not know the name ignore it."""
+        self._do(lambda: self._core.extension(name, payload))
+
+    async def chunk(self, index: int) -> StoredChunk:
+        """A chunk, fetched if it is not here; the session must be running.
+
+        Raises `NotFound` when the peer does not give it, `Unavailable` when the session ends.
+        """
+        self._lost.pop(index, None)
+        if not self.feed.has(index):
+            self.fetch([index])
+        while not self.feed.has(index):
+            if index in self._lost:
+                raise NotFound(f"the peer does not give chunk {index}")
+            self._require_open()
+            self._changed.clear()
+            await self._changed.wait()
+        return self.feed.chunk(index)
+
+    async def completed(self, stall_s: float = STALL_S) -> None:
+        """Wait until all that the peer told of is here; the session must be running.
+
+        Raises `Unavailable` when nothing came for `stall_s`, and what ended the session.
+        """
+        while not self._core.is_complete:
+            self._require_open()
+            left_s = stall_s - (_now_us() - self._gained_us) / 1_000_000
+            if left_s <= 0:
+                raise Unavailable(
+                    f"the peer gave nothing for {stall_s} s; {self.feed.missing} chunks are missing"
+                )
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _require_open(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if self._closed:
+            raise Unavailable(f"the channel closed; {self.feed.missing} chunks are missing")
+
+    async def _read(self) -> None:
+        channel, core = self._channel, self._core
+        while received := await channel.receive():
+            now_us = _now_us()
+            try:
+                messages = [decode(kind, payload) for kind, payload in received]
+            except Malformed as error:
+                self._fail(error)
+                return
+            known = [message for message in messages if message is not None]
+            self._do(lambda: core.receive(known, now_us))  # noqa: B023 - called at once
+            if core.has_requests and not self._answering.is_set():
+                self._do(lambda: core.answer(ANSWER_BYTES))
+                self._answering.set()
+            # What was asked for and answered leaves before the disk is waited for.
+            await asyncio.sleep(0)
+            self._settle()
+
+    async def _answer(self) -> None:
+        """Go on answering whenever the peer has read what was answered before."""
+        while True:
+            await self._answering.wait()
+            try:
+                async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                    await self._channel.drain()
+            except TimeoutError:
+                self._fail(Unavailable(f"the peer read nothing for {DRAIN_TIMEOUT_S} s"))
+                return
+            except Unavailable:
+                return
+            if self._core.has_requests:
+                self._do(lambda: self._core.answer(ANSWER_BYTES))
+            else:
+                self._answering.clear()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._do(lambda: self._core.tick(_now_us()))
+
+    def _note(self, stretches: list[tuple[int, int]]) -> None:
+        """The stored feed changed: tell the peer, once whoever changed it is done."""
+        self._core.note(stretches)
+        self._changed.set()
+        asyncio.get_running_loop().call_soon(self._settle)
+
+    def _settle(self, *, flush: bool = False) -> None:
+        self._do(lambda: self._core.settle(_now_us(), flush=flush))
+        due_us = self._core.commit_due_us
+        if due_us is not None and self._timer is None:
+            delay_s = max(0, due_us - _now_us()) / 1_000_000
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._settle_late)
+
+    def _settle_late(self) -> None:
+        self._timer = None
+        self._settle()
+
+    def _do(self, step: Callable[[], list[Effect]]) -> None:
+        """Take one step of the core and carry out its effects."""
+        if self.failure is not None:
+            return
+        try:
+            effects = step()
+        except HoldfastError as error:
+            self._fail(Unavailable(str(error)))  # our own store, and never the peer's fault
+            return
+        for effect in effects:
+            if isinstance(effect, Event):
+                self._tell(effect)
+            else:
+                self._channel.send(effect.kind, encode(effect))
+        self._changed.set()
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case Drop(reason):
+                self._fail(Malformed(reason))
+            case GiveUp(reason):
+                self._fail(Unavailable(reason))
+            case Arrived() | Grown():
+                self._gained_us = _now_us()
+            case Lost(chunk):
+                self._lost[chunk] = event
+            case Served() | Damaged() | Heard():
+                pass
+        if self._on_event is not None:
+            self._on_event(self, event)
+
+    def _fail(self, failure: HoldfastError) -> None:
+        if self.failure is None:
+            self.failure = failure
+        self.close()
