@@ -25,13 +25,24 @@ from chain.messages import (
     Header,
     Notice,
     RecordName,
+    Register,
+    Role,
+    Stake,
     StateProof,
     Transaction,
     TransactionProof,
     sign_transaction,
 )
 from chain.reasons import Reason
-from chain.records import RECORDS, Account, Meta, Table
+from chain.records import (
+    RECORDS,
+    Account,
+    Meta,
+    Registration,
+    StakeRecord,
+    Table,
+    stake_key,
+)
 from wire.codec import Message, decode, encode
 from wire.errors import HoldfastError, Malformed, NotFound, Rejected, Unavailable
 from wire.keys import KeyPair
@@ -284,6 +295,28 @@ class Wallet:
                 except (Unavailable, Malformed) as error:
                     log.debug("transaction not through yet", error=str(error))
                     await asyncio.sleep(RETRY_S[1])
+
+    async def enrol(self, wanted: Register, role: Role, stake_base: int) -> None:
+        """Bring this account's registration and stake to what its daemon is set to.
+
+        One account serves one role: its endpoint is where that role listens.
+        """
+        known = await self._chain.record(Registration, Table.REGISTRATION, self.account)
+        if known is not None and (known.offer is not None) != (wanted.offer is not None):
+            raise Unavailable(
+                f"this account is registered as {'a hoster' if known.offer else 'an attestor'}: "
+                "use another --home for the other role"
+            )
+        if known is None or any(
+            getattr(known, name) != getattr(wanted, name)
+            for name in Register.model_fields
+            if name != "kind"
+        ):
+            await self.send(wanted)
+        stake = await self._chain.record(StakeRecord, Table.STAKE, stake_key(role, self.account))
+        missing = stake_base - (stake.amount_base if stake else 0)
+        if missing > 0:
+            await self.send(Stake(role=role, amount_base=missing))
 
     async def _send_once(self, body: Body, sidecar: bytes) -> bytes:
         chain = self._chain

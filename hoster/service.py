@@ -1,0 +1,328 @@
+"""The hoster's daemon: one task per contract, one session per reader and feed.
+
+It keeps nothing that it cannot get again: contracts are on the chain, chunks in the store.
+Killed at any line, it reads its desk on the chain, completes what it lacks, and serves on.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from audit.messages import RECEIPT_EXTENSION
+from audit.messages import Served as ServedEntry
+from audit.receipts import SessionBinding
+from chain.client import ChainClient, Wallet
+from chain.messages import Acknowledge, Endpoint, Offer, Register
+from chain.records import (
+    ContractRecord,
+    Desk,
+    FeedRecord,
+    Head,
+    PlanRecord,
+    Registration,
+    Table,
+)
+from feed import flat_tree
+from feed.events import Damaged, Event, Heard, Served
+from feed.feed import Feed
+from feed.manifest import decode_manifest, discovery_key
+from feed.messages import PROTOCOL, PROTOCOL_ALIAS
+from feed.session import Session, download, serve
+from feed.store import FeedStore
+from feed.tree import Node, tree_hash
+from hoster.receipts import ReceiptBook
+from swarm.server import listen
+from swarm.tcp import dial
+from wire import zbase32
+from wire.codec import encode
+from wire.errors import HoldfastError, Unavailable
+from wire.keys import KeyPair, Use
+from wire.ports import Connection
+
+log = structlog.get_logger()
+
+IDLE_RECEIPT_S = 0.25
+"""Quiet time after which what was served is signed for: above the gap between requests on a
+slow line, below the time that a reader lingers."""
+
+RETRY_S = (0.5, 1, 2, 5, 15)
+"""Waits between attempts to fetch a feed, the last one for ever after."""
+
+
+@dataclass(frozen=True, slots=True)
+class HosterTerms:
+    """What one hoster offers, and where it listens."""
+
+    host: str
+    port: int
+    public_host: str
+    capacity_bytes: int
+    price_base_per_gib: int
+    operator: str
+    stake_base: int
+    repair: bool
+    """Fetch again what the disk has lost."""
+
+
+class Hoster:
+    """One hoster on one chain."""
+
+    def __init__(
+        self, chain: ChainClient, seed: bytes, store: FeedStore, terms: HosterTerms
+    ) -> None:
+        self._chain = chain
+        self._wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT))
+        self._swarm_key = KeyPair.derive(seed, Use.SWARM)
+        self._receipt_key = KeyPair.derive(seed, Use.RECEIPT)
+        self._vrf_key = KeyPair.derive(seed, Use.VRF)
+        self._store = store
+        self._terms = terms
+        self._served: dict[bytes, Feed] = {}
+        """Feeds that are served, by discovery key."""
+        self._tended: dict[bytes, asyncio.Event] = {}
+        """Open contracts, and what wakes the task of each."""
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        terms = self._terms
+        async with (
+            listen(terms.host, terms.port, self._swarm_key, on_open=self._on_open) as listener,
+            asyncio.TaskGroup() as tasks,
+        ):
+            log.info("hoster listens", host=listener.host, port=listener.port)
+            tasks.create_task(self._chain.run())
+            await self._wallet.enrol(
+                Register(
+                    endpoint=Endpoint(
+                        host=terms.public_host,
+                        port=listener.port,
+                        swarm_key=self._swarm_key.public,
+                    ),
+                    vrf_key=self._vrf_key.public,
+                    receipt_key=self._receipt_key.public,
+                    operator=terms.operator,
+                    offer=Offer(
+                        capacity_bytes=terms.capacity_bytes,
+                        price_base_per_gib=terms.price_base_per_gib,
+                    ),
+                ),
+                "hoster",
+                terms.stake_base,
+            )
+            log.info("hoster enrolled", account=zbase32.encode(self._wallet.account))
+            tasks.create_task(self._watch_store())
+            await self._follow_desk(tasks)
+
+    async def _follow_desk(self, tasks: asyncio.TaskGroup) -> None:
+        """Start a task for each contract that the chain assigns to us."""
+        known = Desk()
+        while True:
+            seen = known
+            known = await self._chain.wait(
+                Desk,
+                Table.DESK,
+                self._wallet.account,
+                lambda desk: desk != seen,  # noqa: B023
+            )
+            for contract in known.contracts:
+                if contract not in self._tended:
+                    self._tended[contract] = asyncio.Event()
+                    tasks.create_task(self._tend(contract))
+            for contract, wake in self._tended.items():
+                if contract not in known.contracts:
+                    wake.set()
+
+    async def _watch_store(self) -> None:
+        """After each block: take in what other programs did to the store, and mend losses."""
+        while True:
+            await self._chain.next_block()
+            self._store.refresh()
+            if self._terms.repair and any(feed.missing for feed in self._served.values()):
+                for wake in self._tended.values():
+                    wake.set()
+
+    async def _tend(self, contract_id: bytes) -> None:
+        """Hold one contract's feed at the head that the chain knows, until it is closed."""
+        wake = self._tended[contract_id]
+        failures = 0
+        while True:
+            wake.clear()
+            try:
+                contract = await self._chain.need(ContractRecord, Table.CONTRACT, contract_id)
+                if contract.status not in ("assigned", "active"):
+                    del self._tended[contract_id]
+                    return
+                record = await self._chain.need(FeedRecord, Table.FEED, contract.feed)
+                await self._hold(contract, record)
+                failures = 0
+                await self._until_news(contract, record, wake)
+            except HoldfastError as error:
+                log.info(
+                    "feed not held yet",
+                    feed=zbase32.encode(contract_id)[:8],
+                    reason=str(error),
+                )
+                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+                failures += 1
+
+    async def _until_news(
+        self, contract: ContractRecord, record: FeedRecord, wake: asyncio.Event
+    ) -> None:
+        """Wait for a newer head, the contract's end, or a loss on our disk."""
+
+        async def newer_head() -> None:
+            await self._chain.wait(
+                FeedRecord, Table.FEED, contract.feed, lambda feed: feed.head != record.head
+            )
+            wake.set()
+
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(newer_head())
+            await wake.wait()
+            watching.cancel()
+
+    async def _hold(self, contract: ContractRecord, record: FeedRecord) -> None:
+        """Fetch what is missing of the feed, then acknowledge its head."""
+        manifest = decode_manifest(record.manifest) if record.manifest else None
+        feed = self._store.create(record.feed, manifest)
+        self._served[discovery_key(record.feed)] = feed
+        if feed.missing or not is_held(feed, record.head):
+            await self._fetch(feed, record, contract)
+        if contract.head != record.head:
+            await self._wallet.send(
+                Acknowledge(
+                    contract=contract.contract,
+                    fork=record.head.fork,
+                    length=record.head.length,
+                    tree_hash=record.head.tree_hash,
+                )
+            )
+            log.info(
+                "contract acknowledged",
+                feed=zbase32.encode(record.feed),
+                chunks=record.head.length,
+            )
+
+    async def _fetch(self, feed: Feed, record: FeedRecord, contract: ContractRecord) -> None:
+        """Download from the owner or another hoster, whoever answers."""
+        reasons = []
+        for source in [record.source, *await self._other_hosters(contract)]:
+            try:
+                connection = await dial(
+                    source.host,
+                    source.port,
+                    self._swarm_key,
+                    expected_remote=source.swarm_key,
+                )
+                try:
+                    await download(connection, feed)
+                finally:
+                    await connection.close()
+            except HoldfastError as error:
+                reasons.append(str(error))
+            if not feed.missing and is_held(feed, record.head):
+                return
+        raise Unavailable("; ".join(reasons) or "no source has the feed's head yet")
+
+    async def _other_hosters(self, contract: ContractRecord) -> list[Endpoint]:
+        plan = await self._chain.need(PlanRecord, Table.PLAN, contract.plan)
+        others = await self._chain.records(ContractRecord, Table.CONTRACT, plan.contracts)
+        hosters = [
+            other.hoster
+            for other in others
+            if other.status == "active" and other.hoster != self._wallet.account
+        ]
+        found = await self._chain.records(Registration, Table.REGISTRATION, hosters)
+        return [registration.endpoint for registration in found]
+
+    def _on_open(
+        self, protocol: str, id: bytes, connection: Connection
+    ) -> Coroutine[Any, Any, None] | None:
+        """A reader opens a channel: serve it if it is for a feed that we hold."""
+        feed = self._served.get(id)
+        if protocol not in (PROTOCOL, PROTOCOL_ALIAS) or feed is None:
+            return None
+        return self._serve(connection, feed)
+
+    async def _serve(self, connection: Connection, feed: Feed) -> None:
+        binding = SessionBinding(
+            network=self._chain.genesis.network,
+            hoster=self._wallet.account,
+            handshake_hash=connection.handshake_hash,
+            peer=connection.remote_key,
+            feed=feed.key,
+        )
+        serving = Serving(ReceiptBook(self._receipt_key, binding), feed)
+        try:
+            await serve(connection, feed, serving.on_event)
+        except HoldfastError as error:
+            log.info("reader dropped", peer=connection.remote_key.hex()[:16], reason=str(error))
+        finally:
+            serving.close()
+        if serving.damaged:
+            for wake in self._tended.values():
+                wake.set()
+
+
+class Serving:
+    """Receipts for one session, sent as it goes: every 16 chunks, and when it falls quiet."""
+
+    def __init__(self, book: ReceiptBook, feed: Feed) -> None:
+        self.damaged = False
+        self._book = book
+        self._feed = feed
+        self._timer: asyncio.TimerHandle | None = None
+
+    def on_event(self, session: Session, event: Event) -> None:
+        """Told of all that happens in the session, right after it is put on the wire."""
+        match event:
+            case Served(chunk, leaf_hash, size):
+                due = self._book.add(ServedEntry(index=chunk, size=size, hash=leaf_hash))
+                if due:
+                    self._send(session)
+                self._restart_timer(session)
+            case Damaged(chunk):
+                self.damaged = True
+                log.warning("chunk rotted on disk", chunk=chunk, feed=self._feed.key.hex())
+            case Heard():
+                pass
+            case _:
+                pass
+
+    def close(self) -> None:
+        """The session is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _restart_timer(self, session: Session) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(IDLE_RECEIPT_S, self._send, session)
+
+    def _send(self, session: Session) -> None:
+        if not self._book.unsigned:
+            return
+        signed = self._book.sign(
+            fork=self._feed.fork,
+            length=self._feed.length,
+            time_ms=time.time_ns() // 1_000_000,
+        )
+        session.send_extension(RECEIPT_EXTENSION, encode(signed))
+
+
+def is_held(feed: Feed, head: Head) -> bool:
+    """Whether the stored feed contains exactly the head that the chain knows."""
+    if feed.fork != head.fork or feed.length < head.length:
+        return False
+    roots: list[Node] = []
+    for index in flat_tree.full_roots(head.length):
+        node = feed.node(index)
+        if node is None:
+            return False
+        roots.append(node)
+    return tree_hash(roots) == head.tree_hash
