@@ -1,0 +1,132 @@
+"""Worlds at every point of a plan's life. Each is built once; whoever asks gets a fork."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from chain.messages import (
+    Stake,
+)
+from chain.transition import genesis_state
+from tests.builders import World
+from tests.people import (
+    ATTESTORS,
+    BY_ID,
+    HOSTERS,
+    OWNER,
+    STRANGER,
+    Library,
+    create_plan,
+    genesis,
+    register,
+)
+from tests.reports import Behaviour, account_of
+
+
+def staged(build: Callable[[], World]) -> Callable[[], World]:
+    """A stage is built once; whoever asks gets a fork."""
+    built = cache(build)
+
+    def fork() -> World:
+        return built().fork()
+
+    fork.__doc__ = build.__doc__
+    return fork
+
+
+@staged
+def funded() -> World:
+    """Everybody has coins; nothing has happened."""
+    made = genesis()
+    return World(made, genesis_state(made))
+
+
+@staged
+def staffed() -> World:
+    """Hosters and attestors are registered and staked, long enough to be drawn."""
+    world = funded()
+    for role, people in (("hoster", HOSTERS), ("attestor", ATTESTORS)):
+        for person in people:
+            world.must(person, register(person))
+            world.must(person, Stake(role=role, amount_base=2_000))
+    world.pass_blocks(world.parameters.registration_lag_blocks)
+    return world
+
+
+@staged
+def published() -> World:
+    """The owner's library of 40 chunks is registered."""
+    world = staffed()
+    world.libraries["library"] = Library("library", 40)
+    world.must(OWNER, world.library.publish())
+    return world
+
+
+@staged
+def planned() -> World:
+    """A plan with two replicas has found its hosters."""
+    world = published()
+    world.must(OWNER, create_plan(world.library.key))
+    world.pass_blocks()
+    return world
+
+
+@staged
+def drawn() -> World:
+    """Both contracts are active, and a committee is drawn."""
+    world = planned()
+    world.block(*(world.sign(BY_ID[c.hoster], world.acknowledge(c)) for c in world.contracts))
+    assert world.challenge.status == "flipping"
+    return world
+
+
+@staged
+def sealed() -> World:
+    """The committee's coin is sealed: the window is open."""
+    world = drawn()
+    world.must(STRANGER, world.seal())
+    return world
+
+
+def committed(behave: Behaviour | None = None, silent: Sequence[int] = ()) -> World:
+    """All members but the silent ones have committed to reports of what they found."""
+    world = sealed()
+    reporting = [m for i, m in enumerate(world.members) if i not in silent]
+    world.block(
+        *(
+            world.sign(member, account_of(world, member, behave).commit(world, member))
+            for member in reporting
+        )
+    )
+    return world
+
+
+def opening(behave: Behaviour | None = None, silent: Sequence[int] = ()) -> World:
+    """The window is over."""
+    world = committed(behave, silent)
+    world.pass_until(world.challenge.window_end)
+    assert world.challenge.status == "opening"
+    return world
+
+
+def coin_opened(behave: Behaviour | None = None, silent: Sequence[int] = ()) -> World:
+    """The coin is open; reports may be opened."""
+    world = opening(behave, silent)
+    world.must(STRANGER, world.open_coin())
+    return world
+
+
+def settled(behave: Behaviour | None = None, silent: Sequence[int] = ()) -> World:
+    """The reports are open and the challenge is concluded."""
+    world = coin_opened(behave, silent)
+    world.focus = world.challenge.challenge
+    reporting = [m for i, m in enumerate(world.members) if i not in silent]
+    accounts = [account_of(world, member, behave) for member in reporting]
+    outcomes = world.block(
+        *(
+            world.sign(member, parts.open(), parts.sidecar)
+            for member, parts in zip(reporting, accounts, strict=True)
+        )
+    )
+    assert not any(outcome.reason for outcome in outcomes), outcomes
+    assert world.challenge.status == "settled"
+    return world
