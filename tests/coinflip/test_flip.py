@@ -1,0 +1,353 @@
+"""One member's view, step by step."""
+
+import pytest
+
+from coinflip.events import (
+    Broadcast,
+    Effect,
+    Expired,
+    Landed,
+    Malicious,
+    Offline,
+    Phase,
+    Received,
+    Save,
+    Sealed,
+    Stalled,
+    Start,
+    SubmitSeal,
+)
+from coinflip.flip import resume, step
+from coinflip.messages import (
+    Accuse,
+    Body,
+    Commit,
+    Deal,
+    Echo,
+    Equivocation,
+    FalseAccusation,
+    Ping,
+    Pong,
+    Reveal,
+    Share,
+)
+from coinflip.opening import open_coin, verify_seal
+from coinflip.seat import derive_seat
+from coinflip.state import PASSED_ON, Flip
+from tests.coinflip.builders import Table, other
+from wire.codec import encode
+from wire.errors import Malformed
+from wire.keys import KeyPair, Use
+
+SECRETS = (Reveal, Share, Ping, Pong)
+
+
+def said(effects: tuple[Effect, ...]) -> list[Body]:
+    return [effect.message.body for effect in effects if isinstance(effect, Broadcast)]
+
+
+def kinds(effects: tuple[Effect, ...]) -> list[type]:
+    return [type(body) for body in said(effects)]
+
+
+def test_a_member_commits_once() -> None:
+    table = Table(3)
+    first = table.give(0, Start())
+    assert isinstance(first[0], Save) and kinds(first) == [Commit]
+    assert table.give(0, Start()) == ()
+
+
+def test_a_seat_derives_the_same_messages_every_time_and_others_elsewhere() -> None:
+    master = bytes(32)
+    members = tuple(sorted([KeyPair.derive(master, Use.ACCOUNT).public, bytes(32)]))
+    here, again, there = (
+        derive_seat(master, bytes(32), topic, members) for topic in (b"a", b"a", b"b")
+    )
+    assert here.commit() == again.commit()
+    assert not {here.secret, here.exchange_secret} & {there.secret, there.exchange_secret}
+    assert repr(here.secret) not in repr(here)
+
+
+def test_nobody_deals_before_all_have_committed() -> None:
+    table = Table(3)
+    table.give(0, Start())
+    assert kinds(table.hear(0, table.seats[1].sign(table.commits[1]))) == []
+    assert kinds(table.hear(0, table.seats[2].sign(table.commits[2]))) == [Deal]
+
+
+def test_nobody_echoes_before_all_have_dealt_it_a_good_share() -> None:
+    table = Table(3)
+    table.commit_all()
+    assert kinds(table.hear(0, table.seats[1].sign(table.deal(1)))) == []
+    assert kinds(table.hear(0, table.seats[2].sign(table.deal(2)))) == [Echo]
+
+
+def test_messages_ahead_of_their_phase_wait() -> None:
+    table = Table(2)
+    table.hear(0, table.seats[1].sign(table.deal(1)))
+    table.hear(0, table.seats[1].sign(Echo(digest=table.digest)))
+    table.hear(0, table.seats[1].sign(table.commits[1]))
+    effects = table.give(0, Start())
+    assert kinds(effects) == [Commit, Deal, Echo]
+    assert [type(effect) for effect in effects][-1] is SubmitSeal
+
+
+def test_all_equal_echoes_make_a_seal_that_the_chain_accepts() -> None:
+    table = Table(4)
+    table.echo_all()
+    for effects in table.effects:
+        seals = [effect for effect in effects if isinstance(effect, SubmitSeal)]
+        assert len(seals) == 1 and seals[0].digest == table.digest
+        verify_seal(*table.claim, seals[0].digest, seals[0].signatures)
+
+
+def test_nothing_secret_is_said_before_the_seal_whatever_others_say() -> None:
+    table = Table(3)
+    table.echo_all()
+    for seat in table.seats[1:]:
+        table.hear(0, seat.sign(Reveal(secret=seat.secret)))
+    table.hear(0, table.seats[1].sign(_share(table, 1, 2)))
+    for phase in Phase:
+        if phase is not Phase.SEAL:
+            table.give(0, Expired(phase=phase))
+    table.give(0, Stalled(times=1))
+    assert not any(isinstance(body, SECRETS) for body in said(tuple(table.effects[0])))
+    assert Reveal in kinds(table.give(0, Sealed(digest=table.digest)))
+
+
+def test_a_seal_of_something_else_reveals_nothing() -> None:
+    table = Table(3)
+    table.echo_all()
+    assert table.give(0, Sealed(digest=other(table.digest)))[1:] == (Offline(()),)
+
+
+def test_a_member_that_lost_its_log_still_reveals_under_its_own_seal() -> None:
+    table = Table(3)
+    table.give(0, Sealed(digest=table.digest))
+    table.echo_all()
+    assert Reveal in kinds(tuple(table.effects[0]))
+
+
+def test_all_land_the_coin_that_the_chain_can_open() -> None:
+    table = Table(5)
+    table.seal()
+    table.pump()
+    outcomes = [flip.outcome for flip in table.flips]
+    assert len({repr(outcome) for outcome in outcomes}) == 1
+    assert isinstance(outcomes[0], Landed)
+    coin = open_coin(table.topic, table.members, table.digest, outcomes[0].opening)
+    assert outcomes[0].coin == coin.value
+    assert outcomes[0].recovered == outcomes[0].excluded == ()
+
+
+def _share(table: Table, holder: int, dealer: int) -> Share:
+    sharing = table.seats[dealer].sharing()
+    return Share(
+        dealer=table.members[dealer], value=sharing.values[holder], salt=sharing.salts[holder]
+    )
+
+
+def test_the_secret_of_the_silent_is_rebuilt_from_t_plus_one_shares() -> None:
+    table = Table(5)
+    table.seal()
+    for sender in (1, 2, 3):
+        table.hear(0, table.seats[sender].sign(Reveal(secret=table.seats[sender].secret)))
+    asked = table.give(0, Expired(phase=Phase.REVEAL))
+    assert said(asked) == [_share(table, 0, 4)]
+    assert table.hear(0, table.seats[1].sign(_share(table, 1, 4)))[1:] == ()
+    # A forged share counts for nothing.
+    forged = _share(table, 2, 4).model_copy(update={"value": bytes(32)})
+    assert table.hear(0, table.seats[2].sign(forged))[1:] == ()
+    assert kinds(table.hear(0, table.seats[3].sign(_share(table, 3, 4)))) == [Ping]
+    landed = table.give(0, Expired(phase=Phase.CONFIRM))[-1]
+    assert isinstance(landed, Landed)
+    assert landed.recovered == (table.members[4],)
+    straight = open_coin(table.topic, table.members, table.digest, table.opening())
+    assert landed.coin == straight.value
+
+
+def test_a_late_reveal_makes_the_shares_needless() -> None:
+    table = Table(3)
+    table.seal()
+    table.hear(0, table.seats[1].sign(Reveal(secret=table.seats[1].secret)))
+    table.give(0, Expired(phase=Phase.REVEAL))
+    late = table.hear(0, table.seats[2].sign(Reveal(secret=table.seats[2].secret)))
+    assert kinds(late) == [Ping]
+    landed = table.give(0, Expired(phase=Phase.CONFIRM))[-1]
+    assert isinstance(landed, Landed) and landed.recovered == ()
+
+
+def test_a_false_reveal_does_not_take_the_place_of_the_true_one() -> None:
+    table = Table(3)
+    table.seal()
+    table.hear(0, table.seats[1].sign(Reveal(secret=table.seats[1].secret)))
+    lie = table.hear(0, table.seats[2].sign(Reveal(secret=bytes(32))))
+    assert kinds(lie) == [Accuse, Share]
+    again = table.hear(0, table.seats[2].sign(Reveal(secret=bytes([1]) * 32)))
+    assert again == ()
+    truth = table.hear(0, table.seats[2].sign(Reveal(secret=table.seats[2].secret)))
+    assert kinds(truth) == [Ping]
+
+
+@pytest.mark.parametrize("phase", [Phase.COMMIT, Phase.DEAL])
+def test_a_phase_that_expires_names_those_who_are_missing(phase: Phase) -> None:
+    table = Table(3)
+    table.give(0, Start())
+    if phase is Phase.DEAL:
+        table.commit_all()
+    assert table.give(0, Expired(phase=phase))[1:] == (Offline(table.members[1:]),)
+    assert table.give(0, Start()) == ()
+
+
+def test_the_chains_deadline_ends_a_flip_in_any_phase_before_the_seal() -> None:
+    for steps in (0, 1, 2):
+        table = Table(2)
+        if steps > 0:
+            table.commit_all()
+        if steps > 1:
+            table.hear(0, table.seats[1].sign(table.deal(1)))
+        table.give(0, Start())
+        ended = table.give(0, Expired(phase=Phase.SEAL))
+        assert ended[1:] == (Offline((table.members[1],)),)
+
+
+def test_a_timer_of_a_phase_gone_by_does_nothing() -> None:
+    table = Table(3)
+    table.seal()
+    for phase in (Phase.COMMIT, Phase.DEAL, Phase.SEAL, Phase.RECOVER, Phase.CONFIRM):
+        assert table.give(0, Expired(phase=phase)) == ()
+
+
+def test_strangers_forgers_and_other_flips_are_refused_and_change_nothing() -> None:
+    table, elsewhere = Table(3), Table(4, seed=2)
+    table.commit_all()
+    before = table.flips[0]
+    crook = table.seats[1]
+    for message in (
+        elsewhere.seats[3].sign(elsewhere.commits[3]),
+        crook.sign(Echo(digest=bytes(32))).model_copy(update={"signature": bytes(64)}),
+        crook.sign(Echo(digest=bytes(32))).model_copy(update={"sender": table.members[2]}),
+        crook.sign(Share(dealer=bytes(32), value=bytes(32), salt=bytes(16))),
+    ):
+        with pytest.raises(Malformed):
+            step(before, Received(message=message))
+    assert table.flips[0] is before
+
+
+def test_a_commit_with_an_exchange_key_of_low_order_is_refused() -> None:
+    table = Table(2)
+    weak = table.commits[1].model_copy(update={"exchange_key": bytes(32)})
+    with pytest.raises(Malformed):
+        table.hear(0, table.seats[1].sign(weak))
+
+
+def test_a_repeated_message_changes_nothing_and_is_not_saved() -> None:
+    table = Table(3)
+    message = table.seats[1].sign(table.commits[1])
+    assert table.hear(0, message) != ()
+    assert table.hear(0, message) == ()
+
+
+def test_two_commits_of_one_member_end_the_flip_with_evidence() -> None:
+    table = Table(3)
+    table.commit_all()
+    twin = table.commits[1].model_copy(update={"leaves_hash": bytes(32)})
+    effects = table.hear(0, table.seats[1].sign(twin))
+    ends = [effect for effect in effects if isinstance(effect, Malicious)]
+    assert len(ends) == 1 and isinstance(ends[0].evidence, Equivocation)
+    assert ends[0].accused == table.members[1] and kinds(effects) == [Accuse]
+
+
+def test_after_the_echo_evidence_ends_nothing_until_the_chain_has_spoken() -> None:
+    for sealed in (True, False):
+        table = Table(3)
+        table.echo_all()
+        twin = table.commits[1].model_copy(update={"leaves_hash": bytes(32)})
+        table.hear(0, table.seats[1].sign(twin))
+        assert table.flips[0].outcome is None
+        if sealed:
+            assert Reveal in kinds(table.give(0, Sealed(digest=table.digest)))
+        else:
+            ended = table.give(0, Expired(phase=Phase.SEAL))[-1]
+            assert isinstance(ended, Malicious) and ended.accused == table.members[1]
+
+
+def test_a_false_accuser_is_convicted_and_the_accused_is_not() -> None:
+    table = Table(3)
+    table.commit_all()
+    accuse = Accuse(accused=table.members[2], evidence=b"nothing at all")
+    effects = table.hear(0, table.seats[1].sign(accuse))
+    verdicts = [effect for effect in effects if isinstance(effect, Malicious)]
+    assert [verdict.accused for verdict in verdicts] == [table.members[1]]
+    assert isinstance(verdicts[0].evidence, FalseAccusation)
+
+
+def test_an_accusation_about_accusing_is_refused() -> None:
+    table = Table(3)
+    inner = table.seats[2].sign(Accuse(accused=table.members[0], evidence=b""))
+    evidence = encode(FalseAccusation(accusation=inner))
+    wrong = Accuse(accused=table.members[0], evidence=evidence)
+    with pytest.raises(Malformed):
+        table.hear(1, table.seats[0].sign(wrong))
+
+
+def test_one_conviction_a_member_however_much_it_lies() -> None:
+    table = Table(3)
+    table.echo_all()
+    for number in range(1, 20):
+        digest = bytes([number]) * 32
+        table.hear(0, table.seats[1].sign(Echo(digest=digest)))
+        table.hear(0, table.seats[1].sign(Accuse(accused=table.members[2], evidence=digest)))
+    assert list(table.flips[0].convicted) == [table.members[1]]
+    saves = [effect for effect in table.effects[0] if isinstance(effect, Save)]
+    assert len(saves) < 12
+
+
+def test_the_log_alone_rebuilds_the_flip_at_every_step() -> None:
+    table = Table(3)
+    table.seal()
+    table.pump()
+    for flip, effects in zip(table.flips, table.effects, strict=True):
+        log = [effect.entry for effect in effects if isinstance(effect, Save)]
+        assert resume(flip.seat, log) == flip
+        mine = set(said(tuple(effects)))
+        for length in range(len(log)):
+            again = resume(flip.seat, log[:length])
+            _, repeated = step(again, Stalled(times=1))
+            own = set(said(tuple(effect for effect in repeated if _is_own(flip, effect))))
+            assert own <= mine
+
+
+def _is_own(flip: Flip, effect: Effect) -> bool:
+    return isinstance(effect, Broadcast) and effect.message.sender == flip.seat.key.public
+
+
+def test_a_damaged_log_is_refused() -> None:
+    with pytest.raises(Malformed):
+        resume(Table(2).seats[0], [b"not an input"])
+
+
+def test_a_stall_passes_on_what_laggards_may_lack_a_part_at_a_time() -> None:
+    table = Table(20)
+    for sender in range(19):
+        table.hear(19, table.seats[sender].sign(table.commits[sender]))
+    table.give(19, Start())
+    passed_on: set[bytes] = set()
+    for times in (1, 2):
+        _, effects = step(table.flips[19], Stalled(times=times))
+        senders = {e.message.sender for e in effects if isinstance(e, Broadcast)}
+        assert len(senders - {table.members[19]}) <= PASSED_ON
+        passed_on |= senders
+    assert passed_on == set(table.members)
+
+
+def test_a_finished_flip_passes_nothing_on_when_all_have_confirmed() -> None:
+    table = Table(3)
+    table.seal()
+    table.pump()
+    _, effects = step(table.flips[0], Stalled(times=1))
+    assert {e.message.sender for e in effects if isinstance(e, Broadcast)} == {table.members[0]}
+
+
+def test_a_new_flip_has_said_nothing() -> None:
+    assert step(Flip(Table(2).seats[0]), Stalled(times=1))[1] == ()
