@@ -21,7 +21,6 @@ class Reason(StrEnum):
     INSUFFICIENT_STAKE = "insufficient_stake"
     STAKE_LOCKED = "stake_locked"
     # registry, feeds, plans
-    NOT_REGISTERED = "not_registered"
     KEY_TAKEN = "key_taken"
     UNKNOWN_FEED = "unknown_feed"
     FEED_EXISTS = "feed_exists"
@@ -41,7 +40,6 @@ class Reason(StrEnum):
     NOT_A_MEMBER = "not_a_member"
     WRONG_PHASE = "wrong_phase"
     WRONG_ATTEMPT = "wrong_attempt"
-    TOO_LATE = "too_late"
     BAD_SEAL = "bad_seal"
     BAD_OPENING = "bad_opening"
     ALREADY_COMMITTED = "already_committed"

@@ -163,7 +163,7 @@ class World:
 
     # what people do
 
-    def acknowledge(self, contract: ContractRecord, **changes: object) -> Acknowledge:
+    def acknowledge(self, contract: ContractRecord, /, **changes: object) -> Acknowledge:
         head = self.draft.feeds.at(contract.feed).head
         body = Acknowledge(
             contract=contract.contract,

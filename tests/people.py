@@ -163,7 +163,7 @@ class Library:
         return body.model_copy(update=changes)
 
 
-def register(person: Person, **changes: object) -> Register:
+def register(person: Person, /, **changes: object) -> Register:
     body = Register(
         endpoint=person.endpoint,
         vrf_key=person.key(Use.VRF).public,
@@ -177,7 +177,7 @@ def register(person: Person, **changes: object) -> Register:
 OFFER = Offer(capacity_bytes=1 << 30, price_base_per_gib=1_000)
 
 
-def create_plan(feed: bytes, **changes: object) -> CreatePlan:
+def create_plan(feed: bytes, /, **changes: object) -> CreatePlan:
     body = CreatePlan(
         feed=feed,
         replicas=2,

@@ -1,0 +1,99 @@
+"""A hoster says that it holds an assigned feed."""
+
+from chain.messages import Unstake, UpdateHead
+from chain.reasons import Reason
+from chain.records import RosterName, stake_key
+from tests.chain.refusals import assert_refused
+from tests.people import BY_ID, OWNER, STRANGER, Library
+from tests.stages import drawn, planned
+
+
+def hoster_of(contract):
+    return BY_ID[contract.hoster]
+
+
+def lengthen(world, chunks):
+    longer = Library("library", chunks)
+    body = UpdateHead(feed=longer.key, head=longer.head(), source=OWNER.endpoint)
+    world.must(OWNER, body)
+
+
+def test_collateral_makes_an_assigned_contract_active():
+    world = planned()
+    contract = world.contracts[0]
+    assert (contract.status, contract.head) == ("assigned", None)
+    world.must(hoster_of(contract), world.acknowledge(contract))
+    contract = world.contracts[0]
+    assert (contract.status, contract.collateral_base) == ("active", 301)
+    assert contract.head == world.draft.feeds.at(contract.feed).head
+    stake = world.draft.stakes.at(stake_key("hoster", contract.hoster))
+    assert (stake.amount_base, stake.locked_base) == (2_000, 301)
+    assert world.draft.roster(RosterName.ACTIVE_CONTRACTS) == (contract.contract,)
+
+
+def test_an_active_contract_follows_the_head_without_more_collateral():
+    world = drawn()
+    lengthen(world, 50)
+    contract = world.contracts[0]
+    assert contract.head.length == 40
+    world.must(hoster_of(contract), world.acknowledge(contract))
+    assert world.contracts[0].head.length == 50
+    stake = world.draft.stakes.at(stake_key("hoster", contract.hoster))
+    assert stake.locked_base == 301
+
+
+def test_the_last_block_before_the_deadline_is_early_enough():
+    world = planned()
+    contract = world.contracts[0]
+    world.pass_until(contract.acknowledge_by - 1)
+    world.must(hoster_of(contract), world.acknowledge(contract))
+    assert world.contracts[0].status == "active"
+
+
+def test_an_unknown_contract_is_refused():
+    world = planned()
+    contract = world.contracts[0]
+    body = world.acknowledge(contract, contract=b"c" * 32)
+    assert_refused(world, hoster_of(contract), body, Reason.UNKNOWN_CONTRACT)
+
+
+def test_another_ones_contract_is_refused():
+    world = planned()
+    first, second = world.contracts
+    for person in (STRANGER, OWNER, hoster_of(second)):
+        assert_refused(world, person, world.acknowledge(first), Reason.NOT_THE_HOSTER)
+
+
+def test_a_lapsed_contract_is_refused():
+    world = planned()
+    contract = world.contracts[0]
+    world.pass_until(contract.acknowledge_by)
+    assert world.contracts[0].status == "lapsed"
+    body = world.acknowledge(contract)
+    assert_refused(world, hoster_of(contract), body, Reason.CONTRACT_CLOSED)
+
+
+def test_another_head_than_the_feeds_is_refused():
+    world = planned()
+    contract = world.contracts[0]
+    stale = world.acknowledge(contract)
+    for changes in ({"fork": 1}, {"length": 41}, {"tree_hash": b"t" * 32}):
+        body = stale.model_copy(update=changes)
+        assert_refused(world, hoster_of(contract), body, Reason.STALE_HEAD)
+    lengthen(world, 41)
+    assert_refused(world, hoster_of(contract), stale, Reason.STALE_HEAD)
+
+
+def test_the_same_head_twice_is_refused():
+    world = drawn()
+    contract = world.contracts[0]
+    body = world.acknowledge(contract)
+    assert_refused(world, hoster_of(contract), body, Reason.ALREADY_ACKNOWLEDGED)
+
+
+def test_a_hoster_without_free_stake_is_refused():
+    world = planned()
+    contract = world.contracts[0]
+    world.must(hoster_of(contract), Unstake(role="hoster", amount_base=2_000 - 300))
+    body = world.acknowledge(contract)
+    assert_refused(world, hoster_of(contract), body, Reason.INSUFFICIENT_STAKE)
