@@ -59,7 +59,11 @@ class Transport(Protocol):
     """A private topic that the members have joined."""
 
     async def broadcast(self, data: bytes) -> None:
-        """Queue `data` for every peer; those that connect later need not get it."""
+        """Queue `data` for every peer.
+
+        A flip says things again. A transport that gives all that was said to those who
+        connect later may drop exact repetitions; one that does not must carry them.
+        """
 
     async def receive(self) -> tuple[bytes, bytes]:
         """The next message: the peer's transport key, and its bytes."""

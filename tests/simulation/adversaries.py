@@ -285,6 +285,17 @@ class Copier(Crook):
         super().tell(message)
 
 
+class Rusher(Crook):
+    """Will commit once it has learned an honest secret, as the source's rule allows."""
+
+    def take(self, given: Input) -> None:
+        learned = [key for key in self.seat.members if self.flip.said(key, Reveal)]
+        if isinstance(given, Start) and not learned:
+            self.world.after(100, lambda: self.take(Start()), owner=self.name)
+            return
+        super().take(given)
+
+
 class LateChooser(Crook):
     """Commits last, after all it could learn, and withholds when the coin displeases it."""
 
@@ -301,7 +312,7 @@ class LateChooser(Crook):
         super().perform(effect)
 
 
-SILENT_BEFORE_THE_SEAL = (MuteCommitter, MuteDealer, MuteEchoer, EchoLiar)
+SILENT_BEFORE_THE_SEAL = (MuteCommitter, Rusher, MuteDealer, MuteEchoer, EchoLiar)
 GUILTY_BEFORE_THE_SEAL = (Equivocator, LeafForger, Starver, StingyDealer, Slanderer)
 GUILTY_AFTER_THE_SEAL = (LyingRevealer, FalseRevealer, FalsePinger)
 EXCLUDED = (SteepDealer, SilentSteepDealer, OtherDealer, SilentOtherDealer, Copier)

@@ -26,9 +26,11 @@ from tests.simulation.adversaries import (
     Copier,
     Crook,
     LateChooser,
+    MuteCommitter,
+    Rusher,
     Withholder,
 )
-from tests.simulation.table import Player, play, sit_down
+from tests.simulation.table import LIMIT_MS, Player, play, sit_down
 from tests.simulation.world import Weather
 
 SEEDS = int(os.environ.get("SEEDS", "40"))
@@ -98,7 +100,7 @@ def test_a_silent_majority_stops_the_coin_and_is_named() -> None:
         assert player.flip.outcome == Offline(tuple(players[i].key for i in range(3)))
 
 
-@pytest.mark.parametrize("crook", SILENT_BEFORE_THE_SEAL[:3])
+@pytest.mark.parametrize("crook", SILENT_BEFORE_THE_SEAL[:4])
 @pytest.mark.parametrize("count", [2, 5])
 def test_silence_before_the_seal_ends_the_flip_and_names_the_silent(
     crook: type[Player], count: int
@@ -204,6 +206,26 @@ def test_a_partition_delays_the_coin_and_never_makes_two() -> None:
         world.after(cut_ms, partial(world.split, [0, 1, 2]))
         world.after(cut_ms + 1_500, world.heal)
         landed(players)
+
+
+def test_a_partition_that_never_heals_makes_no_second_coin() -> None:
+    for cut_ms in range(50, 1_500, 150):
+        players = sit_down(14, 5)
+        world = players[0].world
+        world.after(cut_ms, partial(world.split, [0, 1]))
+        world.run(LIMIT_MS)
+        outcomes = [player.flip.outcome for player in players]
+        assert None not in outcomes
+        assert not any(isinstance(outcome, Malicious) for outcome in outcomes)
+        assert len({outcome.coin for outcome in outcomes if isinstance(outcome, Landed)}) <= 1
+
+
+def test_two_rushers_never_see_a_secret_to_choose_by() -> None:
+    for seed in range(10):
+        players = sit_down(seed, 5, {0: Rusher, 4: MuteCommitter})
+        play(players)
+        for player in honest(players):
+            assert player.flip.outcome == Offline((players[0].key, players[4].key))
 
 
 def test_the_strict_flag_gives_the_coin_up_as_the_source_does() -> None:
