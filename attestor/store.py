@@ -19,7 +19,7 @@ APPLICATION_ID = 0x484F4C41
 
 _SCHEMA = f"""
 CREATE TABLE flip (
-    topic BLOB NOT NULL, position INTEGER NOT NULL, entry BLOB NOT NULL,
+    topic BLOB NOT NULL, challenge BLOB NOT NULL, position INTEGER NOT NULL, entry BLOB NOT NULL,
     PRIMARY KEY (topic, position)) STRICT, WITHOUT ROWID;
 CREATE TABLE coin (challenge BLOB PRIMARY KEY, coin BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE visit (
@@ -68,12 +68,12 @@ class AttestorStore:
     def __exit__(self, *_: object) -> None:
         self._database.close()
 
-    def add_flip_entry(self, topic: bytes, entry: bytes) -> None:
-        """Append to a flip's log."""
+    def add_flip_entry(self, challenge: bytes, topic: bytes, entry: bytes) -> None:
+        """Append to the log of one attempt of a challenge's flip."""
         self._write(
-            "INSERT INTO flip SELECT ?1, coalesce(max(position) + 1, 0), ?2 FROM flip "
-            "WHERE topic = ?1",
-            (topic, entry),
+            "INSERT INTO flip (topic, challenge, position, entry) "
+            "SELECT ?1, ?2, coalesce(max(position) + 1, 0), ?3 FROM flip WHERE topic = ?1",
+            (topic, challenge, entry),
         )
 
     def flip_log(self, topic: bytes) -> list[bytes]:
@@ -111,10 +111,9 @@ class AttestorStore:
         row = self._one("SELECT report FROM report WHERE challenge = ?", (challenge,))
         return None if row is None else decode(ReportKept, row)
 
-    def forget(self, challenge: bytes, topics: Sequence[bytes]) -> None:
+    def forget(self, challenge: bytes) -> None:
         """Drop what a settled challenge no longer needs; its report stays for `why`."""
-        for topic in topics:
-            self._write("DELETE FROM flip WHERE topic = ?", (topic,))
+        self._write("DELETE FROM flip WHERE challenge = ?", (challenge,))
         self._write("DELETE FROM visit WHERE challenge = ?", (challenge,))
 
     def _put(self, table: str, key: tuple[bytes, ...], value: Message) -> None:

@@ -194,8 +194,19 @@ class ChainClient:
             raise NotFound(f"the chain has no such {table.name.lower()}")
         return record
 
-    async def wait(self, kind: type[R], table: Table, key: bytes, ready: Callable[[R], bool]) -> R:
-        """Wait until the record at `key` exists and is `ready`; through node restarts."""
+    async def wait(
+        self,
+        kind: type[R],
+        table: Table,
+        key: bytes,
+        ready: Callable[[R], bool],
+        *,
+        by_height: int | None = None,
+    ) -> R:
+        """Wait until the record at `key` exists and is `ready`; through node restarts.
+
+        An existing record comes back unready once the chain is at `by_height`.
+        """
         watched = (int(table), key)
         self._watched[watched] += 1
         try:
@@ -206,18 +217,25 @@ class ChainClient:
                     log.debug("could not read a record", table=table.name, error=str(error))
                     await asyncio.sleep(RETRY_S[1])
                     continue
-                if record is not None and ready(record):
+                late = by_height is not None and self.height >= by_height
+                if record is not None and (late or ready(record)):
                     return record
-                await self._written_after(self.height, watched)
+                await self._written_after(self.height, watched, by_height)
         finally:
             self._watched[watched] -= 1
             if not self._watched[watched]:
                 del self._watched[watched]
                 self._written.pop(watched, None)
 
-    async def _written_after(self, height: int, watched: tuple[int, bytes]) -> None:
+    async def _written_after(
+        self, height: int, watched: tuple[int, bytes], by_height: int | None
+    ) -> None:
+        def written() -> bool:
+            late = by_height is not None and self._heard >= by_height
+            return late or self._written.get(watched, 0) > height
+
         async with self._news:
-            await self._news.wait_for(lambda: self._written.get(watched, 0) > height)
+            await self._news.wait_for(written)
 
     async def meta(self) -> Meta:
         """The record of the chain itself."""

@@ -20,12 +20,12 @@ from itertools import islice
 
 from feed import flat_tree
 from feed.announced import Announced
-from feed.events import Arrived, Effect, Failure, Grown, Lost
+from feed.events import Arrived, Effect, Failure, Grown, Lost, Wrong
 from feed.feed import Feed, SignedHead, StoredChunk, StoreFailure
 from feed.messages import Cancel, Data, NoData, PathRequest, Reason, Request, UpgradeRequest, Want
 from feed.proof import Reorg, State, Verified, missing_levels, verify
-from feed.tree import Node
-from wire.errors import Unavailable
+from feed.tree import Node, leaf
+from wire.errors import Malformed, Unavailable
 
 IN_FLIGHT = 48
 """Requests on their way at once: what Node allows itself over TCP."""
@@ -95,6 +95,8 @@ class Downloader:
         """Whether to fetch every chunk, also those to come."""
         self.follow = False
         """Whether to fetch newer heads."""
+        self.keep_wrong = False
+        """Whether to tell of wrong chunks and go on, instead of dropping the peer."""
         self._remote = remote
         self._out = out
         self._claims = claims
@@ -170,6 +172,11 @@ class Downloader:
         except Unavailable:
             self._repeat(asked)
             return
+        except Malformed:
+            if not self.keep_wrong or asked.chunk is None:
+                raise
+            self._tell_wrong(asked, data, now_us)
+            return
         if isinstance(result, Reorg):
             self._start_over()
             self._keep(result.verified, asked, now_us)
@@ -178,6 +185,14 @@ class Downloader:
         self._keep(result, asked, now_us)
         if result.head is not None or result.manifest is not None:
             self._commit(result, data.fork)
+
+    def _tell_wrong(self, asked: _Asked, data: Data, now_us: int) -> None:
+        assert data.chunk is not None
+        if self._chunks:
+            self._commit()  # events keep the order of the wire
+        part = data.chunk
+        leaf_hash = leaf(part.index, part.value).hash
+        self._out.append(Wrong(part.index, leaf_hash, len(part.value), asked.at_us, now_us))
 
     def refuse(self, answer: NoData, now_us: int) -> None:
         """The peer will not answer a request."""
@@ -288,6 +303,8 @@ class Downloader:
         feed, remote = self.feed, self._remote
         if not self._may_upgrade:
             return
+        upgrade = None
+        manifest = remote.has_manifest and feed.manifest is None
         if remote.fork > feed.fork and remote.length > 0:
             upgrade = UpgradeRequest(0, remote.length)
         elif (
@@ -296,10 +313,9 @@ class Downloader:
             and remote.can_upgrade
         ):
             upgrade = UpgradeRequest(feed.length, remote.length - feed.length)
-        else:
+        elif remote.length or not manifest:
             return
         self._may_upgrade = False
-        manifest = remote.has_manifest and feed.manifest is None
         request = Request(self._new_id(), remote.fork, upgrade=upgrade, manifest=manifest)
         self._ask(_Asked(request, now_us, None, True, []))
 

@@ -26,6 +26,16 @@ class Arrived(NamedTuple):
     came_us: int
 
 
+class Wrong(NamedTuple):
+    """A chunk came that is not the feed's, or with a path that is not; told only when asked for."""
+
+    chunk: int
+    leaf_hash: bytes
+    bytes: int
+    asked_us: int
+    came_us: int
+
+
 class Failure(StrEnum):
     """Why a chunk did not come."""
 
@@ -76,6 +86,6 @@ class GiveUp(NamedTuple):
     reason: str
 
 
-Event = Grown | Arrived | Lost | Served | Damaged | Heard | Drop | GiveUp
+Event = Grown | Arrived | Wrong | Lost | Served | Damaged | Heard | Drop | GiveUp
 Effect = Message | Event
 """A message to send, or an event to tell; effects are carried out in their order."""

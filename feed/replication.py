@@ -46,15 +46,23 @@ class Replication:
     """The state of one replication channel; every public method returns effects."""
 
     def __init__(
-        self, feed: Feed, *, in_flight: int = IN_FLIGHT, claims: set[int] | None = None
+        self,
+        feed: Feed,
+        *,
+        in_flight: int = IN_FLIGHT,
+        claims: set[int] | None = None,
+        keep_wrong: bool = False,
     ) -> None:
-        """`claims` is shared by all cores that fetch the same feed."""
+        """`claims` is shared by all cores that fetch the same feed; with `keep_wrong` a wrong
+        chunk is told of and the peer is kept: an auditor wants to hear it sign for it.
+        """
         self.feed = feed
         self.remote = Remote()
         self._out: list[Effect] = []
         self._claims = set[int]() if claims is None else claims
         self._uploader = Uploader(feed)
         self._downloader = Downloader(feed, self.remote, self._out, self._claims, in_flight)
+        self._downloader.keep_wrong = keep_wrong
         self._told = (-1, -1, False)
         self._told_complete = 0
         self._news: list[tuple[int, int]] = []
@@ -204,16 +212,21 @@ class Replication:
         if sync.fork == feed.fork and sync.length < feed.length:
             self._tell_state()
 
-    def _tell_state(self) -> None:
-        feed, remote = self.feed, self.remote
+    def _state(self) -> tuple[int, int, bool]:
+        """What a sync tells of this side: fork, length, whether there is a manifest to ask for."""
+        feed = self.feed
         has_manifest = feed.manifest is not None and not is_compat(feed.key, feed.manifest)
-        same_fork = feed.fork == remote.fork
+        return feed.fork, feed.length, has_manifest
+
+    def _tell_state(self) -> None:
         told_fork, told_length, told_manifest = self._told
-        if has_manifest and not told_manifest and told_fork == feed.fork:
+        self._told = fork, length, has_manifest = self._state()
+        same_fork = fork == self.remote.fork
+        learnt = not told_manifest and (has_manifest or told_length == 0)
+        if learnt and fork == told_fork and length > told_length:
             # Node tells of the manifest before it tells of the length that came with it.
             self._out.append(self._sync(told_length, same_fork, has_manifest))
-        self._told = (feed.fork, feed.length, has_manifest)
-        self._out.append(self._sync(feed.length, same_fork, has_manifest))
+        self._out.append(self._sync(length, same_fork, has_manifest))
 
     def _sync(self, length: int, same_fork: bool, has_manifest: bool) -> Sync:
         return Sync(
@@ -239,21 +252,20 @@ class Replication:
         return True
 
     def _tell_news(self) -> None:
-        """Tell the peer of a new length, and of new chunks unless it has them itself."""
+        """Tell the peer of new chunks, unless it has them itself, and of a new length."""
         feed = self.feed
-        if self._told[:2] != (feed.fork, feed.length):
-            self._tell_state()
         news, self._news = self._news, []
-        if news and not feed.missing:
-            if self._told_complete < feed.length:
-                self._told_complete = feed.length
-                self._out.append(Range(0, feed.length))
-            return
-        for start, stop in news:
-            is_last = start + LAST_CHUNKS >= feed.length
-            is_wanted = any(low < stop and start < high for low, high in self._wants)
-            if (is_last or is_wanted) and not self.remote.has.contains_all(start, stop):
-                self._out.append(Range(start, stop - start))
+        if feed.missing:
+            for start, stop in news:
+                is_last = start + LAST_CHUNKS >= feed.length
+                is_wanted = any(low < stop and start < high for low, high in self._wants)
+                if (is_last or is_wanted) and not self.remote.has.contains_all(start, stop):
+                    self._out.append(Range(start, stop - start))
+        elif news and self._told_complete < feed.length:
+            self._told_complete = feed.length
+            self._out.append(Range(0, feed.length))
+        if self._told != self._state():
+            self._tell_state()
 
     def _answer_want(self, want: Want) -> None:
         feed = self.feed

@@ -36,6 +36,10 @@ from wire.ports import Channel, Connection
 ANSWER_BYTES = 512 << 10
 """Chunks put into the send buffer before looking whether the peer reads: 8 of 64 KiB."""
 
+BATCH_MESSAGES = 16
+"""Messages handled before what they cause is sent: a third of what may be on its way at once,
+so that neither side waits for the other to finish a whole round."""
+
 DRAIN_TIMEOUT_S = 60
 """A peer that asks and then reads nothing for so long is dropped: it holds up memory."""
 
@@ -63,6 +67,7 @@ async def open_session(
     *,
     claims: set[int] | None = None,
     in_flight: int = IN_FLIGHT,
+    keep_wrong: bool = False,
 ) -> "Session":
     """Open the feed's channel on a connection; `run` the session then.
 
@@ -80,7 +85,9 @@ async def open_session(
     except Malformed:
         channel.close()
         raise
-    return Session(channel, feed, on_event, claims=claims, in_flight=in_flight)
+    return Session(
+        channel, feed, on_event, claims=claims, in_flight=in_flight, keep_wrong=keep_wrong
+    )
 
 
 async def serve(connection: Connection, feed: Feed, on_event: OnEvent | None = None) -> None:
@@ -127,12 +134,13 @@ class Session:
         *,
         claims: set[int] | None = None,
         in_flight: int = IN_FLIGHT,
+        keep_wrong: bool = False,
     ) -> None:
         self.feed = feed
         self.failure: HoldfastError | None = None
         """Why the session ended, unless a side just closed the channel."""
         self._channel = channel
-        self._core = Replication(feed, in_flight=in_flight, claims=claims)
+        self._core = Replication(feed, in_flight=in_flight, claims=claims, keep_wrong=keep_wrong)
         self._on_event = on_event
         self._closed = False
         self._answering = asyncio.Event()
@@ -228,18 +236,21 @@ class Session:
         channel, core = self._channel, self._core
         while received := await channel.receive():
             now_us = _now_us()
-            try:
-                messages = [decode(kind, payload) for kind, payload in received]
-            except Malformed as error:
-                self._fail(error)
-                return
-            known = [message for message in messages if message is not None]
-            self._do(lambda: core.receive(known, now_us))  # noqa: B023 - called at once
-            if core.has_requests and not self._answering.is_set():
-                self._do(lambda: core.answer(ANSWER_BYTES))
-                self._answering.set()
-            # What was asked for and answered leaves before the disk is waited for.
-            await asyncio.sleep(0)
+            for start in range(0, len(received), BATCH_MESSAGES):
+                try:
+                    batch = [
+                        decode(*message) for message in received[start : start + BATCH_MESSAGES]
+                    ]
+                except Malformed as error:
+                    self._fail(error)
+                    return
+                known = [message for message in batch if message is not None]
+                self._do(lambda: core.receive(known, now_us))  # noqa: B023 - called at once
+                if core.has_requests and not self._answering.is_set():
+                    self._do(lambda: core.answer(ANSWER_BYTES))
+                    self._answering.set()
+                # What was asked for and answered leaves before the disk is waited for.
+                await asyncio.sleep(0)
             self._settle()
 
     async def _answer(self) -> None:
@@ -303,7 +314,7 @@ class Session:
                 self._fail(Malformed(reason))
             case GiveUp(reason):
                 self._fail(Unavailable(reason))
-            case Arrived() | Grown():
+            case Arrived() | Wrong() | Grown():
                 self._gained_us = _now_us()
             case Lost(chunk):
                 self._lost[chunk] = event

@@ -1,0 +1,244 @@
+"""Play one attempt of a challenge's flip: the ports of `coinflip.session`, filled in.
+
+The members meet in a private topic of their Noise keys. What is said there is signed by
+their accounts, so the transport need not be believed.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from attestor.identity import Identity
+from attestor.messages import CoinKept
+from attestor.store import AttestorStore
+from audit.messages import PeerMetric
+from chain.client import ChainClient, Wallet
+from chain.messages import SealCoin
+from chain.records import ChallengeRecord, Registration, Table
+from coinflip.events import Landed, Malicious, Offline
+from coinflip.messages import Evidence
+from coinflip.opening import topic_id
+from coinflip.seat import derive_seat
+from coinflip.session import Patience, Session
+from swarm.service import Swarm, Topic
+from wire.codec import encode
+from wire.errors import Rejected
+
+log = structlog.get_logger()
+
+TALKING_SHARE = 0.8
+"""Of the time to the seal's deadline: then the silent are reported, while it still counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one attempt ended for us."""
+
+    coin: CoinKept | None
+    silent: tuple[bytes, ...]
+    """Whom we found silent or guilty; empty when the coin landed."""
+    recovered: int
+    peers: tuple[PeerMetric, ...]
+
+
+class FlipTable:
+    """Where the flips of one challenge are played, one attempt after the other."""
+
+    def __init__(
+        self,
+        chain: ChainClient,
+        wallet: Wallet,
+        store: AttestorStore,
+        swarm: Swarm,
+        identity: Identity,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._chain = chain
+        self._wallet = wallet
+        self._store = store
+        self._swarm = swarm
+        self._identity = identity
+        self._tasks = tasks
+        self._topic: Topic | None = None
+        self._running: list[asyncio.Task[None]] = []
+
+    async def play(self, record: ChallengeRecord) -> Attempt:
+        """Play the record's attempt, from the beginning or from where a restart left it.
+
+        The session goes on in the background for members that lag, until `leave`.
+        """
+        self.leave()
+        network = self._chain.genesis.network
+        topic_name = topic_id(
+            network, record.challenge, record.attempt, record.members, record.seal_deadline
+        )
+        seat = derive_seat(self._identity.seed, network, topic_name, record.members)
+        registrations = await self._chain.records(Registration, Table.REGISTRATION, record.members)
+        account_of = {r.endpoint.swarm_key: r.account for r in registrations}
+        topic = self._topic = self._swarm.join(
+            topic_name,
+            {r.endpoint.swarm_key: (r.endpoint.host, r.endpoint.port) for r in registrations},
+        )
+        session = Session(
+            seat,
+            _Members(topic),
+            _Court(self._chain, self._wallet, record, self._spawn),
+            _Log(self._store, record.challenge, topic_name),
+            self._patience(record),
+        )
+        self._spawn(session.run())
+        for registration in registrations:
+            if registration.account != self._wallet.account:
+                self._spawn(self._keep_address(topic, registration))
+        outcome = await session.outcome()
+        peers = tuple(
+            PeerMetric(
+                peer=account_of[key],
+                round_trip_us=figures.rtt_us,
+                throughput_bytes_per_s=figures.bytes_per_s,
+                loss_ppm=figures.loss_ppm,
+            )
+            for key, figures in sorted(topic.measurements().items())
+        )
+        match outcome:
+            case Landed(coin=coin, recovered=recovered, opening=opening):
+                kept = CoinKept(attempt=record.attempt, coin=coin, opening=encode(opening))
+                return Attempt(kept, (), len(recovered), peers)
+            case Offline(who=who):
+                return Attempt(None, who, 0, peers)
+            case Malicious(accused=accused):
+                return Attempt(None, (accused,), 0, peers)
+
+    def leave(self) -> None:
+        """End what still runs of an attempt."""
+        for task in self._running:
+            task.cancel()
+        self._running.clear()
+        if self._topic is not None:
+            self._topic.leave()
+            self._topic = None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._running.append(self._tasks.create_task(work))
+
+    async def _keep_address(self, topic: Topic, known: Registration) -> None:
+        """A member that restarts elsewhere is dialled there."""
+        while True:
+            endpoint = known.endpoint
+            known = await self._chain.wait(
+                Registration,
+                Table.REGISTRATION,
+                known.account,
+                lambda now: now.endpoint != endpoint,  # noqa: B023 - called before the next turn
+            )
+            if known.endpoint.swarm_key in topic.members:
+                address = (known.endpoint.host, known.endpoint.port)
+                topic.update_member(known.endpoint.swarm_key, address)
+
+    def _patience(self, record: ChallengeRecord) -> Patience:
+        parameters = self._chain.genesis.parameters
+        interval_s = parameters.block_interval_ms / 1_000
+        left = max(record.seal_deadline - self._chain.height, 1)
+        talking_s = left * interval_s * TALKING_SHARE
+        window_s = parameters.window_blocks * interval_s
+        return Patience(
+            commit_s=talking_s,
+            deal_s=talking_s,
+            reveal_s=max(window_s / 20, 2 * interval_s),
+            recover_s=window_s,
+            stall_s=max(2 * interval_s, 0.5),
+            linger_s=window_s,
+        )
+
+
+class _Members:
+    """The private topic as the flip's transport."""
+
+    def __init__(self, topic: Topic) -> None:
+        self._topic = topic
+
+    async def broadcast(self, data: bytes) -> None:
+        self._topic.broadcast(data)
+
+    async def receive(self) -> tuple[bytes, bytes]:
+        return await self._topic.receive()
+
+
+class _Court:
+    """The chain as the flip sees it."""
+
+    def __init__(
+        self,
+        chain: ChainClient,
+        wallet: Wallet,
+        record: ChallengeRecord,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._chain = chain
+        self._wallet = wallet
+        self._record = record
+        self._spawn = spawn
+        self._submitted = False
+
+    async def submit_seal(self, digest: bytes, signatures: tuple[bytes, ...]) -> None:
+        """Send it when our turn comes; the flip goes on meanwhile."""
+        if not self._submitted:
+            self._submitted = True
+            self._spawn(self._submit_in_turn(digest, signatures))
+
+    async def _submit_in_turn(self, digest: bytes, signatures: tuple[bytes, ...]) -> None:
+        """One seal is enough: members wait for each other, a block each, in a rotating order."""
+        members = self._record.members
+        first = int.from_bytes(digest[:8], "big") % len(members)
+        turn = (members.index(self._wallet.account) - first) % len(members)
+        if turn:
+            await self._chain.reach(self._chain.height + 2 * turn)
+        if await self._status() != "flipping":
+            return
+        seal = SealCoin(
+            challenge=self._record.challenge,
+            attempt=self._record.attempt,
+            digest=digest,
+            signatures=signatures,
+        )
+        try:
+            await self._wallet.send(seal)
+        except Rejected as rejected:
+            log.debug("seal not taken", reason=str(rejected))
+
+    async def _status(self) -> str:
+        record = await self._chain.need(ChallengeRecord, Table.CHALLENGE, self._record.challenge)
+        return record.status
+
+    async def submit_evidence(self, evidence: Evidence) -> None:
+        """The ledger takes no evidence of flips yet: the guilty are reported as absent."""
+        log.warning("provable fault in a flip", kind=evidence.kind)
+
+    async def wait_sealed(self) -> bytes | None:
+        """The sealed digest of this attempt, or None when the attempt is over without one."""
+        attempt = self._record.attempt
+        record = await self._chain.wait(
+            ChallengeRecord,
+            Table.CHALLENGE,
+            self._record.challenge,
+            lambda now: now.attempt != attempt or now.status != "flipping",
+        )
+        return record.digest if record.attempt == attempt else None
+
+
+class _Log:
+    """A flip's log in the attestor's store."""
+
+    def __init__(self, store: AttestorStore, challenge: bytes, topic: bytes) -> None:
+        self._store = store
+        self._challenge = challenge
+        self._topic = topic
+
+    async def append(self, entry: bytes) -> None:
+        self._store.add_flip_entry(self._challenge, self._topic, entry)
+
+    async def load(self) -> list[bytes]:
+        return self._store.flip_log(self._topic)

@@ -1,0 +1,298 @@
+"""One member's part in one challenge.
+
+    flipping   play the flip with the other members; report whom it found silent
+    visiting   derive the plan from the coin, make each visit at its time, commit the report
+    opening    open the coin if nobody has, then open the report
+
+Each step is saved before it is shown, and the chain says which is due: killed at any line,
+the daemon reads the challenge again and goes on, with the same words and the same report.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from attestor.flip_service import FlipTable
+from attestor.identity import Identity
+from attestor.messages import ReportKept
+from attestor.schedule import elapsed_ms, join_at_ms, report_height
+from attestor.session import VisitTask, make_visit
+from attestor.store import AttestorStore
+from attestor.visit import skipped
+from audit.messages import Evidence, Outcome, PeerMetric, Report, report_commitment
+from audit.plan import plan_input, visit_plans
+from chain.client import ChainClient, Wallet
+from chain.judging import target_of, targets_of
+from chain.messages import Body, CommitReport, OpenCoin, OpenReport, ReportAbsent
+from chain.records import ChallengeRecord, DrawRecord, FeedRecord, Registration, Table
+from coinflip.messages import CoinOpening
+from swarm.service import Swarm
+from wire import vrf
+from wire.codec import decode, encode
+from wire.errors import Rejected
+from wire.primitives import blake2b_256
+
+log = structlog.get_logger()
+
+VISIT_DEADLINE_S = 60.0
+"""One visit, however slow: a hoster that drips a byte a minute is *too slow*, and counted."""
+
+OPEN_TURN_BLOCKS = 2
+"""Members open the coin in turns, so that one transaction suffices."""
+
+UNREACHED = {Outcome.CONNECT_REFUSED, Outcome.CONNECT_TIMEOUT, Outcome.HANDSHAKE_FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class Itinerary:
+    """The visits that the coin and our VRF ask for, and what each needs."""
+
+    plan_proof: bytes
+    tasks: tuple[VisitTask, ...]
+
+
+class Round:
+    """One challenge, from the draw to its end. Its tasks end with `play`."""
+
+    def __init__(
+        self,
+        challenge: bytes,
+        chain: ChainClient,
+        wallet: Wallet,
+        store: AttestorStore,
+        swarm: Swarm,
+        identity: Identity,
+    ) -> None:
+        self._id = challenge
+        self._chain = chain
+        self._wallet = wallet
+        self._store = store
+        self._swarm = swarm
+        self._identity = identity
+        self._parameters = chain.genesis.parameters
+        self._peers: tuple[PeerMetric, ...] = ()
+        self._log = log.bind(challenge=challenge.hex()[:8])
+
+    async def play(self) -> None:
+        """Do what each phase asks until the challenge is over."""
+        async with asyncio.TaskGroup() as tasks:
+            flips = FlipTable(
+                self._chain, self._wallet, self._store, self._swarm, self._identity, tasks
+            )
+            try:
+                while (record := await self._record()).status not in ("settled", "failed"):
+                    if self._wallet.account not in record.members:
+                        self._log.info("excluded from the round")
+                        return
+                    if record.status == "flipping":
+                        await self._flip(record, flips)
+                    elif record.status == "visiting":
+                        await self._visit(record, flips)
+                    else:
+                        await self._open(record)
+                self._log.info("round over", status=record.status)
+                self._store.forget(self._id)
+            finally:
+                flips.leave()
+
+    async def _record(self) -> ChallengeRecord:
+        return await self._chain.need(ChallengeRecord, Table.CHALLENGE, self._id)
+
+    async def _news(self, record: ChallengeRecord) -> ChallengeRecord:
+        """Wait until the challenge is in another phase or attempt."""
+        return await self._chain.wait(
+            ChallengeRecord,
+            Table.CHALLENGE,
+            self._id,
+            lambda now: (now.status, now.attempt) != (record.status, record.attempt),
+        )
+
+    async def _flip(self, record: ChallengeRecord, flips: FlipTable) -> None:
+        """Play the present attempt; a coin that landed is kept, the silent are reported."""
+        attempt = await flips.play(record)
+        self._peers = attempt.peers or self._peers
+        if attempt.coin is not None:
+            self._store.keep_coin(self._id, attempt.coin)
+            self._log.info("coin landed", recovered=attempt.recovered)
+            return
+        self._log.info("flip failed", silent=len(attempt.silent))
+        if attempt.silent:
+            absent = tuple(sorted(attempt.silent))
+            await self._try(ReportAbsent(challenge=self._id, attempt=record.attempt, absent=absent))
+        await self._news(record)
+
+    async def _visit(self, record: ChallengeRecord, flips: FlipTable) -> None:
+        """Make the visits and commit the report while the window is open."""
+        if self._store.coin(self._id) is None:
+            # Restarted between the seal and the coin: the others still tell it.
+            await self._while_it_lasts(record, self._flip(record, flips))
+        coin = self._store.coin(self._id)
+        if coin is not None and self._store.report(self._id) is None:
+            itinerary = await self._itinerary(record, coin.coin)
+            await self._make_visits(record, itinerary)
+            self._store.keep_report(self._id, self._write_report(itinerary))
+        kept = self._store.report(self._id)
+        if kept is not None and not self._has_committed(record):
+            commitment = report_commitment(
+                self._chain.genesis.network, self._wallet.account, kept.report, kept.salt
+            )
+            if await self._try(CommitReport(challenge=self._id, commitment=commitment)):
+                self._log.info("report committed")
+        await self._news(record)
+
+    def _has_committed(self, record: ChallengeRecord) -> bool:
+        return any(known.member == self._wallet.account for known in record.commitments)
+
+    async def _try(self, body: Body, sidecar: bytes = b"") -> bool:
+        """Send a transaction that others or a deadline may have made pointless."""
+        try:
+            await self._wallet.send(body, sidecar)
+        except Rejected as rejected:
+            self._log.info("not taken by the chain", kind=body.kind, reason=str(rejected))
+            return False
+        return True
+
+    async def _itinerary(self, record: ChallengeRecord, coin: bytes) -> Itinerary:
+        """Our plan. All eligible hosters and feeds are read, so the node learns nothing."""
+        network = self._chain.genesis.network
+        draw = await self._chain.need(DrawRecord, Table.DRAW, self._id)
+        hosters = sorted({drawn.hoster for drawn in draw.eligible})
+        feeds = sorted({drawn.feed for drawn in draw.eligible})
+        registrations = dict(
+            zip(
+                hosters,
+                await self._chain.records(Registration, Table.REGISTRATION, hosters),
+                strict=True,
+            )
+        )
+        records = dict(
+            zip(feeds, await self._chain.records(FeedRecord, Table.FEED, feeds), strict=True)
+        )
+        proof = vrf.prove(self._identity.vrf, plan_input(network, self._id, coin))
+        targets = targets_of(self._parameters, draw, coin)
+        plans = visit_plans(coin, record.members, self._wallet.account, proof, targets)
+        drawn_of = {drawn.contract: drawn for drawn in draw.eligible}
+        tasks = []
+        for plan in plans:
+            drawn = drawn_of[plan.contract]
+            elsewhere = [
+                registrations[other.hoster].endpoint
+                for other in draw.eligible
+                if other.feed == drawn.feed and other.hoster != drawn.hoster
+            ]
+            tasks.append(
+                VisitTask(
+                    network=network,
+                    challenge=self._id,
+                    attestor=self._wallet.account,
+                    target=target_of(drawn),
+                    plan=plan,
+                    manifest=records[drawn.feed].manifest,
+                    endpoint=registrations[drawn.hoster].endpoint,
+                    elsewhere=(*elsewhere, records[drawn.feed].source),
+                )
+            )
+        return Itinerary(proof, tuple(tasks))
+
+    async def _make_visits(self, record: ChallengeRecord, itinerary: Itinerary) -> None:
+        """Each visit at its own time; what is not done when the report is due is left out."""
+        done = self._store.visits(self._id)
+        deadline = report_height(record.window_start, self._parameters.window_blocks)
+        async with asyncio.TaskGroup() as visits:
+            running = [
+                visits.create_task(self._visit_at_its_time(record, task))
+                for task in itinerary.tasks
+                if task.plan.contract not in done
+            ]
+            cutting = visits.create_task(self._cut_off(deadline, running))
+            if running:
+                await asyncio.wait(running)
+            cutting.cancel()
+
+    async def _cut_off(self, height: int, running: Sequence[asyncio.Task[None]]) -> None:
+        await self._chain.reach(height)
+        for task in running:
+            task.cancel()
+
+    async def _visit_at_its_time(self, record: ChallengeRecord, task: VisitTask) -> None:
+        interval_ms = self._parameters.block_interval_ms
+        passed_ms = elapsed_ms(self._chain.height, record.window_start, interval_ms)
+        join_ms = join_at_ms(task.plan, self._parameters.window_blocks, interval_ms)
+        await asyncio.sleep(max(join_ms - passed_ms, 0) / 1_000)
+        key = self._identity.visit_key(self._id, task.plan.contract)
+        result = await make_visit(task, key, VISIT_DEADLINE_S)
+        self._store.keep_visit(self._id, result)
+        self._log.info(
+            "visited",
+            outcome=result.summary.outcome.name.lower(),
+            served=result.summary.served,
+            planned=result.summary.planned,
+        )
+
+    def _write_report(self, itinerary: Itinerary) -> ReportKept:
+        done = self._store.visits(self._id)
+        results = [done.get(task.plan.contract) for task in itinerary.tasks]
+        if len(results) > 1 and all(
+            result is None or result.summary.outcome in UNREACHED for result in results
+        ):
+            # Nobody could be reached at all: that is our own line, and nobody's fault.
+            results = [None] * len(results)
+        evidence = Evidence(
+            visits=tuple(result.evidence if result else None for result in results),
+            peers=self._peers,
+        )
+        report = Report(
+            challenge=self._id,
+            plan_proof=itinerary.plan_proof,
+            visits=tuple(
+                result.summary if result else skipped(task.plan)
+                for result, task in zip(results, itinerary.tasks, strict=True)
+            ),
+            evidence=blake2b_256(encode(evidence)),
+        )
+        salt = self._identity.report_salt(self._id)
+        return ReportKept(report=report, salt=salt, evidence=evidence)
+
+    async def _open(self, record: ChallengeRecord) -> None:
+        """Show the coin, unless somebody was faster, then the report."""
+        if record.coin is None:
+            record = await self._open_coin(record)
+        kept = self._store.report(self._id)
+        due = self._has_committed(record) and self._wallet.account not in record.opened
+        if kept is not None and due and record.status == "opening":
+            body = OpenReport(report=kept.report, salt=kept.salt)
+            if await self._try(body, encode(kept.evidence)):
+                self._log.info("report opened")
+        await self._news(record)
+
+    async def _open_coin(self, record: ChallengeRecord) -> ChallengeRecord:
+        """Wait for the coin to be opened, by ourselves when our turn comes."""
+
+        def opened(now: ChallengeRecord) -> bool:
+            return now.coin is not None or now.status != "opening"
+
+        watched = (ChallengeRecord, Table.CHALLENGE, self._id, opened)
+        turn = OPEN_TURN_BLOCKS * record.members.index(self._wallet.account)
+        record = await self._chain.wait(*watched, by_height=record.window_end + turn)
+        coin = self._store.coin(self._id)
+        if coin is not None and not opened(record):
+            opening: CoinOpening = decode(CoinOpening, coin.opening)
+            await self._try(OpenCoin(challenge=self._id, opening=opening))
+        return await self._chain.wait(*watched)
+
+    async def _while_it_lasts(
+        self, record: ChallengeRecord, work: Coroutine[Any, Any, None]
+    ) -> None:
+        """Do `work`, but no longer than the challenge stays in its phase."""
+
+        async def cut() -> None:
+            await self._news(record)
+            working.cancel()
+
+        async with asyncio.TaskGroup() as tasks:
+            working = tasks.create_task(work)
+            cutting = tasks.create_task(cut())
+            working.add_done_callback(lambda _: cutting.cancel())

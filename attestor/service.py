@@ -1,0 +1,100 @@
+"""The attestor's daemon: enrol, listen, and attend each challenge that names us.
+
+What one challenge asks of a member is in `round_service.py`.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from attestor.identity import Identity
+from attestor.round_service import Round
+from attestor.store import AttestorStore
+from chain.client import ChainClient, Wallet
+from chain.messages import Endpoint, Register
+from chain.records import ChallengeRecord, Meta, Table
+from swarm.service import Swarm, open_swarm
+from wire import zbase32
+from wire.errors import HoldfastError
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class AttestorTerms:
+    """Where one attestor listens and what it stakes."""
+
+    host: str
+    port: int
+    public_host: str
+    stake_base: int
+
+
+class Attestor:
+    """One attestor on one chain."""
+
+    def __init__(
+        self, chain: ChainClient, seed: bytes, store: AttestorStore, terms: AttestorTerms
+    ) -> None:
+        self._chain = chain
+        self._identity = Identity(seed)
+        self._wallet = Wallet(chain, self._identity.account)
+        self._store = store
+        self._terms = terms
+        self._rounds: set[bytes] = set()
+
+    async def run(self) -> None:
+        """Attest until cancelled."""
+        terms = self._terms
+        async with (
+            open_swarm(self._identity.swarm, terms.host, terms.port) as swarm,
+            asyncio.TaskGroup() as tasks,
+        ):
+            log.info("attestor listens", host=swarm.listener.host, port=swarm.listener.port)
+            tasks.create_task(self._chain.run())
+            await self._wallet.enrol(
+                Register(
+                    endpoint=Endpoint(
+                        host=terms.public_host,
+                        port=swarm.listener.port,
+                        swarm_key=self._identity.swarm.public,
+                    ),
+                    vrf_key=self._identity.vrf.public,
+                    receipt_key=self._identity.receipt.public,
+                    attests=True,
+                ),
+                "attestor",
+                terms.stake_base,
+            )
+            log.info("attestor enrolled", account=zbase32.encode(self._wallet.account))
+            await self._follow(swarm, tasks)
+
+    async def _follow(self, swarm: Swarm, tasks: asyncio.TaskGroup) -> None:
+        """Start a round for each open challenge that names us."""
+        seen: tuple[bytes, ...] | None = None
+        while True:
+            before = seen
+            meta = await self._chain.wait(
+                Meta,
+                Table.META,
+                b"",
+                lambda meta: meta.open_challenges != before,  # noqa: B023
+            )
+            seen = meta.open_challenges
+            for challenge in await self._chain.records(ChallengeRecord, Table.CHALLENGE, seen):
+                ours = self._wallet.account in challenge.members
+                if ours and challenge.challenge not in self._rounds:
+                    self._rounds.add(challenge.challenge)
+                    tasks.create_task(self._attend(challenge.challenge, swarm))
+
+    async def _attend(self, challenge: bytes, swarm: Swarm) -> None:
+        """One challenge from draw to settlement; what goes wrong here ends only this round."""
+        round_ = Round(challenge, self._chain, self._wallet, self._store, swarm, self._identity)
+        try:
+            await round_.play()
+        except* HoldfastError as group:
+            reasons = "; ".join(str(error) for error in group.exceptions)
+            log.warning("round given up", challenge=challenge.hex()[:16], reason=reasons)
+        finally:
+            self._rounds.discard(challenge)

@@ -1,0 +1,232 @@
+"""One visit: join a hoster's swarm as an ordinary reader, look, linger, leave.
+
+The opening, the sync and the requests are those of every reader, because the code is that of
+every reader (`feed.session`). What differs is kept here: times, and the hoster's receipts.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from secrets import token_bytes
+
+import structlog
+
+from attestor.messages import VisitResult
+from attestor.visit import Arrival, Visit, conclude
+from audit.evidence import Target
+from audit.messages import RECEIPT_EXTENSION, Outcome, SignedReceipt
+from audit.plan import VisitPlan
+from audit.receipts import SessionBinding, is_receipt_of
+from chain.messages import Endpoint
+from feed.events import Arrived, Event, Heard, Lost, Wrong
+from feed.feed import Feed
+from feed.manifest import decode_manifest
+from feed.session import Session, open_session
+from feed.store import FeedStore
+from swarm.peers import Drop
+from swarm.tcp import dial
+from wire.codec import decode
+from wire.errors import HoldfastError, Malformed
+from wire.keys import KeyPair
+from wire.ports import Connection
+
+log = structlog.get_logger()
+
+IN_FLIGHT = 4
+"""Requests at once, as of a reader that plays a file; more would measure our own queue."""
+
+LINGER_S = 2.0
+"""After the last chunk: longer than a hoster waits before it signs for what was served."""
+
+TRUTH_TIMEOUT_S = 10.0
+"""For fetching elsewhere what a hoster got wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitTask:
+    """Everything that one visit needs to know."""
+
+    network: bytes
+    challenge: bytes
+    attestor: bytes
+    target: Target
+    plan: VisitPlan
+    manifest: bytes
+    endpoint: Endpoint
+    elsewhere: tuple[Endpoint, ...]
+    """Other peers that have the feed: asked only for what this hoster got wrong."""
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1_000
+
+
+async def make_visit(task: VisitTask, key: KeyPair, deadline_s: float) -> VisitResult:
+    """Visit one hoster with a key that is used only here."""
+    visit = Visit(started_us=_now_us())
+    with FeedStore(":memory:") as store:
+        manifest = decode_manifest(task.manifest) if task.manifest else None
+        feed = store.create(task.target.feed, manifest)
+        try:
+            async with asyncio.timeout(deadline_s):
+                await _look(visit, task, key, feed)
+        except TimeoutError:
+            visit.trouble = visit.trouble or Outcome.TOO_SLOW
+        except HoldfastError as error:
+            visit.trouble = visit.trouble or _trouble(visit, error)
+            log.debug("visit cut short", reason=str(error))
+        visit.ended_us = _now_us()
+        unproven = {a.index for a in visit.arrivals if feed.node(2 * a.index) is None}
+        if unproven:
+            await _fetch_truth(task, feed, sorted(unproven))
+        summary, evidence = conclude(
+            visit,
+            task.plan,
+            task.target,
+            feed.node,
+            network=task.network,
+            challenge=task.challenge,
+            attestor=task.attestor,
+            key=key,
+        )
+    return VisitResult(contract=task.plan.contract, summary=summary, evidence=evidence)
+
+
+async def _look(visit: Visit, task: VisitTask, key: KeyPair, feed: Feed) -> None:
+    """The visit itself; raises what ended it early."""
+    endpoint = task.endpoint
+    connection = await dial(endpoint.host, endpoint.port, key, expected_remote=endpoint.swarm_key)
+    try:
+        visit.connected_us = _now_us()
+        witness = _Witness(visit, task, connection, key)
+        session = await open_session(
+            connection, feed, witness.on_event, in_flight=IN_FLIGHT, keep_wrong=True
+        )
+        session.fetch(task.plan.indices)
+        async with asyncio.TaskGroup() as tasks:
+            replicating = tasks.create_task(session.replicate())
+            replicating.add_done_callback(witness.session_over)
+            await witness.all_answered()
+            await witness.linger()
+            session.close()
+        if witness.open_chunks and session.failure is not None:
+            raise session.failure
+    finally:
+        await connection.close()
+
+
+class _Witness:
+    """Notes what happens in one session."""
+
+    def __init__(self, visit: Visit, task: VisitTask, connection: Connection, key: KeyPair) -> None:
+        self._visit = visit
+        self._open = set(task.plan.indices)
+        self._signer = task.target.receipt_key
+        self._binding = SessionBinding(
+            network=task.network,
+            hoster=task.target.hoster,
+            handshake_hash=connection.handshake_hash,
+            peer=key.public,
+            feed=task.target.feed,
+        )
+        self._news = asyncio.Event()
+        self._over = False
+
+    @property
+    def open_chunks(self) -> bool:
+        """Whether a planned chunk has neither come nor been refused."""
+        return bool(self._open)
+
+    def session_over(self, _: asyncio.Task[None]) -> None:
+        """The hoster closed the channel, or was dropped."""
+        self._over = True
+        self._news.set()
+
+    def on_event(self, _: Session, event: Event) -> None:
+        """Told of everything by the session, in the order of the wire."""
+        match event:
+            case Arrived(chunk, leaf_hash, size, asked_us, came_us) | Wrong(
+                chunk, leaf_hash, size, asked_us, came_us
+            ):
+                self._visit.arrivals.append(Arrival(chunk, size, leaf_hash, asked_us, came_us))
+                self._open.discard(chunk)
+                if isinstance(event, Wrong):
+                    self._visit.trouble = self._visit.trouble or Outcome.BAD_DATA
+            case Lost(chunk):
+                self._open.discard(chunk)
+                self._visit.trouble = self._visit.trouble or Outcome.CHUNKS_MISSING
+            case Heard(name, payload) if name == RECEIPT_EXTENSION:
+                self._hear_receipt(payload)
+            case _:
+                pass
+        self._news.set()
+
+    def _hear_receipt(self, payload: bytes) -> None:
+        try:
+            signed: SignedReceipt = decode(SignedReceipt, payload)
+        except Malformed:
+            self._visit.trouble = self._visit.trouble or Outcome.RECEIPT_WRONG
+            return
+        newest = self._visit.receipt
+        if not is_receipt_of(self._binding, self._signer, signed):
+            self._visit.trouble = self._visit.trouble or Outcome.RECEIPT_WRONG
+        elif newest is None or signed.receipt.sequence > newest.receipt.sequence:
+            self._visit.receipt = signed
+
+    async def all_answered(self) -> None:
+        """Wait until every planned chunk came or was refused, or the session is over."""
+        while self._open and not self._over:
+            self._news.clear()
+            await self._news.wait()
+
+    async def linger(self) -> None:
+        """Stay as readers do; leave early only when all is signed for."""
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while not self._all_signed() and not self._over:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pass
+
+    def _all_signed(self) -> bool:
+        receipt = self._visit.receipt
+        return receipt is not None and receipt.receipt.count == len(self._visit.arrivals)
+
+
+async def _fetch_truth(task: VisitTask, feed: Feed, chunks: Sequence[int]) -> None:
+    """Get from other peers the chunks that did not verify, to know which side was wrong."""
+    for endpoint in task.elsewhere:
+        reader = KeyPair(token_bytes(32))
+        try:
+            async with asyncio.timeout(TRUTH_TIMEOUT_S):
+                connection = await dial(
+                    endpoint.host, endpoint.port, reader, expected_remote=endpoint.swarm_key
+                )
+                try:
+                    session = await open_session(connection, feed)
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(session.replicate())
+                        for chunk in chunks:
+                            await session.chunk(chunk)
+                        session.close()
+                finally:
+                    await connection.close()
+            return
+        except* (HoldfastError, TimeoutError) as group:
+            log.debug("could not compare elsewhere", reason=str(group.exceptions[0]))
+
+
+def _trouble(visit: Visit, error: HoldfastError) -> Outcome:
+    """The outcome that an error stands for."""
+    cause = error.__cause__
+    if visit.connected_us:
+        if isinstance(error, Malformed):
+            return Outcome.BAD_DATA
+        return Outcome.DISCONNECTED if visit.arrivals else Outcome.FEED_REFUSED
+    if isinstance(cause, TimeoutError):
+        return Outcome.CONNECT_TIMEOUT
+    if isinstance(cause, OSError):
+        return Outcome.CONNECT_REFUSED
+    return Outcome.WRONG_KEY if Drop.NOT_ADMITTED in str(error) else Outcome.HANDSHAKE_FAILED
