@@ -25,7 +25,8 @@ from feed.events import (
     Heard,
     Lost,
     Served,
-, Wrong)
+    Wrong,
+)
 from feed.feed import Feed, StoredChunk
 from feed.manifest import capability, discovery_key
 from feed.messages import PROTOCOL, Handshake

@@ -52,9 +52,8 @@ class HosterSection(Section):
     operator: str = Field("", max_length=64)
     stake_base: int | None = None
     """None: the least that the network asks, and collateral for ten contracts."""
-    refuse_damaged: bool = True
-    """Hash each chunk before serving it and refuse what the disk got wrong. Turned off, wrong
-    bytes go out under this hoster's own signature, which is a proven fault."""
+    repair: bool = True
+    """Fetch again, from the owner or other hosters, what the disk has lost."""
 
 
 class AttestorSection(Section):

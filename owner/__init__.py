@@ -1,5 +1,5 @@
-"""The owner: publishes feeds, pays for their hosting, reads and checks what comes of it.
+"""The owner: publishes feeds, pays for their hosting, reads and exports what comes of it.
 
-`service.py` publishes and serves until hosters have the feed; `bundle.py` judges an exported
-availability report with no network. Read `service.py` first.
+Everything is in `service.py`; an exported report is judged by `chain.bundle`, which needs no
+network and no owner.
 """

@@ -1,0 +1,205 @@
+"""Publish a feed: register its head, pay for its hosting, serve it until hosters have it.
+
+Every step asks the chain what is already done, so a publication that was cut short is
+continued by running it again: nothing is registered, and no plan paid, twice.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from chain.bundle import Bundle, ReportEvidence
+from chain.client import ChainClient, Wallet
+from chain.messages import (
+    MAX_PROVEN_RECORDS,
+    CreatePlan,
+    Endpoint,
+    PublishFeed,
+    Root,
+    SignedHead,
+    Sla,
+    UpdateHead,
+)
+from chain.records import (
+    Availability,
+    ChallengeRecord,
+    ContractRecord,
+    FeedRecord,
+    PlanRecord,
+    Table,
+    VerdictRecord,
+)
+from feed.feed import Feed
+from feed.manifest import discovery_key, encode_manifest
+from feed.messages import PROTOCOL, PROTOCOL_ALIAS
+from feed.session import serve
+from swarm.server import listen
+from wire.errors import HoldfastError, NotFound
+from wire.keys import KeyPair, Use
+from wire.ports import Connection
+
+log = structlog.get_logger()
+
+VERDICTS_IN_BUNDLE = 256
+"""The newest verdicts that an exported report holds, reports and evidence included."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTerms:
+    """What an owner orders."""
+
+    replicas: int
+    epochs: int
+    price_base: int
+    sla: Sla
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A feed that is hosted as ordered."""
+
+    feed: bytes
+    plan: bytes
+    contracts: tuple[ContractRecord, ...]
+
+
+Progress = Callable[[str, int, int], None]
+"""Told of (step, done, of)."""
+
+
+class Owner:
+    """One owner on one chain; `chain.run` must be running beside its methods."""
+
+    def __init__(self, chain: ChainClient, seed: bytes) -> None:
+        self._chain = chain
+        self._wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT))
+        self._swarm_key = KeyPair.derive(seed, Use.SWARM)
+
+    async def publish(
+        self, feed: Feed, terms: PlanTerms, host: str, port: int, public_host: str, tell: Progress
+    ) -> Published:
+        """Register, order, and serve until every replica is acknowledged."""
+        async with listen(host, port, self._swarm_key, on_open=_serving(feed)) as listener:
+            source = Endpoint(
+                host=public_host, port=listener.port, swarm_key=self._swarm_key.public
+            )
+            tell("registering", 0, 1)
+            await self.register(feed, source)
+            tell("ordering", 0, 1)
+            plan = await self.order(feed.key, terms)
+            return await self._until_hosted(plan, tell)
+
+    async def register(self, feed: Feed, source: Endpoint) -> None:
+        """Bring the chain's record of a feed to the feed's present head."""
+        assert feed.signature is not None, "a feed that was appended to has a signed head"
+        head = SignedHead(
+            fork=feed.fork,
+            length=feed.length,
+            roots=tuple(Root(size=root.size, hash=root.hash) for root in feed.roots),
+            signature=feed.signature,
+        )
+        known = await self._chain.record(FeedRecord, Table.FEED, feed.key)
+        if known is None:
+            manifest = b"" if feed.manifest is None else encode_manifest(feed.manifest)
+            await self._wallet.send(
+                PublishFeed(feed=feed.key, manifest=manifest, head=head, source=source)
+            )
+        elif (known.head.fork, known.head.length) != (feed.fork, feed.length) or (
+            known.source != source
+        ):
+            await self._wallet.send(UpdateHead(feed=feed.key, head=head, source=source))
+
+    async def order(self, feed: bytes, terms: PlanTerms) -> bytes:
+        """The plan with these terms: one of ours that has not ended, or a new one."""
+        known = await self._chain.need(FeedRecord, Table.FEED, feed)
+        for plan in await self._chain.records(PlanRecord, Table.PLAN, known.plans):
+            agreed = (plan.replicas, plan.epochs, plan.price_base, plan.sla, plan.samples)
+            wanted = (terms.replicas, terms.epochs, terms.price_base, terms.sla, terms.samples)
+            ours = plan.owner == self._wallet.account and plan.status != "ended"
+            if ours and agreed == wanted:
+                return plan.plan
+        return await self._wallet.send(
+            CreatePlan(
+                feed=feed,
+                replicas=terms.replicas,
+                epochs=terms.epochs,
+                price_base=terms.price_base,
+                sla=terms.sla,
+                samples=terms.samples,
+                start_height=0,
+            )
+        )
+
+    async def _until_hosted(self, plan_id: bytes, tell: Progress) -> Published:
+        while True:
+            plan = await self._chain.need(PlanRecord, Table.PLAN, plan_id)
+            contracts = await self._chain.records(ContractRecord, Table.CONTRACT, plan.contracts)
+            active = tuple(c for c in contracts if c.status in ("active", "ended"))
+            tell("replicating", len(active), plan.replicas)
+            if len(active) >= plan.replicas:
+                return Published(plan.feed, plan_id, active)
+            await self._chain.next_block()
+
+
+async def verdicts_of(chain: ChainClient, feed: bytes, most: int) -> list[VerdictRecord]:
+    """The newest verdicts on a feed, newest first, proven."""
+    listed = await chain.record(Availability, Table.AVAILABILITY, feed)
+    if listed is None:
+        await chain.need(FeedRecord, Table.FEED, feed)
+        return []
+    pairs = list(zip(listed.verdicts[::2], listed.verdicts[1::2], strict=True))
+    names = [challenge + contract for challenge, contract in reversed(pairs[-most:])]
+    return await chain.records(VerdictRecord, Table.VERDICT, names)
+
+
+async def export_bundle(chain: ChainClient, feed: bytes) -> Bundle:
+    """Everything that proves the newest verdicts on a feed, of one final block."""
+    verdicts = await verdicts_of(chain, feed, VERDICTS_IN_BUNDLE)
+    if not verdicts:
+        raise NotFound("there is no verdict on this feed yet")
+    challenge_ids = list(dict.fromkeys(verdict.challenge for verdict in verdicts))
+    challenges = await chain.records(ChallengeRecord, Table.CHALLENGE, challenge_ids)
+    names: list[tuple[Table, bytes]] = [
+        (Table.META, b""),
+        (Table.FEED, feed),
+        (Table.AVAILABILITY, feed),
+        *((Table.PLAN, plan) for plan in dict.fromkeys(v.plan for v in verdicts)),
+        *((Table.VERDICT, verdict.challenge + verdict.contract) for verdict in verdicts),
+    ]
+    evidence = []
+    for challenge in challenges:
+        room = MAX_PROVEN_RECORDS - len(names) - 2 - len(challenge.opened)
+        if room < 0:
+            break
+        names += [(Table.CHALLENGE, challenge.challenge), (Table.DRAW, challenge.challenge)]
+        for member in challenge.opened:
+            names.append((Table.REPORT, challenge.challenge + member))
+            found = await chain.evidence(challenge.challenge, member)
+            evidence.append(
+                ReportEvidence(challenge=challenge.challenge, attestor=member, evidence=found)
+            )
+    proof, _ = await chain.prove(names)
+    return Bundle(genesis=chain.genesis, feed=feed, state=proof, evidence=tuple(evidence))
+
+
+def _serving(
+    feed: Feed,
+) -> Callable[[str, bytes, Connection], Coroutine[Any, Any, None] | None]:
+    """Serve one feed to whoever asks for it."""
+
+    async def serve_reader(connection: Connection) -> None:
+        try:
+            await serve(connection, feed)
+        except HoldfastError as error:
+            log.info("reader dropped", reason=str(error))
+
+    def on_open(
+        protocol: str, id: bytes, connection: Connection
+    ) -> Coroutine[Any, Any, None] | None:
+        ours = protocol in (PROTOCOL, PROTOCOL_ALIAS) and id == discovery_key(feed.key)
+        return serve_reader(connection) if ours else None
+
+    return on_open
