@@ -33,13 +33,11 @@ class Drop(StrEnum):
 
     CLOSED_HERE = "closed here"
     CLOSED_THERE = "closed by the other side"
-    UNREACHABLE = "unreachable"
     HANDSHAKE_TIMEOUT = "handshake timed out"
     IDLE = "nothing heard for too long"
     STALLED = "does not read what it is sent"
     MALFORMED = "sent what no honest peer sends"
     NOT_ADMITTED = "key not admitted"
-    BANNED = "key banned after earlier faults"
     CROWDED = "too many connections"
     CROWDED_ADDRESS = "too many connections from one address"
     TOO_FAST = "too many new connections from one address"

@@ -83,6 +83,7 @@ class Listener:
         self._numbers = count()
         self._loop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
+        self._closing = False
         self._serving: set[asyncio.Task[None]] = set()
 
     @property
@@ -112,6 +113,7 @@ class Listener:
 
     async def close(self) -> None:
         """Accept no more, close every connection, and end what serves them."""
+        self._closing = True
         if self._server is not None:
             self._server.close()
         async with asyncio.TaskGroup() as closing:
@@ -121,13 +123,16 @@ class Listener:
             task.cancel()
 
     def admits(self, key: bytes) -> bool:
-        """Whether a peer of this key may connect."""
+        """Whether a peer of this key may connect: not banned for earlier faults, and allowed."""
         if self._book.banned(key, self._loop.time()):
             return False
         return self._allow is None or self._allow(key)
 
     def arrived(self, socket: _Accepted, host: str) -> None:
         """A socket was accepted from this address."""
+        if self._closing:
+            socket.drop(Drop.CLOSED_HERE)
+            return
         arrival = self._book.arrive(socket.number, host, self._loop.time())
         if arrival.refused:
             socket.drop(arrival.refused)
@@ -169,6 +174,19 @@ class Listener:
 
 
 @asynccontextmanager
+async def plain_task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """A task group that lets its block's own error out as it is; the block ends its tasks."""
+    failed: Exception | None = None
+    async with asyncio.TaskGroup() as tasks:
+        try:
+            yield tasks
+        except Exception as error:
+            failed = error
+    if failed is not None:
+        raise failed
+
+
+@asynccontextmanager
 async def listen(
     host: str,
     port: int,
@@ -185,15 +203,10 @@ async def listen(
     `on_connection` and `on_open` return runs in the listener's task group: an error of theirs that
     is not a `HoldfastError` is a bug, and ends the block. `Unavailable` if the port cannot be had.
     """
-    failed: Exception | None = None
-    async with asyncio.TaskGroup() as tasks:
+    async with plain_task_group() as tasks:
         listener = Listener(key, limits or Limits(), tasks, allow, on_connection, on_open)
         try:
             await listener.start(host, port)
             yield listener
-        except Exception as error:
-            failed = error  # raised below as it is, not in the group's wrapping
         finally:
             await listener.close()
-    if failed is not None:
-        raise failed

@@ -16,13 +16,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from secrets import SystemRandom
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
 from swarm.peers import Bucket, Drop, Limits
 from swarm.protomux import MESSAGE_OVERHEAD_BYTES
-from swarm.server import Listener, listen
+from swarm.server import Listener, listen, plain_task_group
 from swarm.session import TcpChannel, TcpConnection
 from swarm.tcp import dial
 from swarm.topic import (
@@ -35,10 +35,13 @@ from swarm.topic import (
     PING_TIMEOUT_S,
     PONG,
     PROTOCOL,
+    RECEIVE_BYTES,
     STEADY_S,
+    Endpoint,
     History,
     Measurement,
     Meter,
+    Received,
     check_size,
     dials,
     retry_delay,
@@ -48,19 +51,7 @@ from wire.keys import KeyPair
 from wire.ports import ChannelMessage, Connection
 from wire.zbase32 import encode
 
-RECEIVE_BYTES = 16 * 1024 * 1024
-"""Messages a topic holds for its reader; beyond it members' connections are not read."""
-
 log = structlog.get_logger(__name__)
-
-Endpoint = tuple[str, int]
-
-
-class Received(NamedTuple):
-    """One message, and the member whose Noise key sent it."""
-
-    peer: bytes
-    payload: bytes
 
 
 @dataclass(eq=False, slots=True)
@@ -391,10 +382,9 @@ async def open_swarm(
     `jitter` spreads reconnections: uniform in [0, 1), the system's randomness by default.
     """
     limits = limits or Limits()
-    failed: Exception | None = None
-    async with asyncio.TaskGroup() as tasks:
+    async with plain_task_group() as tasks:
         swarm = Swarm(me, limits, jitter or SystemRandom().random, tasks)
-        serving = listen(
+        async with listen(
             host,
             port,
             me,
@@ -402,15 +392,9 @@ async def open_swarm(
             on_open=swarm.on_open,
             allow=swarm.allows,
             limits=limits,
-        )
-        try:
-            async with serving as listener:
-                swarm.listener = listener
-                try:
-                    yield swarm
-                finally:
-                    await swarm.close()
-        except Exception as error:
-            failed = error  # raised below as it is, not in the group's wrapping
-    if failed is not None:
-        raise failed
+        ) as listener:
+            swarm.listener = listener
+            try:
+                yield swarm
+            finally:
+                await swarm.close()

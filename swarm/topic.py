@@ -29,6 +29,9 @@ HISTORY_MESSAGES = 4096
 HISTORY_BYTES = 32 * 1024 * 1024
 """What a coin flip among a thousand says many times over; older messages are not replayed."""
 
+RECEIVE_BYTES = 16 * 1024 * 1024
+"""Messages a topic holds for its reader; beyond it members' connections are not read."""
+
 MESSAGES_PER_S = 1000.0
 BYTES_PER_S = 16.0 * 1024 * 1024
 """What one member may send on average before it is read more slowly; a whole history at once."""
@@ -55,6 +58,17 @@ WINDOW = 32
 """Measurements remembered; medians over them shrug off a busy moment."""
 
 MAX_PING_BYTES = 4 + FILLER_BYTES
+
+
+Endpoint = tuple[str, int]
+"""A host and a port."""
+
+
+class Received(NamedTuple):
+    """One message, and the member whose Noise key sent it."""
+
+    peer: bytes
+    payload: bytes
 
 
 def dials(me: bytes, peer: bytes) -> bool:

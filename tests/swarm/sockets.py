@@ -1,8 +1,9 @@
 """Real loopback connections, for tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from swarm.peers import Limits
 from swarm.server import Listener, listen
@@ -21,12 +22,13 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-def serving(
-    serve: Callable[[Connection, str, bytes], "asyncio._CoroutineLike[None]"], *protocols: str
-) -> OnOpen:
+Work = Coroutine[Any, Any, None]
+
+
+def serving(serve: Callable[[Connection, str, bytes], Work], *protocols: str) -> OnOpen:
     """An `on_open` that serves these protocols and rejects others."""
 
-    def on_open(protocol: str, id: bytes, connection: Connection):  # type: ignore[no-untyped-def]
+    def on_open(protocol: str, id: bytes, connection: Connection) -> Work | None:
         return serve(connection, protocol, id) if protocol in protocols else None
 
     return on_open

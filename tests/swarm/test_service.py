@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from swarm.peers import Drop
-from swarm.service import Endpoint, Swarm, Topic, open_swarm
+from swarm.service import Swarm, Topic, open_swarm
 from swarm.tcp import dial
-from swarm.topic import MAX_MESSAGE_BYTES, MESSAGE, PROTOCOL
+from swarm.topic import MAX_MESSAGE_BYTES, MESSAGE, PROTOCOL, Endpoint
 from tests.swarm.sockets import HOST, until
 from wire.errors import Unavailable
 from wire.keys import KeyPair
@@ -198,6 +198,19 @@ async def test_a_member_that_should_wait_to_be_dialled_is_refused() -> None:
         swarm.join(TOPIC, {KEYS[1].public: (HOST, 1)})
         await (await dial(HOST, swarm.listener.port, KEYS[1])).wait_over()
         assert swarm.listener.drops == {Drop.NOT_ADMITTED: 1}
+
+
+async def test_a_member_that_connects_again_replaces_its_older_connection() -> None:
+    async with member(KEYS[1]) as swarm:
+        topic = swarm.join(TOPIC, {KEYS[0].public: (HOST, 1)})
+        first = await dial(HOST, swarm.listener.port, KEYS[0])
+        await first.open(PROTOCOL, TOPIC)
+        second = await dial(HOST, swarm.listener.port, KEYS[0])
+        channel = await second.open(PROTOCOL, TOPIC)
+        await first.wait_over()
+        channel.send(MESSAGE, b"back again")
+        assert await topic.receive() == (KEYS[0].public, b"back again")
+        await until(lambda: swarm.listener.drops == {Drop.SUPERSEDED: 1})
 
 
 async def test_members_are_measured() -> None:

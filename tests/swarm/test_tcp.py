@@ -254,6 +254,19 @@ async def test_a_service_that_finds_nonsense_drops_the_peer_and_bans_its_key() -
         assert listener.drops[Drop.NOT_ADMITTED] == 1
 
 
+async def test_a_bug_in_a_service_ends_the_listener() -> None:
+    async def serve(connection: Connection, protocol: str, id: bytes) -> None:
+        raise AssertionError("a bug")
+
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012  # the block is what ends
+        async with listen(HOST, 0, BOB, on_open=serving(serve, "p")) as listener:
+            connection = await dial_alice(listener)
+            with contextlib.suppress(Unavailable):
+                await connection.open("p", b"")
+            await asyncio.Event().wait()
+    assert isinstance(caught.value.exceptions[0], AssertionError)
+
+
 async def test_closing_a_channel_leaves_the_connection() -> None:
     async with echo_listener() as listener:
         connection = await dial_alice(listener)
