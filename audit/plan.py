@@ -8,10 +8,14 @@ committee can tell a hoster that it is a target, not when it is visited or for w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from wire import vrf
 from wire.primitives import tagged_hash
 from wire.prng import Stream
+
+_FEISTEL_TURNS = 6
+"""Four would do against who sees few places; two more for feeds of a handful of chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def visit_plans(
     """The visits of one member, in target order; nobody visits itself or its own feed.
 
     `proof` is the member's VRF proof over `plan_input`, already verified. Where a feed is
-    long enough the members' indices are disjoint: the coin gives each a residue class.
+    long enough the members' indices are disjoint: the coin deals the feed's chunks out to them.
     """
     output = vrf.output(proof)
     slots = Stream(coin, b"slots").shuffle(range(len(committee)))
@@ -68,14 +72,38 @@ def visit_plans(
         if attestor in (target.hoster, target.owner):
             continue
         seed = tagged_hash("audit/visit", output, target.contract)
-        indices = _indices(Stream(seed, b"chunks"), target, slot, len(committee))
+        deal = tagged_hash("audit/deal", coin, target.contract)
+        indices = _indices(Stream(seed, b"chunks"), deal, target, slot, len(committee))
         join_ppm = Stream(seed, b"time").below(1_000_000)
         plans.append(VisitPlan(target.contract, join_ppm, indices))
     return plans
 
 
-def _indices(stream: Stream, target: Eligible, slot: int, members: int) -> tuple[int, ...]:
+def _indices(
+    stream: Stream, deal: bytes, target: Eligible, slot: int, members: int
+) -> tuple[int, ...]:
     if target.length < members * target.samples:
         return tuple(stream.sample(target.length, min(target.samples, target.length)))
+    # Every `members`-th card of the shuffled feed is this member's. Without the shuffle its
+    # requests would share a residue, and a hoster would know an attestor by it.
     own = (target.length - slot + members - 1) // members
-    return tuple(slot + members * index for index in stream.sample(own, target.samples))
+    turns = stream.sample(own, target.samples)
+    return tuple(_shuffled(deal, slot + members * turn, target.length) for turn in turns)
+
+
+def _shuffled(key: bytes, position: int, length: int) -> int:
+    """What stands at `position` when 0..length-1 are shuffled by `key`, without shuffling.
+
+    A Feistel network over the next even power of two, walked until it lands inside.
+    """
+    half = ((length - 1).bit_length() + 1) // 2
+    mask = (1 << half) - 1
+    while True:
+        left, right = position >> half, position & mask
+        for turn in range(_FEISTEL_TURNS):
+            block = bytes([turn]) + right.to_bytes(8, "big")
+            digest = blake2b(block, key=key, digest_size=8).digest()
+            left, right = right, left ^ int.from_bytes(digest, "big") & mask
+        position = left << half | right
+        if position < length:
+            return position

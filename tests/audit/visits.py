@@ -1,0 +1,133 @@
+"""One attestor's visit to one hoster, with everything a judge needs, valid by default."""
+
+from dataclasses import dataclass, replace
+
+from audit.evidence import VISIT_DOMAIN, Judged, Target, Task, judge_visit
+from audit.messages import (
+    Outcome,
+    Served,
+    SignedReceipt,
+    VisitEvidence,
+    VisitSummary,
+    visit_statement,
+)
+from audit.plan import VisitPlan
+from audit.receipts import DOMAIN, ServedAccount, SessionBinding, sign_receipt
+from tests.people import ATTESTORS, HOSTERS, Library, Person
+from wire import signing
+from wire.codec import encode
+from wire.keys import KeyPair, Use
+
+NETWORK = b"n" * 32
+CHALLENGE, CONTRACT = b"h" * 32, b"c" * 32
+ATTESTOR, HOSTER = ATTESTORS[0], HOSTERS[0]
+LIBRARY = Library("library", 21)
+OPENED_MS, CLOSED_MS = 1_800_000_000_000, 1_800_000_300_000
+TASK = Task(CHALLENGE, ATTESTOR.id, OPENED_MS, CLOSED_MS)
+TARGET = Target(
+    contract=CONTRACT,
+    hoster=HOSTER.id,
+    receipt_key=HOSTER.key(Use.RECEIPT).public,
+    feed=LIBRARY.key,
+    fork=0,
+    length=21,
+    tree_hash=LIBRARY.tree.head(0).tree_hash,
+)
+PLAN = VisitPlan(CONTRACT, 0, (17, 3, 20, 8))
+VISIT_KEY = ATTESTOR.key(Use.VISIT, CHALLENGE, CONTRACT)
+BINDING = SessionBinding(NETWORK, HOSTER.id, b"s" * 64, VISIT_KEY.public, LIBRARY.key)
+SIGNER = HOSTER.key(Use.RECEIPT)
+
+
+def visit_signature(
+    key: KeyPair = VISIT_KEY,
+    challenge: bytes = CHALLENGE,
+    contract: bytes = CONTRACT,
+    attestor: Person = ATTESTOR,
+    network: bytes = NETWORK,
+    domain: str = VISIT_DOMAIN,
+) -> bytes:
+    statement = visit_statement(challenge, contract, attestor.id)
+    return signing.sign(key, domain, network, statement)
+
+
+def receipt_over(
+    served: tuple[Served, ...],
+    *,
+    signer: KeyPair = SIGNER,
+    network: bytes = NETWORK,
+    domain: str = DOMAIN,
+    **changes: object,
+) -> SignedReceipt:
+    """What the hoster signs, or something else."""
+    account = ServedAccount()
+    for entry in served:
+        account.add(entry)
+    good = sign_receipt(
+        signer, BINDING, account, fork=0, length=21, sequence=2, time_ms=OPENED_MS + 5_000
+    )
+    receipt = good.receipt.model_copy(update=changes)
+    signature = signing.sign(signer, domain, network, encode(receipt))
+    return SignedReceipt(receipt=receipt, signature=signature)
+
+
+SERVED = tuple(LIBRARY.leaf(index) for index in (3, 17, 0, 8, 20, 3))
+"""The planned chunks and others, one of them twice, in the order sent."""
+
+EVIDENCE = VisitEvidence(
+    visit_key=VISIT_KEY.public,
+    visit_signature=visit_signature(),
+    receipt=receipt_over(SERVED),
+    served=SERVED,
+    leaves=tuple(LIBRARY.leaf(index) for index in sorted(PLAN.indices)),
+    uncles=LIBRARY.uncles(sorted(PLAN.indices)),
+)
+SUMMARY = VisitSummary(
+    outcome=Outcome.SERVED,
+    planned=4,
+    served=4,
+    bytes=150,
+    connect_us=1,
+    first_byte_us=2,
+    latency_p50_us=3,
+    latency_p95_us=4,
+    throughput_bytes_per_s=5,
+)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What is judged; a test replaces what it is about."""
+
+    summary: VisitSummary = SUMMARY
+    evidence: VisitEvidence | None = EVIDENCE
+    task: Task = TASK
+    target: Target = TARGET
+    plan: VisitPlan = PLAN
+    network: bytes = NETWORK
+
+    def says(self, **changes: object) -> "Visit":
+        """With another summary."""
+        return replace(self, summary=self.summary.model_copy(update=changes))
+
+    def shows(self, **changes: object) -> "Visit":
+        """With other evidence."""
+        assert self.evidence is not None
+        return replace(self, evidence=self.evidence.model_copy(update=changes))
+
+    def with_served(self, served: tuple[Served, ...]) -> "Visit":
+        """The hoster served, and signed for, something else."""
+        return self.shows(served=served, receipt=receipt_over(served))
+
+    def with_leaves(self, *indices: int) -> "Visit":
+        """The true leaves of other chunks are shown."""
+        leaves = tuple(LIBRARY.leaf(index) for index in sorted(indices))
+        return self.shows(leaves=leaves, uncles=LIBRARY.uncles(sorted(indices)))
+
+    def judge(self) -> Judged:
+        return judge_visit(
+            self.network, self.task, self.target, self.plan, self.summary, self.evidence
+        )
+
+
+VISIT = Visit()
