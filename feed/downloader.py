@@ -22,9 +22,19 @@ from feed import flat_tree
 from feed.announced import Announced
 from feed.events import Arrived, Effect, Failure, Grown, Lost, Wrong
 from feed.feed import Feed, SignedHead, StoredChunk, StoreFailure
-from feed.messages import Cancel, Data, NoData, PathRequest, Reason, Request, UpgradeRequest, Want
+from feed.messages import (
+    Cancel,
+    ChunkPart,
+    Data,
+    NoData,
+    PathRequest,
+    Reason,
+    Request,
+    UpgradeRequest,
+    Want,
+)
 from feed.proof import Reorg, State, Verified, missing_levels, verify
-from feed.tree import Node, leaf
+from feed.tree import Node, leaf_hash
 from wire.errors import Malformed, Unavailable
 
 IN_FLIGHT = 48
@@ -108,7 +118,8 @@ class Downloader:
         self._free_ids: list[int] = []
         self._last_id = 0
         self._may_upgrade = True
-        self._heard_us = 0
+        self._upgrading = False
+        self._owed_us: int | None = None
         self._refused: set[int] = set()
         self._refusals = 0
         self._overtaken = 0
@@ -156,7 +167,7 @@ class Downloader:
         asked = self._finish(data.request)
         if asked is None:
             return
-        self._heard_us = now_us
+        self._owed_us = now_us if self._asked else None
         if asked.chunk is not None and data.chunk is None:
             self._refuse(asked, Failure.NOT_AVAILABLE, now_us)
             return
@@ -167,38 +178,40 @@ class Downloader:
         self._overtaken = max(0, self._overtaken - 1)
         try:
             result = verify(self._state(), asked.request, data)
+        except Malformed:
+            if not self.keep_wrong or data.chunk is None:
+                raise
+            self._tell_wrong(data.chunk, asked, now_us)
         except StoreFailure:
             raise
         except Unavailable:
             self._repeat(asked)
-            return
-        except Malformed:
-            if not self.keep_wrong or asked.chunk is None:
-                raise
-            self._tell_wrong(asked, data, now_us)
-            return
+        else:
+            self._accept(result, asked, now_us)
+
+    def _tell_wrong(self, part: ChunkPart, asked: _Asked, now_us: int) -> None:
+        if self._chunks:
+            self._commit()  # events keep the order of the wire
+        wrong = Wrong(part.index, leaf_hash(part.value), len(part.value), asked.at_us, now_us)
+        self._out.append(wrong)
+
+    def _accept(self, result: Verified | Reorg, asked: _Asked, now_us: int) -> None:
         if isinstance(result, Reorg):
             self._start_over()
             self._keep(result.verified, asked, now_us)
-            self._commit(result.verified, data.fork, result.shared)
+            self._commit(result.verified, asked.request.fork, result.shared)
             return
         self._keep(result, asked, now_us)
         if result.head is not None or result.manifest is not None:
-            self._commit(result, data.fork)
-
-    def _tell_wrong(self, asked: _Asked, data: Data, now_us: int) -> None:
-        assert data.chunk is not None
-        if self._chunks:
-            self._commit()  # events keep the order of the wire
-        part = data.chunk
-        leaf_hash = leaf(part.index, part.value).hash
-        self._out.append(Wrong(part.index, leaf_hash, len(part.value), asked.at_us, now_us))
+            self._commit(result, asked.request.fork)
+        elif asked.chunk is None:
+            self._may_upgrade = False  # an empty answer: not again before the next sync
 
     def refuse(self, answer: NoData, now_us: int) -> None:
         """The peer will not answer a request."""
         asked = self._finish(answer.request)
         if asked is not None:
-            self._heard_us = now_us
+            self._owed_us = now_us if self._asked else None
             invalid = answer.reason == Reason.INVALID_REQUEST
             failure = Failure.INVALID_REQUEST if invalid else Failure.NOT_AVAILABLE
             self._refuse(asked, failure, now_us)
@@ -208,7 +221,7 @@ class Downloader:
         late = [
             id_ for id_, asked in self._asked.items() if now_us >= asked.at_us + REQUEST_TIMEOUT_US
         ]
-        if late and now_us >= self._heard_us + SILENCE_US:
+        if self._owed_us is not None and now_us >= self._owed_us + SILENCE_US:
             raise Unavailable(f"no answer for {SILENCE_US // 1_000_000} seconds")
         for id_ in late:
             asked = self._asked[id_]
@@ -262,6 +275,8 @@ class Downloader:
         self._clear_waiting()
         self._again.clear()
         self._may_upgrade = True
+        self._upgrading = False
+        self._owed_us = None
         self._cursor = 0
         self._fork = self.feed.fork
 
@@ -287,8 +302,8 @@ class Downloader:
         return self._is_stored(top)
 
     def _ask(self, asked: _Asked) -> None:
-        if not self._asked:
-            self._heard_us = asked.at_us
+        if self._owed_us is None:
+            self._owed_us = asked.at_us
         self._asked[asked.request.id] = asked
         self._out.append(asked.request)
 
@@ -301,7 +316,7 @@ class Downloader:
 
     def _ask_for_upgrade(self, now_us: int) -> None:
         feed, remote = self.feed, self._remote
-        if not self._may_upgrade:
+        if self._upgrading or not self._may_upgrade:
             return
         upgrade = None
         manifest = remote.has_manifest and feed.manifest is None
@@ -315,7 +330,7 @@ class Downloader:
             upgrade = UpgradeRequest(feed.length, remote.length - feed.length)
         elif remote.length or not manifest:
             return
-        self._may_upgrade = False
+        self._upgrading = True
         request = Request(self._new_id(), remote.fork, upgrade=upgrade, manifest=manifest)
         self._ask(_Asked(request, now_us, None, True, []))
 
@@ -342,7 +357,7 @@ class Downloader:
         self._free_ids.append(request_id)
         self._coming.difference_update(asked.expected)
         if asked.chunk is None:
-            self._may_upgrade = True
+            self._upgrading = False
         else:
             self._claims.discard(asked.chunk)
         return asked

@@ -310,15 +310,19 @@ class Feed:
         self._remember([(root.index, root) for root in head.roots])
 
     def forget(self, indices: Iterable[int]) -> None:
-        """Drop chunks, such as damaged ones, so that they can be fetched again."""
+        """Drop chunks, such as damaged ones, so that they can be fetched again.
+
+        Their leaves stay in the tree: the proofs of their neighbours need them.
+        """
         with self._change():
             size = 0
             for index in {index for index in indices if index in self.held}:
-                row = (self._chunk_id(index),)
-                size += self._run("SELECT size FROM chunk WHERE id = ?", row).fetchone()[0]
-                self._run("DELETE FROM chunk WHERE id = ?", row)
+                leaf = self.node(2 * index)
+                assert leaf is not None
+                self._insert((), [leaf])
+                self._run("DELETE FROM chunk WHERE id = ?", (self._chunk_id(index),))
                 self.held.remove(index, index + 1)
-            self._nodes.clear()
+                size += leaf.size
             self._hold_again(-size)
         self._tell([])
 

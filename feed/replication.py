@@ -67,6 +67,7 @@ class Replication:
         self._told_complete = 0
         self._news: list[tuple[int, int]] = []
         self._wants: list[tuple[int, int]] = []
+        self._ending = self._ended = False
         self._last_name_sent = ""
         self._last_name_heard = ""
 
@@ -99,13 +100,15 @@ class Replication:
 
     def receive(self, messages: Iterable[Message], now_us: int) -> list[Effect]:
         """Messages came. What they make wanted is asked for; `settle` stores what they brought."""
+        if self._ended:
+            return []
         try:
             for message in messages:
                 self._take(message, now_us)
             self._tell_news()
             self._downloader.pump(now_us)
         except Malformed as error:
-            self._out.append(Drop(str(error)))
+            self._end(Drop(str(error)))
         return self._effects()
 
     def settle(self, now_us: int, *, flush: bool = False) -> list[Effect]:
@@ -120,7 +123,7 @@ class Replication:
         try:
             self._out.extend(self._uploader.answer(budget_bytes))
         except Malformed as error:
-            self._out.append(Drop(str(error)))
+            self._end(Drop(str(error)))
         self._tell_news()
         return self._effects()
 
@@ -129,7 +132,7 @@ class Replication:
         try:
             self._downloader.expire(now_us)
         except Unavailable as error:
-            self._out.append(GiveUp(str(error)))
+            self._end(GiveUp(str(error)))
         return self.settle(now_us)
 
     def note(self, stretches: Sequence[tuple[int, int]]) -> None:
@@ -157,13 +160,20 @@ class Replication:
         """The channel is gone: free what was claimed, store nothing more."""
         self._downloader.close()
 
+    def _end(self, why: Drop | GiveUp) -> None:
+        """Say why, as the last thing this core ever says."""
+        self._out.append(why)
+        self._ending = True
+        self.close()
+
     def _wish(self, now_us: int) -> list[Effect]:
         self._downloader.pump(now_us)
         return self._effects()
 
     def _effects(self) -> list[Effect]:
-        effects = self._out.copy()
+        effects = [] if self._ended else self._out.copy()
         self._out.clear()
+        self._ended = self._ending
         return effects
 
     def _take(self, message: Message, now_us: int) -> None:
@@ -256,6 +266,7 @@ class Replication:
         feed = self.feed
         news, self._news = self._news, []
         if feed.missing:
+            self._told_complete = 0
             for start, stop in news:
                 is_last = start + LAST_CHUNKS >= feed.length
                 is_wanted = any(low < stop and start < high for low, high in self._wants)

@@ -6,21 +6,11 @@ It writes one line for every batch that the store has acknowledged, and never en
 import sys
 from collections.abc import Iterator
 
-from feed.feed import Feed, SignedHead, StoredChunk, signed_by
-from feed.manifest import default_manifest, manifest_key
+from feed.feed import Feed, SignedHead
 from feed.store import FeedStore
-from wire.keys import KeyPair
+from tests.feed.owner import KEY, MANIFEST, SIGN, chunk
 
-PAIR = KeyPair(bytes(range(32)))
-MANIFEST = default_manifest(PAIR.public)
-KEY = manifest_key(MANIFEST)
-SIGN = signed_by(PAIR, KEY, MANIFEST)
 BATCH = 7
-
-
-def chunk(index: int) -> bytes:
-    """The content of every chunk, so that what survived can be compared."""
-    return index.to_bytes(4, "big") * (1 + index % 2000)
 
 
 def append_for_ever(feed: Feed) -> Iterator[int]:
@@ -38,13 +28,6 @@ def put_for_ever(feed: Feed, source: Feed) -> Iterator[int]:
         nodes = [node for i in range(2 * source.length) if (node := source.node(i)) is not None]
         feed.put(batch, nodes, SignedHead(0, source.roots, source.signature), source.manifest)
         yield feed.held.count
-
-
-def stored(feed: Feed, index: int) -> StoredChunk:
-    """What the store must have for a chunk."""
-    found = feed.chunk(index)
-    assert found.value == chunk(index)
-    return found
 
 
 if __name__ == "__main__":
