@@ -1,0 +1,85 @@
+"""What all agree on before the first block, and parameters that could not work."""
+
+import pytest
+
+from chain.genesis import Genesis, GenesisBalance, Parameters
+from chain.transition import genesis_state
+from tests.people import BALANCE, EVERYBODY, OWNER, PARAMETERS, genesis
+from wire.codec import decode, encode
+from wire.errors import Malformed
+from wire.primitives import MAX_INT
+
+
+def refused(made):
+    with pytest.raises(Malformed):
+        decode(type(made), encode(made))
+
+
+def with_parameters(**changes):
+    parameters = PARAMETERS.model_copy(update=changes)
+    return genesis().model_copy(update={"parameters": parameters})
+
+
+def test_the_network_id_changes_with_every_field():
+    made = genesis()
+    others = [
+        made.model_copy(update={"name": "other"}),
+        made.model_copy(update={"time_ms": 1}),
+        made.model_copy(update={"balances": made.balances[1:]}),
+        with_parameters(epoch_blocks=11),
+    ]
+    assert len({made.network, *(other.network for other in others)}) == 5
+
+
+def test_a_genesis_reads_as_it_was_written():
+    assert decode(Genesis, encode(genesis())) == genesis()
+    assert decode(Parameters, encode(Parameters())) == Parameters()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hoster_share_ppm": 700_001},
+        {"validator_share_ppm": 50_001},
+        {"committee_minimum": 5},
+        {"committee_minimum": 1, "committee_members": 1},
+        {"committee_members": 101},
+        {"challenge_targets": 65},
+        {"challenge_targets": 0},
+        {"samples_maximum": 4_097},
+        {"block_transactions_maximum": 10_001},
+        {"flip_attempts": 0},
+        {"acknowledge_blocks": 0},
+        {"silence_share_ppm": 1_000_001},
+    ],
+)
+def test_parameters_that_cannot_work_are_refused(changes):
+    refused(with_parameters(**changes))
+
+
+def test_two_validators_with_one_key_are_refused():
+    made = genesis()
+    refused(made.model_copy(update={"validators": made.validators * 2}))
+
+
+def test_more_coins_than_a_balance_can_hold_are_refused():
+    rich = GenesisBalance(account=OWNER.id, balance_base=MAX_INT)
+    made = genesis()
+    refused(made.model_copy(update={"balances": (rich, *made.balances)}))
+    assert decode(Genesis, encode(made.model_copy(update={"balances": (rich,)})))
+
+
+def test_the_first_state_holds_the_coins_and_a_beacon_of_its_own():
+    state = genesis_state(genesis())
+    assert len(state.records) == len(EVERYBODY) + 1
+    other = genesis_state(genesis().model_copy(update={"name": "other"}))
+    assert other.root != state.root
+
+
+def test_an_account_that_is_named_twice_gets_both():
+    more = GenesisBalance(account=OWNER.id, balance_base=5)
+    made = genesis()
+    made = made.model_copy(update={"balances": (*made.balances, more)})
+    held = [record for (_, key), record in genesis_state(made).records.items() if key == OWNER.id]
+    assert [record.balance_base for record in held] == [BALANCE + 5]
+    assert made.supply_base == genesis().supply_base + 5
