@@ -3,6 +3,7 @@
 import pytest
 
 from coinflip.evidence import verify_evidence
+from coinflip.exchange import exchange_key
 from coinflip.messages import (
     Accuse,
     Body,
@@ -25,6 +26,7 @@ from coinflip.messages import (
     Signed,
 )
 from coinflip.opening import confirmation, open_coin, seal_digest
+from coinflip.shamir import leaves_hash
 from tests.coinflip.builders import Table, other
 from wire.codec import decode, encode
 from wire.errors import Malformed
@@ -140,8 +142,10 @@ def test_a_good_deal_convicts_nobody_whatever_is_claimed_of_it() -> None:
     refuses(good.model_copy(update={"exchange_secret": HONEST.exchange_secret}))
     refuses(good.model_copy(update={"victim": bytes(32)}))
     # Commits that the Deal was not made for: a victim that equivocates frames nobody.
-    forged = THIRD.commit().model_copy(update={"exchange_key": bytes([9]) + bytes(31)})
-    refuses(good.model_copy(update={"commits": (*TABLE.commits[:2], forged, TABLE.commits[3])}))
+    known = other(THIRD.exchange_secret)
+    twin_key = THIRD.commit().model_copy(update={"exchange_key": exchange_key(known)})
+    forged = {"commits": (*TABLE.commits[:2], twin_key, TABLE.commits[3])}
+    refuses(good.model_copy(update={**forged, "exchange_secret": known}))
     refuses(good.model_copy(update={"commits": TABLE.commits[:3]}))
     refuses(good.model_copy(update={"deal": CROOK.sign(CROOK.commit())}))
 
@@ -175,6 +179,19 @@ def test_opened_leaves_that_fit_no_secret_convict_their_dealer() -> None:
     refuses(FalseDealing(commit=CROOK.sign(honest), dealing=dealing))
     refuses(FalseDealing(commit=HONEST.sign(crooked), dealing=dealing))
     refuses(FalseDealing(commit=CROOK.sign(Reveal(secret=bytes(32))), dealing=dealing))
+
+
+def test_a_dealing_with_too_few_leaves_is_no_such_proof() -> None:
+    sharing = CROOK.sharing()
+    short = sharing.leaves[:3]
+    commit = CROOK.commit().model_copy(
+        update={"leaves_hash": leaves_hash(TABLE.topic, ACCUSED, short)}
+    )
+    shares = tuple(
+        HeldShare(holder=h, value=sharing.values[h], salt=sharing.salts[h]) for h in (0, 2)
+    )
+    dealing = Dealing(leaves=short, shares=shares)
+    refuses(FalseDealing(commit=CROOK.sign(commit), dealing=dealing))
 
 
 def test_a_ping_for_another_coin_convicts_its_sender() -> None:

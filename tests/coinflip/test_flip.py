@@ -31,7 +31,7 @@ from coinflip.messages import (
     Reveal,
     Share,
 )
-from coinflip.opening import open_coin, verify_seal
+from coinflip.opening import confirmation, open_coin, verify_seal
 from coinflip.seat import derive_seat
 from coinflip.state import PASSED_ON, Flip
 from tests.coinflip.builders import Table, other
@@ -80,6 +80,14 @@ def test_nobody_echoes_before_all_have_dealt_it_a_good_share() -> None:
     table.commit_all()
     assert kinds(table.hear(0, table.seats[1].sign(table.deal(1)))) == []
     assert kinds(table.hear(0, table.seats[2].sign(table.deal(2)))) == [Echo]
+
+
+def test_a_deal_made_for_other_commits_is_neither_good_nor_fraud() -> None:
+    table = Table(2)
+    table.commit_all()
+    strayed = table.deal(1).model_copy(update={"digest": other(table.digest)})
+    assert said(table.hear(0, table.seats[1].sign(strayed))) == []
+    assert table.give(0, Expired(phase=Phase.DEAL))[-1] == Offline((table.members[1],))
 
 
 def test_messages_ahead_of_their_phase_wait() -> None:
@@ -280,6 +288,65 @@ def test_a_false_accuser_is_convicted_and_the_accused_is_not() -> None:
     verdicts = [effect for effect in effects if isinstance(effect, Malicious)]
     assert [verdict.accused for verdict in verdicts] == [table.members[1]]
     assert isinstance(verdicts[0].evidence, FalseAccusation)
+
+
+def test_the_guilty_are_not_listened_to_when_they_accuse() -> None:
+    table = Table(4)
+    table.echo_all()
+    guilty, accused = table.seats[1], table.seats[2]
+    twin = table.commits[2].model_copy(update={"leaves_hash": bytes(32)})
+    evidence = Equivocation(first=accused.sign(table.commits[2]), second=accused.sign(twin))
+    accuse = Accuse(accused=table.members[2], evidence=encode(evidence))
+    table.hear(0, guilty.sign(Echo(digest=bytes(32))))
+    assert table.hear(0, guilty.sign(accuse)) == ()
+    assert Malicious(table.members[2], evidence) in table.hear(0, table.seats[3].sign(accuse))
+
+
+def test_ones_own_words_from_a_life_forgotten_change_nothing() -> None:
+    table = Table(3)
+    table.commit_all()
+    before = table.flips[0]
+    forgotten = table.deal(0).model_copy(update={"digest": other(table.digest)})
+    assert table.hear(0, table.seats[0].sign(forgotten)) == ()
+    assert table.flips[0] is before
+
+
+def test_a_flip_that_has_failed_hears_nothing_more() -> None:
+    table = Table(3)
+    table.give(0, Start())
+    table.give(0, Expired(phase=Phase.COMMIT))
+    for sender in (1, 2):
+        assert table.hear(0, table.seats[sender].sign(table.commits[sender])) == ()
+    assert table.give(0, Sealed(digest=table.digest)) == ()
+
+
+def test_reveals_are_passed_on_while_others_may_lack_them() -> None:
+    table = Table(4)
+    table.seal()
+    reveal = table.seats[1].sign(Reveal(secret=table.seats[1].secret))
+    table.hear(0, reveal)
+    table.give(0, Expired(phase=Phase.REVEAL))
+    assert Broadcast(reveal) in step(table.flips[0], Stalled(times=1))[1]
+
+
+def test_nobody_waits_for_the_confirmation_of_the_silent_or_the_guilty() -> None:
+    table = Table(5)
+    table.seal()
+    for sender in (1, 2, 3):
+        table.hear(0, table.seats[sender].sign(Reveal(secret=table.seats[sender].secret)))
+    table.give(0, Expired(phase=Phase.REVEAL))
+    for sender in (1, 2):
+        table.hear(0, table.seats[sender].sign(_share(table, sender, 4)))
+    assert table.flips[0].missing == (table.members[0], *table.members[1:4])
+    table.hear(0, table.seats[3].sign(Ping(digest=table.digest, proof=bytes(32))))
+    assert list(table.flips[0].convicted) == [table.members[3]]
+    coin = table.flips[0].coin
+    assert coin is not None
+    for kind, body in (("ping", Ping), ("pong", Pong)):
+        proof = confirmation(kind, table.topic, coin.value)
+        for sender in (1, 2):
+            table.hear(0, table.seats[sender].sign(body(digest=table.digest, proof=proof)))
+    assert isinstance(table.flips[0].outcome, Landed)
 
 
 def test_an_accusation_about_accusing_is_refused() -> None:

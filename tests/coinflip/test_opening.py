@@ -213,6 +213,12 @@ def test_an_honest_dealing_cannot_be_excluded() -> None:
         spoiled.open(spoiled.dealing([0, 1, 2]))
 
 
+def test_leaves_that_were_not_committed_to_exclude_nobody() -> None:
+    honest, crooked = Spoiled(Seat, 5, 1), Spoiled(SteepSeat, 5, 1)
+    with pytest.raises(Malformed):
+        honest.open(crooked.dealing([0, 1, 2]))
+
+
 def test_a_confirmation_proves_knowledge_of_the_coin_by_kind_and_topic() -> None:
     table = Table(2)
     proofs = {
