@@ -67,17 +67,6 @@ class Checked:
     samples: int
 
 
-def names_of_challenge(
-    challenge: ChallengeRecord, verdicts: Sequence[tuple[bytes, bytes]]
-) -> list[tuple[Table, bytes]]:
-    """The records that show how one challenge was concluded for some contracts."""
-    return [
-        (Table.DRAW, challenge.challenge),
-        *((Table.REPORT, challenge.challenge + member) for member in challenge.opened),
-        *((Table.VERDICT, first + second) for first, second in verdicts),
-    ]
-
-
 def check_bundle(bundle: Bundle) -> Checked:
     """What a bundle proves; raises `Malformed` at the first thing that does not hold."""
     records = _Records(bundle)

@@ -5,13 +5,14 @@ header's state root, and never a state older than the newest one it has seen.
 """
 
 import asyncio
+import json
 from base64 import b64decode
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import aiohttp
 import structlog
@@ -182,6 +183,13 @@ class ChainClient:
             raise Unavailable("the node answered from an older state than it had shown")
         self._advance(proof.header)
         return proof, records
+
+    async def read_json(self, path: str) -> Any:
+        """What the node says at `/api/v1` + path. For people: nothing proves it."""
+        try:
+            return json.loads(await self._read("GET", f"/api/v1{path}"))
+        except ValueError as error:
+            raise Malformed(f"the node answered with no JSON: {error}") from None
 
     async def evidence(self, challenge: bytes, attestor: bytes) -> bytes:
         """What came beside an opened report; its digest is in the report."""

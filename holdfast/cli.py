@@ -133,7 +133,7 @@ def run(arguments: list[str] | None = None) -> int:
         error.show(sys.stderr)
         return Exit.USAGE
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return Exit.INTERRUPTED
     except BrokenPipeError:
         return Exit.OK
     return result if isinstance(result, int) else Exit.OK

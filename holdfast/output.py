@@ -1,7 +1,8 @@
 """How commands speak: one JSON document on stdout with `--json`, plain text otherwise.
 
 What is for people while they wait (progress, hints, errors) goes to stderr, so stdout can be
-piped. Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 unhealthy.
+piped. Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 unhealthy,
+130 interrupted.
 """
 
 import json
@@ -24,6 +25,7 @@ class Exit(IntEnum):
     USAGE = 2
     NOT_FOUND = 3
     UNHEALTHY = 4
+    INTERRUPTED = 130
 
 
 def print_json(document: Any) -> None:

@@ -1,0 +1,221 @@
+"""A whole network on this machine: real processes, each with its own home and port.
+
+For the demo, the end-to-end tests and the benchmarks. Everything lies under one directory,
+and every process ends with the one that started it, however that one ends.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
+from holdfast.home import Home
+from wire.errors import Unavailable
+from wire.keys import KeyPair, Use
+
+BALANCE_BASE = 1_000_000_000
+"""What every account of a local network owns at first."""
+
+STOP_TIMEOUT_S = 10.0
+"""For a process to end by itself after SIGTERM."""
+
+PR_SET_PDEATHSIG = 1
+
+LOCAL_PARAMETERS = Parameters(
+    block_interval_ms=250,
+    registration_lag_blocks=2,
+    epoch_blocks=20,
+    flip_blocks=80,
+    window_blocks=32,
+    opening_blocks=40,
+    acknowledge_blocks=2_400,
+    transaction_lifetime_blocks=400,
+)
+"""Small numbers, so that a challenge takes seconds."""
+
+
+class LocalNetwork:
+    """One validator, attestors, hosters and an owner, by name: `validator`, `attestor-1`, …"""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        attestors: int = 10,
+        hosters: int = 3,
+        parameters: Parameters = LOCAL_PARAMETERS,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`settings` adds lines of TOML to the homes that it names."""
+        self.root = root
+        self.attestors = [f"attestor-{number}" for number in range(1, attestors + 1)]
+        self.hosters = [f"hoster-{number}" for number in range(1, hosters + 1)]
+        self.names = ["validator", *self.attestors, *self.hosters, "owner"]
+        self.homes = {name: Home(root / name) for name in self.names}
+        self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self._parameters = parameters
+        self._settings = settings or {}
+        self._ports: dict[str, int] = {}
+
+    async def __aenter__(self) -> Self:
+        self.prepare()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        """The validator's API."""
+        return f"http://127.0.0.1:{self._ports['validator']}"
+
+    def port(self, name: str) -> int:
+        """Where a member of the network listens."""
+        return self._ports[name]
+
+    def account(self, name: str) -> bytes:
+        """A member's account."""
+        return KeyPair.derive(self.homes[name].seed(), Use.ACCOUNT).public
+
+    @property
+    def genesis(self) -> Genesis:
+        """The network's genesis."""
+        return self.homes["validator"].genesis()
+
+    def prepare(self) -> None:
+        """Make all homes, one genesis, and settings with free ports."""
+        self._ports = dict(zip(self.names, _free_ports(len(self.names)), strict=True))
+        for home in self.homes.values():
+            home.create()
+        seed = self.homes["validator"].seed()
+        genesis = Genesis(
+            name="local",
+            time_ms=time.time_ns() // 1_000_000,
+            parameters=self._parameters,
+            validators=(
+                GenesisValidator(
+                    account=self.account("validator"),
+                    key=KeyPair.derive(seed, Use.VALIDATOR).public,
+                    vrf_key=KeyPair.derive(seed, Use.VRF).public,
+                ),
+            ),
+            balances=tuple(
+                GenesisBalance(account=self.account(name), balance_base=BALANCE_BASE)
+                for name in self.names
+            ),
+        )
+        for name, home in self.homes.items():
+            home.write_genesis(genesis)
+            lines = [f'chain.url = "{self.url}"', f"chain.listen.port = {self.port('validator')}"]
+            lines += [f"{role}.listen.port = {self.port(name)}" for role in _ROLES]
+            lines.append(self._settings.get(name, ""))
+            (home.path / "holdfast.toml").write_text("\n".join(lines) + "\n")
+
+    async def start(self, *names: str) -> None:
+        """Start the daemons of these members."""
+        for name in names:
+            role = name.partition("-")[0]
+            await self.run(name, *_COMMANDS[role])
+
+    async def run(self, name: str, *arguments: str) -> asyncio.subprocess.Process:
+        """Start `holdfast` in a member's home; its output goes to the home's `log`."""
+        home = self.homes[name].path
+        with (home / "log").open("ab") as log:
+            self.processes[name] = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "holdfast", "--home", str(home), *arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+        return self.processes[name]
+
+    async def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """End a member's process and wait until it is gone."""
+        process = self.processes.pop(name, None)
+        if process is None or process.returncode is not None:
+            return
+        process.send_signal(number)
+        await process.wait()
+
+    async def stop(self) -> None:
+        """End all processes: kindly, then not."""
+        running = [p for p in self.processes.values() if p.returncode is None]
+        for process in running:
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                for process in running:
+                    await process.wait()
+        except TimeoutError:
+            for process in running:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+        self.processes.clear()
+
+    def require_alive(self) -> None:
+        """Raise `Unavailable` with its last words when a process has ended by itself."""
+        for name, process in self.processes.items():
+            if process.returncode:
+                raise Unavailable(f"{name} ended: {self.last_words(name)}")
+
+    def last_words(self, name: str) -> str:
+        """The last line that a member logged."""
+        try:
+            lines = (self.homes[name].path / "log").read_text(errors="replace").splitlines()
+        except OSError:
+            return "it left no log"
+        return next((line for line in reversed(lines) if line.strip()), "it left no log")
+
+    def memory_bytes(self, name: str) -> int:
+        """The resident memory of a member's process now, at its highest."""
+        process = self.processes[name]
+        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise Unavailable(f"{name} has no memory figure")
+
+
+_ROLES = ("hoster", "attestor", "owner")
+_COMMANDS = {
+    "validator": ("chain", "run"),
+    "attestor": ("attest", "run"),
+    "hoster": ("host", "run"),
+}
+
+
+def _environment() -> dict[str, str]:
+    """Ours without settings that were meant for this process."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
+
+
+def _end_with_parent() -> None:
+    """In the child: be told to end when the parent is gone, even by SIGKILL (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]

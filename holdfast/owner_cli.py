@@ -1,0 +1,356 @@
+"""What an owner does: publish, order, read and check availability reports; and the demo."""
+
+import asyncio
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.table import Table as Grid
+
+from chain.client import ChainClient
+from chain.messages import Sla
+from chain.records import VerdictRecord
+from holdfast.chain_cli import endpoint
+from holdfast.cli import JsonFlag, Session, session
+from holdfast.daemon import first_error, until_stopped
+from holdfast.output import (
+    Exit,
+    bytes_text,
+    err,
+    out,
+    ppm_text,
+    print_json,
+    time_text,
+)
+from wire import zbase32
+from wire.codec import decode, encode
+from wire.errors import Malformed, Unavailable
+
+plan = typer.Typer(no_args_is_help=True, help="Order the hosting of feeds.")
+
+T = TypeVar("T")
+
+ReplicasFlag = Annotated[int, typer.Option(min=1, max=64, help="Hosters to have it.")]
+EpochsFlag = Annotated[int, typer.Option(min=1, help="Audited epochs to pay for.")]
+PriceFlag = Annotated[int, typer.Option(min=1, help="Base units per replica and epoch.")]
+AvailabilityFlag = Annotated[
+    float, typer.Option(min=0, max=100, help="Percent of asked chunks that must be served.")
+]
+LatencyFlag = Annotated[int, typer.Option(min=1, help="95th percentile, in milliseconds.")]
+ThroughputFlag = Annotated[int, typer.Option(min=0, help="Bytes per second, at least.")]
+SamplesFlag = Annotated[int, typer.Option(min=1, help="Chunks each attestor asks for.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang these commands into the application."""
+    app.add_typer(plan, name="plan")
+    app.command()(publish)
+    app.command()(report)
+    app.command()(verify)
+    app.command()(demo)
+
+
+def with_chain(current: Session, work: Callable[[ChainClient], Coroutine[Any, Any, T]]) -> T:
+    """Run `work` with a client that follows the chain; errors come out as themselves."""
+    genesis = current.home.genesis()
+
+    async def main() -> T:
+        async with ChainClient(current.settings.chain.url, genesis) as chain:
+            await chain.meta()  # no node at all is said at once
+            async with asyncio.TaskGroup() as tasks:
+                following = tasks.create_task(chain.run())
+                try:
+                    return await work(chain)
+                finally:
+                    following.cancel()
+
+    try:
+        return asyncio.run(main())
+    except BaseExceptionGroup as group:
+        raise first_error(group) from None
+
+
+@plan.command(name="create")
+def create_plan(
+    context: typer.Context,
+    feed: Annotated[str, typer.Argument(help="Key of a feed in this home.")],
+    replicas: ReplicasFlag = 3,
+    epochs: EpochsFlag = 24,
+    price: PriceFlag = 100_000,
+    availability: AvailabilityFlag = 99.0,
+    latency_ms: LatencyFlag = 2_000,
+    throughput: ThroughputFlag = 0,
+    samples: SamplesFlag = 30,
+    listen: Annotated[str | None, typer.Option(metavar="HOST:PORT")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Register a feed of this home, order its hosting, and serve it until hosters have it."""
+    from feed.store import FeedStore
+    from owner.service import PlanTerms
+
+    current = session(context)
+    terms = PlanTerms(
+        replicas=replicas,
+        epochs=epochs,
+        price_base=price,
+        sla=Sla(
+            availability_ppm=round(availability * 10_000),
+            latency_us=latency_ms * 1_000,
+            throughput_bytes_per_s=throughput,
+        ),
+        samples=samples,
+    )
+    with FeedStore(current.home.feeds) as store:
+        _order(current, store.open(zbase32.parse_key(feed)), terms, listen, json)
+
+
+def _order(current: Session, feed: Any, terms: Any, listen: str | None, json: bool) -> None:
+    from holdfast.progress import steps
+    from owner.service import Owner
+
+    seed = current.home.seed()
+    chosen = current.settings.owner.listen
+    host, port = endpoint(listen, chosen)
+    with steps() as tell:
+        published = with_chain(
+            current,
+            lambda chain: Owner(chain, seed).publish(
+                feed, terms, host, port, chosen.public_host or host, tell
+            ),
+        )
+    if json:
+        print_json(
+            {
+                "feed": zbase32.encode(published.feed),
+                "plan": published.plan.hex(),
+                "hosters": [zbase32.encode(c.hoster) for c in published.contracts],
+            }
+        )
+        return
+    out.print(f"feed {zbase32.encode(published.feed)}")
+    out.print(f"plan {published.plan.hex()}")
+    for contract in published.contracts:
+        out.print(f"  hosted by {zbase32.encode(contract.hoster)}")
+
+
+@plan.command(name="list")
+def list_plans(context: typer.Context, feed: str, json: JsonFlag = False) -> None:
+    """Show a feed's plans and who serves them."""
+    from holdfast.reading import read_json
+
+    zbase32.parse_key(feed)
+    found = read_json(session(context), f"/feeds/{feed}")["plans"]
+    if json:
+        print_json(found)
+        return
+    for each in found:
+        out.print(
+            f"plan {each['plan'][:16]}…  {each['status']}, {each['replicas']} replicas, "
+            f"{each['escrow_base']} base units left"
+        )
+        for contract in each["contracts"]:
+            out.print(
+                f"  {contract['status']:9} {contract['hoster']}  "
+                f"{contract['epochs_left']} epochs left, earned {contract['earned_base']}"
+            )
+
+
+def publish(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="A file or a folder.")],
+    chunk_bytes: Annotated[int, typer.Option(min=512, max=1 << 20)] = 65_536,
+    replicas: ReplicasFlag = 3,
+    epochs: EpochsFlag = 24,
+    price: PriceFlag = 100_000,
+    availability: AvailabilityFlag = 99.0,
+    latency_ms: LatencyFlag = 2_000,
+    throughput: ThroughputFlag = 0,
+    samples: SamplesFlag = 30,
+    listen: Annotated[str | None, typer.Option(metavar="HOST:PORT")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Turn a file or folder into a feed, order its hosting, and serve it until hosters have it."""
+    from feed.store import FeedStore
+    from holdfast.feed_cli import create_feed
+    from owner.service import PlanTerms
+
+    current = session(context)
+    current.home.genesis()
+    terms = PlanTerms(
+        replicas=replicas,
+        epochs=epochs,
+        price_base=price,
+        sla=Sla(
+            availability_ppm=round(availability * 10_000),
+            latency_us=latency_ms * 1_000,
+            throughput_bytes_per_s=throughput,
+        ),
+        samples=samples,
+    )
+    with FeedStore(current.home.feeds) as store:
+        _order(current, create_feed(current, store, path, chunk_bytes), terms, listen, json)
+
+
+def report(
+    context: typer.Context,
+    feed: str,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Newest verdicts to show.")] = 30,
+    export: Annotated[
+        Path | None, typer.Option(help="Write everything that proves it into one file.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show a feed's availability, proven by the chain; export it for `holdfast verify`."""
+    from owner.service import export_bundle, verdicts_of
+
+    current = session(context)
+    key = zbase32.parse_key(feed)
+    if export is not None:
+        bundle = with_chain(current, lambda chain: export_bundle(chain, key))
+        try:
+            export.write_bytes(encode(bundle))
+        except OSError as error:
+            raise Unavailable(f"cannot write {export}: {error.strerror}") from None
+        err.print(f"wrote {export}: check it with `holdfast verify {export}`")
+    verdicts = with_chain(current, lambda chain: verdicts_of(chain, key, limit))
+    if json:
+        print_json([verdict.model_dump(mode="json") for verdict in verdicts])
+    elif verdicts:
+        out.print(verdict_table(verdicts))
+    else:
+        out.print("no audit has been settled yet")
+
+
+COLOURS = {"served": "green", "fault": "red", "unproven": "yellow", "skipped": "dim"}
+
+
+def verdict_table(verdicts: list[VerdictRecord]) -> Grid:
+    """Verdicts for people, one a line."""
+    grid = Grid(box=None, pad_edge=False, header_style="bold")
+    for column in ("epoch", "hoster", "verdict", "score", "chunks proven", "p50", "p95", "rate"):
+        grid.add_column(column, justify="left" if column in ("hoster", "verdict") else "right")
+    grid.add_column("paid", justify="right")
+    for verdict in verdicts:
+        grid.add_row(
+            str(verdict.epoch),
+            zbase32.encode(verdict.hoster)[:12] + "…",
+            f"[{COLOURS[verdict.verdict]}]{verdict.verdict}[/]",
+            ppm_text(verdict.score_ppm),
+            f"{verdict.samples - verdict.missing}/{verdict.samples}",
+            time_text(verdict.latency_p50_us),
+            time_text(verdict.latency_p95_us),
+            bytes_text(verdict.throughput_bytes_per_s) + "/s",
+            str(verdict.paid_base),
+        )
+    return grid
+
+
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="A file written by `report --export`.")],
+    network: Annotated[
+        str | None, typer.Option(help="The network id you trust, in hexadecimal.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Check an exported report with no network: signatures, proofs, receipts, verdicts."""
+    from chain.bundle import Bundle, check_bundle
+
+    try:
+        data = bundle.read_bytes()
+    except OSError as error:
+        raise Unavailable(f"cannot read {bundle}: {error.strerror}") from None
+    try:
+        checked = check_bundle(decode(Bundle, data))
+    except Malformed as error:
+        raise Malformed(f"{bundle} proves nothing: {error}") from None
+    if network is not None and checked.network.hex() != network.lower():
+        raise Malformed(f"{bundle} is of network {checked.network.hex()}, not of the one you trust")
+    if json:
+        print_json(
+            {
+                "valid": True,
+                "network": checked.network.hex(),
+                "height": checked.height,
+                "feed": zbase32.encode(checked.feed.feed),
+                "reports": checked.reports,
+                "samples": checked.samples,
+                "verdicts": [verdict.model_dump(mode="json") for verdict in checked.verdicts],
+            }
+        )
+        return
+    out.print(verdict_table(list(checked.verdicts)))
+    out.print(
+        f"[green]valid[/]: {checked.reports} reports over {checked.samples} samples, final at "
+        f"height {checked.height}"
+    )
+    out.print(f"network {checked.network.hex()}" + ("" if network else "  (is it yours?)"))
+
+
+class SabotageName(StrEnum):
+    """What is wrong with the demo's last hoster."""
+
+    NONE = "none"
+    OFFLINE = "offline"
+    DROP = "drop"
+    CORRUPT = "corrupt"
+
+
+def demo(
+    path: Annotated[
+        Path | None, typer.Option(help="A file or folder to host. Default: this source tree.")
+    ] = None,
+    sabotage: Annotated[
+        SabotageName, typer.Option(help="What is wrong with the last hoster.")
+    ] = SabotageName.NONE,
+    attestors: Annotated[int, typer.Option(min=4, max=40)] = 10,
+    hosters: Annotated[int, typer.Option(min=1, max=10)] = 3,
+    keep: Annotated[bool, typer.Option(help="Stay up until Ctrl-C.")] = False,
+    json: JsonFlag = False,
+) -> int:
+    """Run a whole network on this machine: publish, host, attest, settle, report."""
+    from holdfast.demo import Demo
+    from holdfast.demo_page import print_document
+    from holdfast.network import LocalNetwork
+
+    source = path or Path(__file__).resolve().parent.parent
+    if not source.exists():
+        raise Unavailable(f"{source} does not exist")
+    root = Path(tempfile.mkdtemp(prefix="holdfast-demo-"))
+    repair = {f"hoster-{hosters}": "hoster.repair = false"} if sabotage != "none" else {}
+
+    def tell(line: str) -> None:
+        err.print(f"[green]•[/] {line}")
+
+    told = False
+
+    async def main(stop: asyncio.Event) -> None:
+        nonlocal told
+        network = LocalNetwork(root, attestors=attestors, hosters=hosters, settings=repair)
+        async with network:
+            story = Demo(network, source, sabotage.value, tell, hosters)
+            document = await story.run()
+            print_json(document) if json else print_document(document)
+            told = True
+            if keep:
+                err.print(f"still running: {network.url}/api/docs, homes in {root}; Ctrl-C ends it")
+                await stop.wait()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await until_stopped(main(stop), stop)
+
+    try:
+        asyncio.run(run())
+    except BaseExceptionGroup as group:
+        raise first_error(group) from None
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    return Exit.OK if told else Exit.INTERRUPTED
