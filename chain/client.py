@@ -71,8 +71,10 @@ R = TypeVar("R", bound=Message)
 class ChainClient:
     """One node, seen through the genesis. `run` must be running for `wait` to wake up."""
 
-    def __init__(self, url: str, genesis: Genesis) -> None:
+    def __init__(self, url: str, genesis: Genesis, *, patient: bool = False) -> None:
+        """A `patient` client waits for a node that is gone: for daemons, not for people."""
         self.url = url.rstrip("/")
+        self._patient = patient
         self.genesis = genesis
         self.tip: Header | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -171,6 +173,22 @@ class ChainClient:
         self, keys: Sequence[tuple[Table, bytes]]
     ) -> tuple[StateProof, list[Message | None]]:
         """Records of the newest state and the proof of all of them, checked."""
+        failures = 0
+        while True:
+            try:
+                return await self._prove(keys)
+            except NotFound:
+                raise
+            except (Unavailable, Malformed) as error:
+                if not self._patient:
+                    raise
+                log.log(20 if failures == 0 else 10, "waiting for the node", reason=str(error))
+                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+                failures += 1
+
+    async def _prove(
+        self, keys: Sequence[tuple[Table, bytes]]
+    ) -> tuple[StateProof, list[Message | None]]:
         names = tuple(RecordName(table=int(table), key=key) for table, key in keys)
         body = await self._read("POST", "/api/v1/records", data=encode(names))
         proof = decode(StateProof, body)

@@ -63,7 +63,7 @@ def run_hoster(context: typer.Context, listen: ListenFlag = None) -> None:
 
     async def main(_: asyncio.Event) -> None:
         with FeedStore(current.home.feeds) as store:
-            async with ChainClient(current.settings.chain.url, genesis) as chain:
+            async with ChainClient(current.settings.chain.url, genesis, patient=True) as chain:
                 await Hoster(chain, seed, store, terms).run()
 
     run_daemon(main)
@@ -90,7 +90,7 @@ def run_attestor(context: typer.Context, listen: ListenFlag = None) -> None:
 
     async def main(_: asyncio.Event) -> None:
         with AttestorStore(current.home.attestor) as store:
-            async with ChainClient(current.settings.chain.url, genesis) as chain:
+            async with ChainClient(current.settings.chain.url, genesis, patient=True) as chain:
                 await Attestor(chain, seed, store, terms).run()
 
     run_daemon(main)

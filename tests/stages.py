@@ -3,9 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from chain.messages import (
-    Stake,
-)
+from chain.messages import Stake
 from chain.transition import genesis_state
 from tests.builders import World
 from tests.people import (
@@ -15,6 +13,7 @@ from tests.people import (
     OWNER,
     STRANGER,
     Library,
+    Person,
     create_plan,
     genesis,
     register,
@@ -89,15 +88,7 @@ def sealed() -> World:
 
 def committed(behave: Behaviour | None = None, silent: Sequence[int] = ()) -> World:
     """All members but the silent ones have committed to reports of what they found."""
-    world = sealed()
-    reporting = [m for i, m in enumerate(world.members) if i not in silent]
-    world.block(
-        *(
-            world.sign(member, account_of(world, member, behave).commit(world, member))
-            for member in reporting
-        )
-    )
-    return world
+    return _commit(sealed(), behave, silent)
 
 
 def opening(behave: Behaviour | None = None, silent: Sequence[int] = ()) -> World:
@@ -117,15 +108,40 @@ def coin_opened(behave: Behaviour | None = None, silent: Sequence[int] = ()) -> 
 
 def settled(behave: Behaviour | None = None, silent: Sequence[int] = ()) -> World:
     """The reports are open and the challenge is concluded."""
-    world = coin_opened(behave, silent)
-    world.focus = world.challenge.challenge
-    reporting = [m for i, m in enumerate(world.members) if i not in silent]
-    accounts = [account_of(world, member, behave) for member in reporting]
-    outcomes = world.block(
+    return _open_reports(coin_opened(behave, silent), behave, silent)
+
+
+def play(world: World, behave: Behaviour | None = None, silent: Sequence[int] = ()) -> World:
+    """From wherever the world is through its next challenge, up to the verdicts."""
+    world.focus = b""
+    while not world.draft.meta.open_challenges:
+        world.pass_blocks()
+    world.must(STRANGER, world.seal())
+    _commit(world, behave, silent)
+    world.pass_until(world.challenge.window_end)
+    world.must(STRANGER, world.open_coin())
+    return _open_reports(world, behave, silent)
+
+
+def _reporting(world: World, silent: Sequence[int]) -> list[Person]:
+    return [member for place, member in enumerate(world.members) if place not in silent]
+
+
+def _commit(world: World, behave: Behaviour | None, silent: Sequence[int]) -> World:
+    world.block(
         *(
-            world.sign(member, parts.open(), parts.sidecar)
-            for member, parts in zip(reporting, accounts, strict=True)
+            world.sign(member, account_of(world, member, behave).commit(world, member))
+            for member in _reporting(world, silent)
         )
+    )
+    return world
+
+
+def _open_reports(world: World, behave: Behaviour | None, silent: Sequence[int]) -> World:
+    world.focus = world.challenge.challenge
+    parts = [(member, account_of(world, member, behave)) for member in _reporting(world, silent)]
+    outcomes = world.block(
+        *(world.sign(member, account.open(), account.sidecar) for member, account in parts)
     )
     assert not any(outcome.reason for outcome in outcomes), outcomes
     assert world.challenge.status == "settled"
