@@ -1,8 +1,6 @@
 """The store: what it gives back, what survives a killed process, what it refuses to open."""
 
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from feed.manifest import default_manifest, manifest_key
 from feed.store import APPLICATION_ID, SCHEMA_VERSION, FeedStore
 from feed.tree import leaf_hash
 from tests.feed.owner import KEY, MANIFEST, SIGN, chunk, owned
-from tests.feed.victim import BATCH
+from tests.feed.victim import BATCH, kill_after
 from wire.errors import Malformed, NotFound, Unavailable
 from wire.keys import KeyPair
 
@@ -295,23 +293,10 @@ def test_a_path_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
         FeedStore(tmp_path / "no such folder" / "feeds.db")
 
 
-def _kill_after(lines: int, *arguments: str) -> int:
-    """Run a victim, kill it after so many acknowledgements; returns the last one it gave."""
-    command = [sys.executable, "-m", "tests.feed.victim", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for _ in range(lines):
-            assert process.stdout.readline()
-        process.kill()
-        rest = process.stdout.read().split("\n")
-    whole = [line for line in rest[:-1] if line]
-    return int(whole[-1]) if whole else 0
-
-
 def test_kill_while_appending_loses_nothing_acknowledged(tmp_path: Path) -> None:
     path = tmp_path / "feeds.db"
     for lines in (1, 4, 9):
-        acknowledged = _kill_after(lines, "append", str(path))
+        acknowledged = kill_after(lines, "append", str(path))
         with FeedStore(path) as store:
             feed = store.open(KEY)
             assert feed.length >= acknowledged and feed.length % BATCH == 0
@@ -324,7 +309,7 @@ def test_kill_while_storing_fetched_chunks_loses_nothing_acknowledged(tmp_path: 
     with FeedStore(source_path) as store:
         store.create(KEY, MANIFEST).append([chunk(i) for i in range(4000)], SIGN)
     for lines in (1, 3, 5):
-        acknowledged = _kill_after(lines, "put", str(path), str(source_path))
+        acknowledged = kill_after(lines, "put", str(path), str(source_path))
         with FeedStore(path) as store:
             feed = store.open(KEY)
             assert feed.held.count >= acknowledged and feed.length == 4000
