@@ -17,6 +17,8 @@ from coinflip.events import (
     Start,
     SubmitSeal,
 )
+from coinflip.evidence import verify_evidence
+from coinflip.exchange import OpenShare, agree, encrypt
 from coinflip.flip import resume, step
 from coinflip.messages import (
     Accuse,
@@ -347,6 +349,36 @@ def test_nobody_waits_for_the_confirmation_of_the_silent_or_the_guilty() -> None
         for sender in (1, 2):
             table.hear(0, table.seats[sender].sign(body(digest=table.digest, proof=proof)))
     assert isinstance(table.flips[0].outcome, Landed)
+
+
+def test_a_ping_under_another_digest_says_nothing() -> None:
+    table = Table(3)
+    table.seal()
+    for sender in (1, 2):
+        table.hear(0, table.seats[sender].sign(Reveal(secret=table.seats[sender].secret)))
+    astray = Ping(digest=other(table.digest), proof=bytes(32))
+    table.hear(0, table.seats[1].sign(astray))
+    assert table.flips[0].coin is not None and not table.flips[0].convicted
+
+
+def test_a_reveal_that_comes_before_its_commit_is_left_for_later() -> None:
+    table = Table(2)
+    reveal = table.seats[1].sign(Reveal(secret=table.seats[1].secret))
+    assert table.hear(0, reveal) == ()
+    table.commit_all()
+    assert table.hear(0, reveal) != ()
+
+
+def test_a_share_that_decrypts_and_does_not_open_its_leaf_is_fraud() -> None:
+    table = Table(3)
+    table.commit_all()
+    deal, dealer = table.deal(1), table.seats[1]
+    agreed = agree(dealer.exchange_secret, table.commits[0].exchange_key)
+    wrong = encrypt(agreed, table.topic, 1, 0, OpenShare(bytes(32), bytes(16)))
+    ciphertexts = (wrong, *deal.ciphertexts[1:])
+    effects = table.hear(0, dealer.sign(deal.model_copy(update={"ciphertexts": ciphertexts})))
+    verdict = next(effect for effect in effects if isinstance(effect, Malicious))
+    assert verify_evidence(*table.claim, verdict.evidence) == table.members[1]
 
 
 def test_an_accusation_about_accusing_is_refused() -> None:
