@@ -33,7 +33,7 @@ from tests.simulation.adversaries import (
 from tests.simulation.table import LIMIT_MS, Player, play, sit_down
 from tests.simulation.world import Weather
 
-SEEDS = int(os.environ.get("SEEDS", "40"))
+SEEDS = int(os.environ.get("SEEDS") or 40)
 """Random histories of the mixed test; `SEEDS=2000` for a long run."""
 
 STORM = Weather(delay_ms=(5, 400), loss_ppm=200_000, duplicate_ppm=100_000)
