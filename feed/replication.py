@@ -161,7 +161,8 @@ class Replication:
         self._downloader.close()
 
     def _end(self, why: Drop | GiveUp) -> None:
-        """Say why, as the last thing this core ever says."""
+        """Store what was verified, and say why it ends, as the last thing this core says."""
+        self._downloader.settle(0, flush=True)
         self._out.append(why)
         self._ending = True
         self.close()

@@ -1,15 +1,20 @@
-"""A process to be killed: `python -m tests.feed.victim append|put|ingest STORE [SOURCE]`.
+"""A process to be killed: `python -m tests.feed.victim WORK STORE [SOURCE]`.
 
-It writes one line for every batch that the store has acknowledged, and only `ingest` ever ends.
+WORK is append, put, ingest or clone. It writes one line for everything that the store has
+acknowledged; append and put never end.
 """
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
 
+from feed.events import Arrived, Event
 from feed.feed import Feed, SignedHead
 from feed.service import ingesting
+from feed.session import Session, download, serve
 from feed.store import FeedStore
+from tests.feed.channels import connect
 from tests.feed.owner import KEY, MANIFEST, PAIR, SIGN, chunk
 
 BATCH = 7
@@ -49,6 +54,25 @@ def ingest_slowly(store: FeedStore, source: str) -> Iterator[int]:
         yield progress.bytes_done
 
 
+async def clone(store: FeedStore, source: FeedStore) -> None:
+    """Download a feed from another store; writes a line for each chunk that is stored."""
+
+    def tell(session: Session, event: Event) -> None:
+        if isinstance(event, Arrived):
+            write(session.feed.held.count)
+
+    here, there = connect()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve(there, source.open(KEY)))
+        await download(here, store.create(KEY), tell)
+
+
+def write(count: int) -> None:
+    """Tell whoever is about to kill this process."""
+    sys.stdout.write(f"{count}\n")
+    sys.stdout.flush()
+
+
 def main(what: str, store: FeedStore, source: str) -> Iterator[int]:
     """The acknowledgements of one kind of work."""
     if what == "append":
@@ -59,6 +83,8 @@ def main(what: str, store: FeedStore, source: str) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    for count in main(sys.argv[1], FeedStore(sys.argv[2]), sys.argv[-1]):
-        sys.stdout.write(f"{count}\n")
-        sys.stdout.flush()
+    if sys.argv[1] == "clone":
+        asyncio.run(clone(FeedStore(sys.argv[2]), FeedStore(sys.argv[3])))
+    else:
+        for count in main(sys.argv[1], FeedStore(sys.argv[2]), sys.argv[-1]):
+            write(count)
