@@ -222,8 +222,12 @@ class Round:
         passed_ms = elapsed_ms(self._chain.height, record.window_start, interval_ms)
         join_ms = join_at_ms(task.plan, self._parameters.window_blocks, interval_ms)
         await asyncio.sleep(max(join_ms - passed_ms, 0) / 1_000)
+        due = report_height(record.window_start, self._parameters.window_blocks)
+        left_s = (due - 1 - self._chain.height) * interval_ms / 1_000
+        if left_s <= 0:
+            return  # we come too late ourselves
         key = self._identity.visit_key(self._id, task.plan.contract)
-        result = await make_visit(task, key, VISIT_DEADLINE_S)
+        result = await make_visit(task, key, min(left_s, VISIT_DEADLINE_S))
         self._store.keep_visit(self._id, result)
         self._log.info(
             "visited",

@@ -7,7 +7,7 @@ report be committed before the window closes.
 
 from audit.plan import VisitPlan
 
-VISITING_PPM = 600_000
+VISITING_PPM = 500_000
 """The share of the window in which visits may start."""
 
 REPORTING_PPM = 850_000

@@ -36,6 +36,10 @@ log = structlog.get_logger()
 IN_FLIGHT = 4
 """Requests at once, as of a reader that plays a file; more would measure our own queue."""
 
+QUIET_S = 3.0
+"""With nothing coming for so long, what is still open is not coming: chunks that a hoster does
+not announce are asked for by telling it so, and to that there need not be an answer."""
+
 LINGER_S = 2.0
 """After the last chunk: longer than a hoster waits before it signs for what was served."""
 
@@ -175,10 +179,15 @@ class _Witness:
             self._visit.receipt = signed
 
     async def all_answered(self) -> None:
-        """Wait until every planned chunk came or was refused, or the session is over."""
+        """Wait until every planned chunk came or was refused, or nothing more comes."""
         while self._open and not self._over:
             self._news.clear()
-            await self._news.wait()
+            try:
+                async with asyncio.timeout(QUIET_S):
+                    await self._news.wait()
+            except TimeoutError:
+                self._visit.trouble = self._visit.trouble or Outcome.CHUNKS_MISSING
+                return
 
     async def linger(self) -> None:
         """Stay as readers do; leave early only when all is signed for."""
