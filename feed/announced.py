@@ -1,9 +1,11 @@
-"""What a peer says it holds, in memory that follows what it sent and never what it claims.
+"""What a peer says of itself and of the chunks it holds.
 
-A range message may cover the whole feed in three bytes and is kept as a stretch; a bitfield is
+Memory follows what the peer sent, never what it claims. A range message may cover the whole feed in three bytes and is kept as a stretch; a bitfield is
 kept as the bytes it came in. Past the limits below, more is not remembered: the peer is then
 asked for less than it has, and nothing worse happens.
 """
+
+from dataclasses import dataclass, field
 
 from feed.ranges import Ranges
 
@@ -82,6 +84,21 @@ class Announced:
             if page is not None:
                 page[inside : inside + len(part)] = part
             taken += len(part)
+
+
+@dataclass(slots=True)
+class Remote:
+    """What a peer says of itself; nothing of it is proven."""
+
+    synced: bool = False
+    """Whether it has said anything yet."""
+    fork: int = 0
+    length: int = 0
+    acknowledged: int = 0
+    """The length that it believes we have."""
+    can_upgrade: bool = False
+    has_manifest: bool = False
+    has: Announced = field(default_factory=Announced)
 
 
 def _clear(page: bytearray, first: int, last: int) -> None:

@@ -1,4 +1,4 @@
-"""Fetching a feed's chunks from one peer: what to ask for, what to believe, when to store.
+"""Fetching a feed from one peer: how to ask for it, what to believe, when to store.
 
 A request says how many levels of the chunk's path must come with it. When all chunks are
 fetched, with many requests on their way, the nodes that earlier requests will bring are counted
@@ -9,17 +9,14 @@ not stored: it is asked again, for the whole path, and only that answer is held 
 What was verified waits in `_chunks` and `_overlay`, and is stored in one transaction with what
 came shortly before and after it. Events are told when it is stored.
 
-Mutable state of one replication core, because this runs once a chunk. `claims` is shared by all
-cores of one feed, so that no two ask for the same chunk.
+Mutable state of one replication core, because this runs once a chunk. Which chunk is next is
+`feed.picker`'s to say.
 """
 
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
 
 from feed import flat_tree
-from feed.announced import Announced
+from feed.announced import Remote
 from feed.events import Arrived, Effect, Failure, Grown, Lost, Wrong
 from feed.feed import Feed, SignedHead, StoredChunk, StoreFailure
 from feed.messages import (
@@ -31,8 +28,8 @@ from feed.messages import (
     Reason,
     Request,
     UpgradeRequest,
-    Want,
 )
+from feed.picker import Picker
 from feed.proof import Reorg, State, Verified, missing_levels, verify
 from feed.tree import Node, leaf_hash
 from wire.errors import Malformed, Unavailable
@@ -60,26 +57,6 @@ MAX_OVERTAKEN = 64
 """Answers that lacked part of their path, less a quarter of those that did not, before requests
 no longer count on one another."""
 
-WANT_CHUNKS = 1 << 21
-"""The stretch that one want message covers: Node's unit."""
-
-SCAN_STEPS = 4096
-"""Steps in search of a chunk to ask for before other work gets its turn: some milliseconds."""
-
-
-@dataclass(slots=True)
-class Remote:
-    """What the peer says of itself."""
-
-    synced: bool = False
-    fork: int = 0
-    length: int = 0
-    acknowledged: int = 0
-    """The length that the peer believes we have."""
-    can_upgrade: bool = False
-    has_manifest: bool = False
-    has: Announced = field(default_factory=Announced)
-
 
 @dataclass(slots=True)
 class _Asked:
@@ -95,14 +72,13 @@ class _Asked:
 
 
 class Downloader:
-    """What is wanted from one peer, what it was asked for, and what waits to be stored."""
+    """What one peer was asked for, and what of it waits to be stored."""
 
     def __init__(
         self, feed: Feed, remote: Remote, out: list[Effect], claims: set[int], in_flight: int
     ) -> None:
         self.feed = feed
-        self.all = False
-        """Whether to fetch every chunk, also those to come."""
+        self.picker = Picker(feed, remote, out, claims)
         self.follow = False
         """Whether to fetch newer heads."""
         self.keep_wrong = False
@@ -111,19 +87,14 @@ class Downloader:
         self._out = out
         self._claims = claims
         self._in_flight = in_flight
-        self._wanted: dict[int, None] = {}
-        self._again: deque[int] = deque()
-        self._cursor = 0
         self._asked: dict[int, _Asked] = {}
         self._free_ids: list[int] = []
         self._last_id = 0
         self._may_upgrade = True
         self._upgrading = False
         self._owed_us: int | None = None
-        self._refused: set[int] = set()
         self._refusals = 0
         self._overtaken = 0
-        self._wants: set[int] = set()
         self._coming: set[int] = set()
         self._overlay: dict[int, Node] = {}
         self._chunks: dict[int, StoredChunk] = {}
@@ -142,25 +113,9 @@ class Downloader:
         """When `settle` must be called at the latest; None when nothing waits."""
         return self._since_us + COMMIT_DELAY_US if self._chunks else None
 
-    def want(self, chunks: Iterable[int]) -> None:
-        """Fetch these chunks, in this order, before all others."""
-        self.follow = True
-        for chunk in chunks:
-            if not self.feed.has(chunk):
-                self._wanted[chunk] = None
-
-    def want_all(self) -> None:
-        """Fetch every chunk that is missing, and those to come."""
-        self.all = self.follow = True
-
     def synced(self) -> None:
         """The peer told of its state: an upgrade it refused may be possible now."""
         self._may_upgrade = True
-
-    def announced(self, start: int, stop: int) -> None:
-        """The peer told which of these chunks it has."""
-        self._cursor = min(self._cursor, start)
-        self._refused = {chunk for chunk in self._refused if not start <= chunk < stop}
 
     def take(self, data: Data, now_us: int) -> None:
         """An answer came. Raises `Malformed` when it is not what an honest peer sends."""
@@ -230,7 +185,7 @@ class Downloader:
             self._out.append(Cancel(id_))
             self._refuse(asked, Failure.TIMEOUT, now_us)
         if not self._asked:
-            self._cursor = 0
+            self.picker.rewind()
 
     def pump(self, now_us: int) -> None:
         """Ask for what is wanted, as far as the peer has it and the limit allows."""
@@ -243,8 +198,8 @@ class Downloader:
         if self._remote.fork != self.feed.fork:
             return
         while len(self._asked) < self._in_flight:
-            exact = bool(self._again or self._wanted) or self._overtaken >= MAX_OVERTAKEN
-            chunk = self._next()
+            exact = self.picker.picks_singly or self._overtaken >= MAX_OVERTAKEN
+            chunk = self.picker.next()
             if chunk is None:
                 return
             self._ask_for_chunk(chunk, exact, now_us)
@@ -273,11 +228,10 @@ class Downloader:
         self._asked.clear()
         self._coming.clear()
         self._clear_waiting()
-        self._again.clear()
         self._may_upgrade = True
         self._upgrading = False
         self._owed_us = None
-        self._cursor = 0
+        self.picker.rewind()
         self._fork = self.feed.fork
 
     def _state(self) -> State:
@@ -344,7 +298,7 @@ class Downloader:
             index = flat_tree.parent(index)
         self._coming.update(expected)
         self._claims.add(chunk)
-        priority = 0 if self.all else 1
+        priority = 0 if self.picker.all else 1
         path = PathRequest(chunk, levels)
         request = Request(self._new_id(), self.feed.fork, path, priority=priority)
         self._ask(_Asked(request, now_us, chunk, exact, expected))
@@ -364,7 +318,7 @@ class Downloader:
 
     def _repeat(self, asked: _Asked) -> None:
         if asked.chunk is not None:
-            self._again.append(asked.chunk)
+            self.picker.again(asked.chunk)
 
     def _refuse(self, asked: _Asked, failure: Failure, now_us: int) -> None:
         if asked.chunk is None:
@@ -372,60 +326,8 @@ class Downloader:
             return
         if failure is not Failure.TIMEOUT:
             self._refusals += 1
-            self._refused.add(asked.chunk)
+            self.picker.refuse(asked.chunk)
         self._out.append(Lost(asked.chunk, failure, asked.at_us, now_us))
-
-    def _next(self) -> int | None:
-        """The next chunk to ask for."""
-        while self._again:
-            chunk = self._again.popleft()
-            if self._is_open(chunk):
-                return chunk
-        wanted = self._next_wanted() if self._wanted else None
-        return self._next_missing() if wanted is None and self.all else wanted
-
-    def _next_wanted(self) -> int | None:
-        done, found = [], None
-        for chunk in islice(self._wanted, SCAN_STEPS):
-            if self.feed.has(chunk):
-                done.append(chunk)
-            elif chunk >= self.feed.length:
-                continue
-            elif chunk not in self._remote.has:
-                self._tell_want(chunk)
-            elif chunk not in self._claims:
-                done.append(chunk)
-                found = chunk
-                break
-        for chunk in done:
-            del self._wanted[chunk]
-        return found
-
-    def _next_missing(self) -> int | None:
-        held, has = self.feed.held, self._remote.has
-        for _ in range(SCAN_STEPS):
-            missing = held.contiguous(self._cursor)
-            if missing >= self.feed.length:
-                return None
-            chunk = has.next(missing, self.feed.length)
-            if chunk != missing:
-                self._tell_want(missing)
-            if chunk is None:
-                return None
-            self._cursor = chunk + 1
-            if chunk not in self._refused and self._is_open(chunk):
-                return chunk
-        return None
-
-    def _is_open(self, chunk: int) -> bool:
-        return chunk not in self._claims and not self.feed.has(chunk)
-
-    def _tell_want(self, chunk: int) -> None:
-        """Ask which chunks the peer has around this one, once."""
-        unit = chunk // WANT_CHUNKS
-        if unit not in self._wants:
-            self._wants.add(unit)
-            self._out.append(Want(unit * WANT_CHUNKS, WANT_CHUNKS))
 
     def _keep(self, verified: Verified, asked: _Asked, now_us: int) -> None:
         """Have what was verified wait to be stored."""

@@ -12,8 +12,8 @@ Mutable state, owned by one session, because most of it changes with every chunk
 
 from collections.abc import Iterable, Sequence
 
-from feed.announced import Announced
-from feed.downloader import IN_FLIGHT, WANT_CHUNKS, Downloader, Remote
+from feed.announced import Announced, Remote
+from feed.downloader import IN_FLIGHT, Downloader
 from feed.events import Drop, Effect, GiveUp, Heard
 from feed.feed import Feed
 from feed.manifest import is_compat
@@ -31,6 +31,7 @@ from feed.messages import (
     UpgradeRequest,
     Want,
 )
+from feed.picker import WANT_CHUNKS
 from feed.prover import produce
 from feed.uploader import Uploader, source
 from wire.errors import Malformed, NotFound, Unavailable
@@ -141,12 +142,12 @@ class Replication:
 
     def want(self, chunks: Iterable[int], now_us: int) -> list[Effect]:
         """Fetch these chunks, in this order."""
-        self._downloader.want(chunks)
+        self._downloader.picker.want(chunks)
         return self._wish(now_us)
 
     def want_all(self, now_us: int) -> list[Effect]:
         """Fetch all that is missing, and what is appended later."""
-        self._downloader.want_all()
+        self._downloader.picker.all = True
         return self._wish(now_us)
 
     def extension(self, name: str, payload: bytes) -> list[Effect]:
@@ -168,6 +169,7 @@ class Replication:
         self.close()
 
     def _wish(self, now_us: int) -> list[Effect]:
+        self._downloader.follow = True
         self._downloader.pump(now_us)
         return self._effects()
 
@@ -202,10 +204,10 @@ class Replication:
                     self.remote.has.drop(start, start + length)
                 else:
                     self.remote.has.add(start, start + length)
-                    self._downloader.announced(start, start + length)
+                    self._downloader.picker.announced(start, start + length)
             case Bitfield(start, bits):
                 self.remote.has.add_bits(start, bits)
-                self._downloader.announced(start, start + 8 * len(bits))
+                self._downloader.picker.announced(start, start + 8 * len(bits))
             case Want():
                 self._answer_want(message)
             case Unwant(start, length):

@@ -1,0 +1,117 @@
+"""Which chunk to ask one peer for next: those picked by hand first, then all that are missing.
+
+Mutable state of one replication core. `claims` are the chunks that this core or another of the
+same feed has on its way or is about to store; it is shared so that no two ask for the same one.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+
+from feed.announced import Remote
+from feed.events import Effect
+from feed.feed import Feed
+from feed.messages import Want
+
+WANT_CHUNKS = 1 << 21
+"""The stretch that one want message covers: Node's unit."""
+
+SCAN_STEPS = 4096
+"""Steps in search of a chunk before other work gets its turn: some milliseconds."""
+
+
+class Picker:
+    """What is wanted from one peer."""
+
+    def __init__(self, feed: Feed, remote: Remote, out: list[Effect], claims: set[int]) -> None:
+        self.all = False
+        """Whether every chunk is wanted, also those to come."""
+        self._feed = feed
+        self._remote = remote
+        self._out = out
+        self._claims = claims
+        self._wanted: dict[int, None] = {}
+        self._again: deque[int] = deque()
+        self._cursor = 0
+        self._refused: set[int] = set()
+        self._told_wants: set[int] = set()
+
+    @property
+    def picks_singly(self) -> bool:
+        """Whether the next chunk may be one picked by hand, or one that came without its path."""
+        return bool(self._again or self._wanted)
+
+    def want(self, chunks: Iterable[int]) -> None:
+        """These chunks are wanted, in this order, before all others."""
+        for chunk in chunks:
+            if not self._feed.has(chunk):
+                self._wanted[chunk] = None
+
+    def again(self, chunk: int) -> None:
+        """The answer for a chunk was of no use; it is wanted before everything else."""
+        self._again.append(chunk)
+
+    def refuse(self, chunk: int) -> None:
+        """The peer does not give a chunk that it announced."""
+        self._refused.add(chunk)
+
+    def announced(self, start: int, stop: int) -> None:
+        """The peer told which of these chunks it has."""
+        self._cursor = min(self._cursor, start)
+        self._refused = {chunk for chunk in self._refused if not start <= chunk < stop}
+
+    def rewind(self) -> None:
+        """Look for missing chunks from the first again: what others had claimed may be free."""
+        self._cursor = 0
+
+    def next(self) -> int | None:
+        """The next chunk to ask for, which the peer has announced; None: nothing now."""
+        while self._again:
+            chunk = self._again.popleft()
+            if chunk < self._feed.length and self._is_open(chunk):
+                return chunk
+        wanted = self._next_wanted() if self._wanted else None
+        return self._next_missing() if wanted is None and self.all else wanted
+
+    def _next_wanted(self) -> int | None:
+        done, found = [], None
+        for chunk in islice(self._wanted, SCAN_STEPS):
+            if self._feed.has(chunk):
+                done.append(chunk)
+            elif chunk >= self._feed.length:
+                continue
+            elif chunk not in self._remote.has:
+                self._tell_want(chunk)
+            elif chunk not in self._claims:
+                done.append(chunk)
+                found = chunk
+                break
+        for chunk in done:
+            del self._wanted[chunk]
+        return found
+
+    def _next_missing(self) -> int | None:
+        held, has, length = self._feed.held, self._remote.has, self._feed.length
+        for _ in range(SCAN_STEPS):
+            missing = held.contiguous(self._cursor)
+            if missing >= length:
+                return None
+            chunk = has.next(missing, length)
+            if chunk != missing:
+                self._tell_want(missing)
+            if chunk is None:
+                return None
+            self._cursor = chunk + 1
+            if chunk not in self._refused and self._is_open(chunk):
+                return chunk
+        return None
+
+    def _is_open(self, chunk: int) -> bool:
+        return chunk not in self._claims and not self._feed.has(chunk)
+
+    def _tell_want(self, chunk: int) -> None:
+        """Ask which chunks the peer has around this one, once."""
+        unit = chunk // WANT_CHUNKS
+        if unit not in self._told_wants:
+            self._told_wants.add(unit)
+            self._out.append(Want(unit * WANT_CHUNKS, WANT_CHUNKS))
