@@ -1,8 +1,9 @@
 """What a peer says of itself and of the chunks it holds.
 
-Memory follows what the peer sent, never what it claims. A range message may cover the whole feed in three bytes and is kept as a stretch; a bitfield is
-kept as the bytes it came in. Past the limits below, more is not remembered: the peer is then
-asked for less than it has, and nothing worse happens.
+Memory follows what the peer sent, never what it claims. A range message may cover the whole feed
+in three bytes and is kept as a stretch; a bitfield is kept as the bytes it came in. Past the
+limits below, more is not remembered: the peer is then asked for less than it has, and nothing
+worse happens.
 """
 
 from dataclasses import dataclass, field
