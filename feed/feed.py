@@ -27,6 +27,7 @@ from wire.keys import KeyPair
 MAX_CACHED_NODES = 1 << 15
 """Nodes kept in memory a feed (about 8 MiB), enough for the paths of all that is in flight."""
 
+_CHANGED = "another process changed the feed; try again"
 _CHUNK_BITS = 40
 _NODE_BITS = 41
 _NODE_MASK = (1 << _NODE_BITS) - 1
@@ -134,6 +135,13 @@ class Feed:
         self.roots = self._roots_of(self.length)
         self._staged_roots = self._roots_of(self.staged_length)
 
+    def _read_staged_length(self) -> int:
+        (last,) = self._run(
+            "SELECT max(id) FROM chunk WHERE id >= ? AND id < ?",
+            (self._chunk_id(self.length), self._chunk_id(MAX_LENGTH)),
+        ).fetchone()
+        return self.length if last is None else last - self._chunk_id(0) + 1
+
     def _roots_of(self, length: int) -> tuple[Node, ...]:
         roots = []
         for index in flat_tree.full_roots(length):
@@ -230,6 +238,7 @@ class Feed:
         head = appender.head(self.fork)
         signature = None if sign is None else sign(head)
         with self._change(durable=sign is not None):
+            self._require_staged()
             self._insert(leaves, parents)
             if sign is not None:
                 self._hold([(self.length, head.length)], head.byte_length - self.byte_length)
@@ -238,6 +247,12 @@ class Feed:
             self._nodes = {node.index: node for node in appender.roots}
             self.staged_length, self._staged_roots = head.length, tuple(appender.roots)
         return head
+
+    def _require_staged(self) -> None:
+        """Two processes that stage at once would sign what neither has stored."""
+        staged = all(self._read_node(root.index) == root for root in self._staged_roots)
+        if not staged or self._read_staged_length() != self.staged_length:
+            raise StoreFailure(_CHANGED)
 
     def unstage(self) -> None:
         """Throw away what was staged and never signed."""
@@ -302,6 +317,9 @@ class Feed:
                 (self._chunk_id(0), self._chunk_id(shared)),
             ).fetchone()
             self._hold_again(kept - self.held_bytes)
+        elif self.staged_length > self.length:
+            self._cut(self.length)
+            self._nodes.clear()
         self.fork, self.roots, self.signature = head.fork, head.roots, head.signature
         self.length, self.byte_length = length_of(head.roots), size_of(head.roots)
         self.staged_length, self._staged_roots = self.length, head.roots
@@ -367,7 +385,7 @@ class Feed:
             with self._tables.transaction(durable):
                 row = self._run("SELECT fork, length FROM feed WHERE id = ?", (self._id,))
                 if row.fetchone() != (self.fork, self.length):
-                    raise StoreFailure("another process changed the feed; try again")
+                    raise StoreFailure(_CHANGED)
                 yield
         except BaseException:
             self._load()

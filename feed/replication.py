@@ -31,16 +31,12 @@ from feed.messages import (
     UpgradeRequest,
     Want,
 )
-from feed.picker import WANT_CHUNKS
 from feed.prover import produce
 from feed.uploader import Uploader, source
 from wire.errors import Malformed, NotFound, Unavailable
 
 LAST_CHUNKS = 256
 """New chunks this near the end are announced unasked, as Node does."""
-
-MAX_WANTS = 64
-"""Stretches a peer may have open wants for; more are answered but not remembered."""
 
 
 class Replication:
@@ -67,7 +63,6 @@ class Replication:
         self._told = (-1, -1, False)
         self._told_complete = 0
         self._news: list[tuple[int, int]] = []
-        self._wants: list[tuple[int, int]] = []
         self._ending = self._ended = False
         self._last_name_sent = ""
         self._last_name_heard = ""
@@ -87,7 +82,7 @@ class Replication:
     @property
     def has_requests(self) -> bool:
         """Whether the peer waits for answers."""
-        return bool(self._uploader.waiting)
+        return self._uploader.has_work
 
     def start(self) -> list[Effect]:
         """The channel is open on both sides."""
@@ -209,9 +204,9 @@ class Replication:
                 self.remote.has.add_bits(start, bits)
                 self._downloader.picker.announced(start, start + 8 * len(bits))
             case Want():
-                self._answer_want(message)
-            case Unwant(start, length):
-                self._wants = [want for want in self._wants if want != (start, start + length)]
+                self._uploader.want(message)
+            case Unwant():
+                self._uploader.unwant(message)
 
     def _take_sync(self, sync: Sync) -> None:
         remote, feed = self.remote, self.feed
@@ -272,7 +267,7 @@ class Replication:
             self._told_complete = 0
             for start, stop in news:
                 is_last = start + LAST_CHUNKS >= feed.length
-                is_wanted = any(low < stop and start < high for low, high in self._wants)
+                is_wanted = self._uploader.is_wanted(start, stop)
                 if (is_last or is_wanted) and not self.remote.has.contains_all(start, stop):
                     self._out.append(Range(start, stop - start))
         elif news and self._told_complete < feed.length:
@@ -280,25 +275,3 @@ class Replication:
             self._out.append(Range(0, feed.length))
         if self._told != self._state():
             self._tell_state()
-
-    def _answer_want(self, want: Want) -> None:
-        feed = self.feed
-        if want.length > WANT_CHUNKS:
-            return
-        start, stop = want.start, want.start + want.length
-        if len(self._wants) < MAX_WANTS and (start, stop) not in self._wants:
-            self._wants.append((start, stop))
-        contiguous = feed.contiguous_length
-        if contiguous == feed.length or stop < contiguous or (want.any and start < contiguous):
-            self._out.append(Range(0, contiguous))
-            return
-        stop = min(stop, feed.length)
-        if start >= stop:
-            return
-        if want.any:
-            first = next(feed.held.within(start, stop), None)
-            if first is not None:
-                self._out.append(Range(first[0], 1))
-            return
-        start -= start % 32
-        self._out.append(Bitfield(start, feed.held.bits(start, stop)))

@@ -152,6 +152,12 @@ class FeedStore:
         """
         if manifest is not None:
             require_manifest(key, manifest)
+        try:
+            feed = self.open(key)
+            if manifest is None or feed.manifest is not None:
+                return feed
+        except NotFound:
+            pass
         with self.transaction(durable=True):
             self.run(
                 "INSERT INTO feed (key, manifest, fork, length, byte_length, held_bytes)"
@@ -163,8 +169,7 @@ class FeedStore:
             if last > MAX_FEEDS:
                 raise Unavailable(f"{self.path} is full; begin a new store")
         feed = self.open(key)
-        if feed.manifest is None and manifest is not None:
-            feed.reload()
+        feed.reload()
         return feed
 
     def open(self, key: bytes) -> Feed:

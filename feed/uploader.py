@@ -1,21 +1,26 @@
-"""Answering one peer's requests, in the order they came.
+"""Answering what one peer asks: which chunks are here, and requests in the order they came.
 
 Requests wait here, not their answers: a peer that asks for more than it reads costs its
 requests, and one that cancels costs nothing. Mutable state of one replication core.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 from feed.events import Damaged, Effect, Served
 from feed.feed import Feed, StoredChunk
 from feed.manifest import is_compat
-from feed.messages import NoData, Reason, Request
+from feed.messages import Bitfield, NoData, Range, Reason, Request, Unwant, Want
+from feed.picker import WANT_CHUNKS
 from feed.prover import Source, produce
 from feed.tree import leaf_hash
 from wire.errors import Malformed, NotFound
 
 MAX_REQUESTS = 1024
 """Unanswered requests of one peer; Node has at most 512 out."""
+
+MAX_WANTS = 64
+"""Stretches that a peer may want to know about at once; Node wants two million chunks in one."""
 
 MAX_INVALID = 64
 """Impossible requests before the peer is dropped, as Node does; honest peers race a truncation."""
@@ -26,28 +31,75 @@ class Uploader:
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
-        self.waiting: dict[int, Request] = {}
+        self._waiting: dict[int, Request] = {}
+        self._unanswered: list[Want] = []
+        self._wants: list[tuple[int, int]] = []
         self._invalid = 0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether the peer waits for an answer."""
+        return bool(self._waiting or self._unanswered)
+
+    def want(self, want: Want) -> None:
+        """The peer wants to know which chunks are here, now and when there are more."""
+        stretch = want.start, want.start + want.length
+        is_new = stretch not in self._wants
+        if is_new and want.length <= WANT_CHUNKS and len(self._wants) < MAX_WANTS:
+            self._wants.append(stretch)
+            self._unanswered.append(want)
+
+    def unwant(self, want: Unwant) -> None:
+        """The peer no longer wants to know."""
+        self._unanswered = [
+            w for w in self._unanswered if (w.start, w.length) != (want.start, want.length)
+        ]
+        stretch = want.start, want.start + want.length
+        self._wants = [other for other in self._wants if other != stretch]
+
+    def is_wanted(self, start: int, stop: int) -> bool:
+        """Whether the peer wants to know about any of these chunks."""
+        return any(low < stop and start < high for low, high in self._wants)
 
     def ask(self, request: Request) -> None:
         """Queue a request; one with an id in use replaces it. Raises `Malformed`."""
-        self.waiting.pop(request.id, None)
-        if len(self.waiting) >= MAX_REQUESTS:
+        self._waiting.pop(request.id, None)
+        if len(self._waiting) >= MAX_REQUESTS:
             raise Malformed(f"more than {MAX_REQUESTS} requests at once")
-        self.waiting[request.id] = request
+        self._waiting[request.id] = request
 
     def cancel(self, request_id: int) -> None:
         """Forget a request."""
-        self.waiting.pop(request_id, None)
+        self._waiting.pop(request_id, None)
 
     def answer(self, budget_bytes: int) -> Iterator[Effect]:
         """Answer until so many bytes of chunks are on their way. Raises `Malformed`."""
-        while self.waiting and budget_bytes > 0:
-            request = self.waiting.pop(next(iter(self.waiting)))
+        while self._unanswered and budget_bytes > 0:
+            for message in self._presence(self._unanswered.pop(0)):
+                budget_bytes -= len(message.bits) if isinstance(message, Bitfield) else 0
+                yield message
+        while self._waiting and budget_bytes > 0:
+            request = self._waiting.pop(next(iter(self._waiting)))
             for effect in self._answer(request):
                 if isinstance(effect, Served):
                     budget_bytes -= effect.bytes
                 yield effect
+
+    def _presence(self, want: Want) -> Iterator[Range | Bitfield]:
+        """Which chunks of a stretch are here, in the way that Node tells it."""
+        feed = self.feed
+        contiguous = feed.contiguous_length
+        start, stop = want.start, want.start + want.length
+        if contiguous == feed.length or stop < contiguous or (want.any and start < contiguous):
+            yield Range(0, contiguous)
+            return
+        stop = min(stop, feed.length)
+        if want.any:
+            for first, _ in islice(feed.held.within(start, stop), 1):
+                yield Range(first, 1)
+        elif start < stop:
+            start -= start % 32
+            yield Bitfield(start, feed.held.bits(start, stop))
 
     def _answer(self, request: Request) -> Iterator[Effect]:
         feed = self.feed

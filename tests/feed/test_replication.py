@@ -43,7 +43,7 @@ from feed.replication import Replication
 from feed.signature import sign_head
 from feed.store import FeedStore
 from feed.tree import Appender, leaf_hash
-from feed.uploader import MAX_INVALID, MAX_REQUESTS
+from feed.uploader import MAX_INVALID, MAX_REQUESTS, MAX_WANTS
 from tests.feed.models import MODELS
 from tests.feed.owner import KEY, MANIFEST, PAIR, SIGN, chunk, owned
 from wire.keys import KeyPair
@@ -546,8 +546,10 @@ def test_a_bitfield_and_a_want_without_end_are_harmless(stores: Stores) -> None:
     before = len(hoster.sent)
     hoster.hear([Want(0, 1 << 40), Want(1 << 40, 1 << 21), Bitfield(1 << 40, b"\xff" * 64)], 0)
     assert len(hoster.sent) == before
-    hoster.hear([Want(64, 32), Want(0, 40, any=True), Want(0, 1)], 0)
+    hoster.hear([Want(64, 32), Want(0, 40, any=True), Want(0, 1), Want(0, 1)], 0)
     assert hoster.sent[before:] == [Range(0, 3), Range(0, 3)]
+    hoster.hear([Want(start, 99) for start in range(100)], 0)
+    assert len(hoster.said(Bitfield)) == 40 and len(hoster.sent) - before < MAX_WANTS
 
 
 UPLOADERS = {"get-one", "get-one-compat", "extension", "cancel", "seek", "clear-and-nodata"}

@@ -224,6 +224,21 @@ def test_another_process_s_work_is_seen_and_never_overwritten(tmp_path: Path) ->
         assert _last(check(feed)).chunks == 23
 
 
+def test_two_processes_that_stage_at_once_cannot_sign_a_mixture(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    with FeedStore(path) as mine, FeedStore(path) as theirs:
+        feed, other = mine.create(KEY, MANIFEST), theirs.create(KEY, MANIFEST)
+        feed.stage(CHUNKS[:9])
+        other.reload()
+        other.unstage()
+        other.stage([b"something else"] * 9)
+        with pytest.raises(Unavailable, match="another process"):
+            feed.append(CHUNKS[9:], SIGN)
+        feed.unstage()
+        feed.append(CHUNKS, SIGN)
+        assert _last(check(feed)).chunks == len(CHUNKS)
+
+
 def test_a_failed_transaction_leaves_memory_and_file_as_they_were(store: FeedStore) -> None:
     feed = _owned(store)
     third = feed.chunk(3)
