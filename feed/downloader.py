@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from feed import flat_tree
 from feed.announced import Remote
 from feed.events import Arrived, Effect, Failure, Grown, Lost, Wrong
-from feed.feed import Feed, SignedHead, StoredChunk, StoreFailure
+from feed.feed import Feed, SignedHead, StoredChunk
 from feed.messages import (
     Cancel,
     ChunkPart,
@@ -31,6 +31,7 @@ from feed.messages import (
 )
 from feed.picker import Picker
 from feed.proof import Reorg, State, Verified, missing_levels, verify
+from feed.tables import StoreFailure
 from feed.tree import Node, leaf_hash
 from wire.errors import Malformed, Unavailable
 

@@ -1,25 +1,20 @@
-"""One stored feed: its head, its chunks and its tree, over the tables of `feed.store`.
+"""One stored feed: its head, its chunks and its tree, over the tables of a store.
 
-    feed      one row a feed; `signature` is null until the first head is signed
-    held      the stretches of chunks that are here
-    chunk     id = feed << 40 | chunk index, size and hash of the leaf, the bytes
-    node      id = feed << 41 | node index, size, hash; no row for a leaf whose chunk is here
-    metadata  named bytes for the programs above
-
-A feed's rows lie together in order and need no second index. A `Feed` mirrors its row, roots
-and held ranges in memory, and keeps a bounded cache of nodes: reading the file for each step of
-each proof would take longer than all hashing. What changes memory does so inside `_change`,
-which takes everything from the file again when the transaction fails.
+A `Feed` mirrors its row, its roots and its held ranges in memory, and keeps a bounded cache of
+nodes: reading the file for each step of each proof would take longer than all hashing. What
+changes memory does so inside `_change`, which takes everything from the file again when the
+transaction fails.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, NamedTuple, Protocol
+from contextlib import contextmanager
+from typing import NamedTuple
 
 from feed import flat_tree
 from feed.manifest import Manifest, decode_manifest, encode_manifest
 from feed.ranges import Ranges, runs
 from feed.signature import sign_head
+from feed.tables import CHUNK_BITS, NODE_BITS, StoreFailure, Tables, cut
 from feed.tree import MAX_LENGTH, Appender, Head, Node, length_of, size_of
 from wire.errors import Malformed, NotFound, Unavailable
 from wire.keys import KeyPair
@@ -28,40 +23,6 @@ MAX_CACHED_NODES = 1 << 15
 """Nodes kept in memory a feed (about 8 MiB), enough for the paths of all that is in flight."""
 
 _CHANGED = "another process changed the feed; try again"
-_CHUNK_BITS = 40
-_NODE_BITS = 41
-_NODE_MASK = (1 << _NODE_BITS) - 1
-assert MAX_LENGTH <= 1 << _CHUNK_BITS
-
-
-class StoreFailure(Unavailable):
-    """Our own file is damaged, locked or full; no peer is to blame."""
-
-
-class Rows(Protocol):
-    """What a statement gives back."""
-
-    def fetchone(self) -> Any:
-        """The next row, or None."""
-
-    def fetchall(self) -> list[Any]:
-        """All rows that are left."""
-
-
-class Tables(Protocol):
-    """The open file; every method raises `StoreFailure` for what SQLite raises."""
-
-    def run(self, statement: str, values: Sequence[object] = ()) -> Rows:
-        """Execute one statement."""
-
-    def run_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """Execute one statement for each row."""
-
-    def transaction(self, durable: bool = False) -> AbstractContextManager[None]:
-        """All or nothing; with `durable`, on the disk when it ends."""
-
-    def damaged(self, what: str) -> StoreFailure:
-        """The error to raise when the file contradicts itself."""
 
 
 class StoredChunk(NamedTuple):
@@ -152,7 +113,7 @@ class Feed:
         return tuple(roots)
 
     def _chunk_id(self, index: int) -> int:
-        return (self._id << _CHUNK_BITS) + index
+        return (self._id << CHUNK_BITS) + index
 
     def has(self, index: int) -> bool:
         """Whether the chunk is here."""
@@ -176,7 +137,7 @@ class Feed:
         if index not in self.held and not self.length <= index < self.staged_length:
             raise NotFound(f"chunk {index} is not here")
         row = self._run(
-            "SELECT hash, bytes FROM chunk WHERE id = ?", (self._id << _CHUNK_BITS | index,)
+            "SELECT hash, bytes FROM chunk WHERE id = ?", (self._id << CHUNK_BITS | index,)
         ).fetchone()
         if row is None:
             self._load()
@@ -194,10 +155,10 @@ class Feed:
         chunk = index >> 1
         if not index & 1 and (chunk in self.held or chunk >= self.length):
             query = "SELECT size, hash FROM chunk WHERE id = ?"
-            row_id = self._id << _CHUNK_BITS | chunk
+            row_id = self._id << CHUNK_BITS | chunk
         else:
             query = "SELECT size, hash FROM node WHERE id = ?"
-            row_id = self._id << _NODE_BITS | index
+            row_id = self._id << NODE_BITS | index
         row = self._run(query, (row_id,)).fetchone()
         node = None if row is None else Node(index, row[0], row[1])
         self._remember(((index, node),))
@@ -257,21 +218,8 @@ class Feed:
     def unstage(self) -> None:
         """Throw away what was staged and never signed."""
         with self._change():
-            self._cut(self.length)
+            cut(self._tables, self._id, self.length)
         self._load()
-
-    def _cut(self, length: int) -> None:
-        """Delete the rows of all chunks from `length` on, and of all nodes over any of them."""
-        self._run(
-            "DELETE FROM chunk WHERE id >= ? AND id < ?",
-            (self._chunk_id(length), self._chunk_id(MAX_LENGTH)),
-        )
-        # The last leaf under a node is its index plus its lowest zero-bit, less one.
-        self._run(
-            "DELETE FROM node WHERE id >= ?1 AND id <= ?1 + ?2"
-            " AND (id & ?2) + (((id & ?2) + 1) & ~(id & ?2)) - 1 >= ?3",
-            (self._id << _NODE_BITS, _NODE_MASK, 2 * length),
-        )
 
     def put(
         self,
@@ -309,7 +257,7 @@ class Feed:
 
     def _take(self, head: SignedHead, shared: int) -> None:
         if head.fork != self.fork:
-            self._cut(shared)
+            cut(self._tables, self._id, shared)
             self._nodes.clear()
             self.held.remove(shared, self.length)
             (kept,) = self._run(
@@ -318,7 +266,7 @@ class Feed:
             ).fetchone()
             self._hold_again(kept - self.held_bytes)
         elif self.staged_length > self.length:
-            self._cut(self.length)
+            cut(self._tables, self._id, self.length)
             self._nodes.clear()
         self.fork, self.roots, self.signature = head.fork, head.roots, head.signature
         self.length, self.byte_length = length_of(head.roots), size_of(head.roots)
@@ -395,7 +343,7 @@ class Feed:
         self, leaves: Sequence[tuple[int, int, bytes, bytes]], nodes: Sequence[Node]
     ) -> None:
         self._tables.run_many("INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?)", leaves)
-        base = self._id << _NODE_BITS
+        base = self._id << NODE_BITS
         self._tables.run_many(
             "INSERT OR REPLACE INTO node VALUES (?, ?, ?)",
             [(base | index, size, digest) for index, size, digest in nodes],
@@ -421,13 +369,3 @@ class Feed:
         """Write all held ranges anew, after some were removed."""
         self._run("DELETE FROM held WHERE feed = ?", (self._id,))
         self._hold(list(self.held), added_bytes)
-
-
-def erase(tables: Tables, id: int) -> None:
-    """Delete a feed's chunks, nodes and held ranges, inside a transaction."""
-    for table, bits in (("chunk", _CHUNK_BITS), ("node", _NODE_BITS)):
-        tables.run(
-            f"DELETE FROM {table} WHERE id >= ? AND id < ?",  # noqa: S608 - names above
-            (id << bits, id + 1 << bits),
-        )
-    tables.run("DELETE FROM held WHERE feed = ?", (id,))

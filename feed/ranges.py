@@ -80,7 +80,7 @@ class Ranges:
     def within(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """The parts of the set that lie in `start..stop-1`."""
         for position in range(bisect_right(self._stops, start), len(self._starts)):
-            if self._starts[position] >= stop:
+            if self._starts[position] >= stop or start >= stop:
                 return
             yield max(start, self._starts[position]), min(stop, self._stops[position])
 

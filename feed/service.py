@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from feed import folder
-from feed.feed import Feed, StoreFailure, signed_by
+from feed.feed import Feed, signed_by
 from feed.folder import Entry, Header, Kind, Shape
 from feed.manifest import Manifest, default_manifest, manifest_key
 from feed.store import FeedStore
+from feed.tables import StoreFailure
 from feed.tree import leaf_hash
 from wire.errors import HoldfastError, Malformed, Unavailable
 from wire.keys import KeyPair

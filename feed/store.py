@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from os import PathLike, fspath
 from typing import NamedTuple, Self
 
-from feed.feed import Feed, Rows, StoreFailure, erase
+from feed.feed import Feed
 from feed.manifest import Manifest, encode_manifest, require_manifest
+from feed.tables import MAX_FEEDS, SCHEMA, Rows, StoreFailure, erase
 from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
 
 APPLICATION_ID = 0x484F4C44
@@ -38,25 +39,6 @@ CACHE_KIB = 8192
 
 BUSY_TIMEOUT_S = 5
 """How long to wait for another process's transaction, which is one batch."""
-
-MAX_FEEDS = (1 << 22) - 1
-"""Feeds ever created in one file: what fits beside a node index in 63 bits."""
-
-_SCHEMA = """
-CREATE TABLE feed (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, manifest BLOB,
-    fork INTEGER NOT NULL, length INTEGER NOT NULL, byte_length INTEGER NOT NULL,
-    signature BLOB, held_bytes INTEGER NOT NULL) STRICT;
-CREATE TABLE held (
-    feed INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
-    PRIMARY KEY (feed, start)) STRICT, WITHOUT ROWID;
-CREATE TABLE chunk (
-    id INTEGER PRIMARY KEY, size INTEGER NOT NULL, hash BLOB NOT NULL, bytes BLOB NOT NULL) STRICT;
-CREATE TABLE node (id INTEGER PRIMARY KEY, size INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
-CREATE TABLE metadata (
-    feed INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
-    PRIMARY KEY (feed, name)) STRICT, WITHOUT ROWID
-"""
 
 
 class FeedInfo(NamedTuple):
@@ -129,7 +111,7 @@ class FeedStore:
         with self.transaction(durable=True):
             if self._has_tables():
                 return  # another process was faster
-            for statement in _SCHEMA.split(";"):
+            for statement in SCHEMA.split(";"):
                 self.run(statement)
             self.run(f"PRAGMA application_id = {APPLICATION_ID}")
             self.run(f"PRAGMA user_version = {SCHEMA_VERSION}")

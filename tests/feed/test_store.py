@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from feed.check import Progress, check
-from feed.feed import Feed, SignedHead, StoredChunk, StoreFailure, signed_by
+from feed.feed import Feed, SignedHead, StoredChunk, signed_by
 from feed.manifest import default_manifest, manifest_key
 from feed.store import APPLICATION_ID, SCHEMA_VERSION, FeedStore
+from feed.tables import StoreFailure
 from feed.tree import leaf_hash
 from tests.feed.owner import KEY, MANIFEST, SIGN, chunk, owned
 from tests.feed.victim import BATCH, kill_after
