@@ -46,6 +46,21 @@ MAX_NAME_BYTES = 255
 MAX_DEPTH = 256
 """Folders inside folders: deeper than people build, and programs that recurse still get there."""
 
+IGNORE = (
+    ".git",
+    ".hg",
+    ".svn",
+    ".venv",
+    "node_modules",
+    "__pycache__",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".tox",
+    ".DS_Store",
+)
+"""Names left out by default: histories, environments and caches, which can be made again."""
+
 _HEADER = "holdfast/folder"
 _TRAILER = "holdfast/index"
 

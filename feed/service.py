@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from feed import folder
 from feed.feed import Feed, signed_by
-from feed.folder import Entry, Header, Kind, Shape
+from feed.folder import IGNORE, Entry, Header, Kind, Shape
 from feed.manifest import Manifest, default_manifest, manifest_key
 from feed.store import FeedStore
 from feed.tables import StoreFailure
@@ -31,21 +31,6 @@ from feed.tree import leaf_hash
 from wire.errors import HoldfastError, Malformed, Unavailable
 from wire.keys import KeyPair
 from wire.primitives import tagged_hash
-
-IGNORE = (
-    ".git",
-    ".hg",
-    ".svn",
-    ".venv",
-    "node_modules",
-    "__pycache__",
-    ".mypy_cache",
-    ".pytest_cache",
-    ".ruff_cache",
-    ".tox",
-    ".DS_Store",
-)
-"""Names left out by default: histories, environments and caches, which can be made again."""
 
 BATCH_BYTES = 4 << 20
 """Bytes in one transaction, and between two signs of life."""
