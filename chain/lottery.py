@@ -147,7 +147,7 @@ def seal_due(draft: Draft, block: BlockContext, challenge_id: bytes) -> None:
     the challenge has clearly failed and the next epoch's draw decides anew.
     """
     challenge = draft.challenges.at(challenge_id)
-    if challenge.status != "flipping" or challenge.seal_deadline != block.height:
+    if challenge.status != "flipping":
         return
     silent = set(_majority_absent(challenge))
     members = tuple(member for member in challenge.members if member not in silent)

@@ -1,10 +1,10 @@
 """A hoster says that it holds an assigned feed."""
 
-from chain.messages import Unstake, UpdateHead
+from chain.messages import Stake, Unstake, UpdateHead
 from chain.reasons import Reason
 from chain.records import RosterName, stake_key
 from tests.chain.refusals import assert_refused
-from tests.people import BY_ID, OWNER, STRANGER, Library
+from tests.people import BY_ID, OWNER, STRANGER, Library, create_plan
 from tests.stages import drawn, planned
 
 
@@ -89,6 +89,22 @@ def test_the_same_head_twice_is_refused():
     contract = world.contracts[0]
     body = world.acknowledge(contract)
     assert_refused(world, hoster_of(contract), body, Reason.ALREADY_ACKNOWLEDGED)
+
+
+def test_collateral_of_other_contracts_is_not_free_stake():
+    world = planned()
+    first = world.contracts[0]
+    hoster = hoster_of(first)
+    world.must(OWNER, create_plan(first.feed, replicas=3))
+    world.pass_blocks()
+    second = next(one for one in world.contracts if one.hoster == first.hoster)
+    world.must(hoster, Unstake(role="hoster", amount_base=2_000 - 601))
+    world.must(hoster, world.acknowledge(first))
+    assert_refused(world, hoster, world.acknowledge(second), Reason.INSUFFICIENT_STAKE)
+    world.must(hoster, Stake(role="hoster", amount_base=1))
+    world.must(hoster, world.acknowledge(second))
+    stake = world.draft.stakes.at(stake_key("hoster", hoster.id))
+    assert stake.locked_base == stake.amount_base == 602
 
 
 def test_a_hoster_without_free_stake_is_refused():

@@ -49,6 +49,12 @@ def test_this_very_height_means_the_next():
     assert world.plan.start_height == world.height + 1
 
 
+def test_a_plan_may_ask_for_the_most_samples():
+    world = published()
+    world.must(OWNER, create_plan(FEED, samples=world.parameters.samples_maximum))
+    assert world.plan.samples == world.parameters.samples_maximum
+
+
 def test_anybody_may_pay_for_a_feed():
     world = published()
     world.must(STRANGER, create_plan(FEED, replicas=1, epochs=1, price_base=1))

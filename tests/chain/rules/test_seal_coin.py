@@ -2,6 +2,7 @@
 
 import pytest
 
+from chain.messages import ReportAbsent
 from chain.reasons import Reason
 from chain.rules.seal_coin import topic
 from coinflip.messages import Echo, sign_body
@@ -29,6 +30,15 @@ def test_a_seal_in_the_deadlines_block_is_early_enough():
     world.pass_until(world.challenge.seal_deadline - 1)
     world.must(STRANGER, world.seal())
     assert world.challenge.status == "visiting"
+
+
+def test_a_seal_settles_who_was_found_silent():
+    world = drawn()
+    first, second, *_ = world.members
+    body = ReportAbsent(challenge=world.challenge.challenge, attempt=0, absent=(second.id,))
+    world.must(first, body)
+    world.must(STRANGER, world.seal())
+    assert world.challenge.absences == ()
 
 
 def test_the_window_closes_by_itself():

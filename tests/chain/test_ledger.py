@@ -1,0 +1,145 @@
+"""Blocks on top of blocks: what is proposed is what others find valid, and nothing else is."""
+
+import pytest
+
+from chain.consensus.port import Proposal
+from chain.ledger import Ledger
+from chain.light import view_input
+from chain.messages import SignedTransaction, Transfer
+from chain.reasons import Reason
+from chain.transition import genesis_state
+from tests.people import BALANCE, OWNER, START_MS, STRANGER, VALIDATOR, genesis
+from tests.stages import funded
+from wire import vrf
+from wire.codec import encode
+from wire.errors import Malformed, Rejected
+from wire.keys import Use
+from wire.primitives import blake2b_256
+
+GENESIS = genesis()
+
+
+def pay(nonce: int = 0, **changes: object) -> SignedTransaction:
+    return funded().sign(OWNER, Transfer(to=STRANGER.id, amount_base=5), nonce=nonce, **changes)
+
+
+def ledger(*blocks: tuple[SignedTransaction, ...]) -> Ledger:
+    """A ledger on which these blocks have been committed."""
+    made = Ledger(GENESIS, genesis_state(GENESIS), None)
+    for number, transactions in enumerate(blocks, start=1):
+        made.commit(made.propose(proposal(number), transactions))
+    return made
+
+
+def proposal(view: int, **changes: object) -> Proposal:
+    proof = vrf.prove(VALIDATOR.key(Use.VRF), view_input(GENESIS.network, view))
+    fields = {
+        "view": view,
+        "time_ms": START_MS + view,
+        "proposer": VALIDATOR.id,
+        "vrf_proof": proof,
+        "vrf_output": vrf.output(proof),
+    }
+    return Proposal(**{**fields, **changes})
+
+
+def test_a_proposed_block_is_valid_to_others_and_leads_to_the_same_state():
+    proposer, other = ledger((pay(),)), ledger((pay(),))
+    block = proposer.propose(proposal(7), (pay(1), pay(2))).block
+    assert block.header.height == 2
+    assert block.header.parent == proposer.tip.id
+    for one in (proposer, other):
+        one.commit(one.validate(block))
+    assert proposer.state.root == other.state.root == block.header.state_root
+    assert proposer.tip == other.tip == block.header
+
+
+def test_validating_changes_nothing():
+    one = ledger()
+    before = one.state.root
+    one.validate(one.propose(proposal(1), (pay(),)).block)
+    assert (one.state.root, one.height, one.tip) == (before, 0, None)
+
+
+def test_the_first_block_follows_the_network_itself():
+    one = ledger()
+    assert one.propose(proposal(1), ()).block.header.parent == GENESIS.network
+
+
+def other_proof(alpha: bytes) -> bytes:
+    return vrf.prove(VALIDATOR.key(Use.VRF), alpha)
+
+
+WRONG_HEADERS = {
+    "another network": {"network": b"x" * 32},
+    "a height further on": {"height": 3},
+    "the height again": {"height": 1},
+    "another parent": {"parent": b"x" * 32},
+    "the view again": {"view": 1},
+    "another view": {"view": 3},
+    "the time again": {"time_ms": START_MS + 1},
+    "a proposer that is no validator": {"proposer": OWNER.id},
+    "a proof for another view": {"vrf_proof": other_proof(view_input(GENESIS.network, 3))},
+    "no proof": {"vrf_proof": bytes(80)},
+    "other transactions": {"transactions_root": b"x" * 32},
+    "other outcomes": {"outcomes_root": b"x" * 32},
+    "another state": {"state_root": b"x" * 32},
+    "other validators": {"validators_hash": b"x" * 32},
+}
+
+
+@pytest.mark.parametrize("changes", WRONG_HEADERS.values(), ids=WRONG_HEADERS)
+def test_a_header_with_one_thing_wrong_is_refused(changes):
+    one = ledger((pay(),))
+    block = one.propose(proposal(2), (pay(1),)).block
+    one.validate(block)
+    header = block.header.model_copy(update=changes)
+    with pytest.raises(Malformed):
+        one.validate(block.model_copy(update={"header": header}))
+
+
+WRONG_TRANSACTIONS = {
+    "one left out": (),
+    "one twice": (pay(1), pay(1)),
+    "one too early": (pay(2),),
+    "an old one": (pay(0),),
+    "an unsigned one": (pay(1).model_copy(update={"signature": bytes(64)}),),
+    "one with uninvited evidence": (pay(1).model_copy(update={"sidecar": b"uninvited"}),),
+    "another one": (pay(1, fee_base=11),),
+}
+
+
+@pytest.mark.parametrize("transactions", WRONG_TRANSACTIONS.values(), ids=WRONG_TRANSACTIONS)
+def test_a_block_with_other_transactions_is_refused(transactions):
+    one = ledger((pay(),))
+    block = one.propose(proposal(2), (pay(1),)).block
+    with pytest.raises(Malformed):
+        one.validate(block.model_copy(update={"transactions": transactions}))
+
+
+def test_what_a_block_could_hold_is_admitted():
+    one = ledger((pay(),))
+    one.check(pay(1), 0)
+    one.check(pay(3), 2)
+
+
+@pytest.mark.parametrize(
+    ("signed", "reason"),
+    [
+        (pay(1).model_copy(update={"signature": bytes(64)}), Reason.BAD_SIGNATURE),
+        (pay(1).model_copy(update={"sidecar": b"uninvited"}), Reason.BAD_SIGNATURE),
+        (pay(0), Reason.NONCE_USED),
+        (pay(2), Reason.NONCE_AHEAD),
+        (pay(1, valid_until=1), Reason.EXPIRED),
+        (pay(1, fee_base=BALANCE), Reason.INSUFFICIENT_BALANCE),
+    ],
+)
+def test_what_no_block_could_hold_is_not_admitted(signed, reason):
+    with pytest.raises(Rejected) as refused:
+        ledger((pay(),)).check(signed, 0)
+    assert refused.value.reason is reason
+
+
+def test_the_same_blocks_have_the_same_names_on_every_node():
+    one, other = ledger((pay(),), (pay(1),)), ledger((pay(),), (pay(1),))
+    assert one.tip.id == other.tip.id == blake2b_256(encode(one.tip))
