@@ -83,6 +83,24 @@ def execute(
     return Execution(draft, outcomes)
 
 
+def fitting(
+    state: State, block: BlockContext, transactions: tuple[SignedTransaction, ...]
+) -> tuple[SignedTransaction, ...]:
+    """Those of the transactions that a block can hold in this order: for whoever writes it.
+
+    Each may have been fine when it came, and one before it has spent what would pay its fee.
+    """
+    draft = Draft(state)
+    held = []
+    for signed in transactions:
+        try:
+            _include(draft, block, signed)
+        except Rejected:
+            continue
+        held.append(signed)
+    return tuple(held)
+
+
 def check_envelope(
     draft: Draft, block: BlockContext, transaction: Transaction, *, pending: int = 0
 ) -> None:

@@ -7,7 +7,7 @@ from chain.messages import Stake, Transfer
 from chain.reasons import Reason
 from chain.records import Account, Table
 from chain.state import Draft
-from chain.transition import check_envelope
+from chain.transition import check_envelope, fitting
 from tests.builders import World
 from tests.people import (
     ATTESTORS,
@@ -169,6 +169,22 @@ def test_a_block_that_is_refused_leaves_the_state_as_it_was():
     with pytest.raises(Rejected):
         world.execute(world.sign(OWNER, PAY), world.sign(OWNER, PAY, nonce=9))
     assert world.state.root == before
+
+
+def test_who_writes_a_block_leaves_out_what_it_may_not_hold():
+    world = funded()
+    spend = world.sign(OWNER, Transfer(to=STRANGER.id, amount_base=BALANCE - 10))
+    broke = world.sign(OWNER, PAY, nonce=1)
+    late = world.sign(STRANGER, PAY, valid_until=0)
+    fine = world.sign(ATTESTORS[0], PAY)
+    refused = world.sign(STRANGER, Transfer(to=OWNER.id, amount_base=2 * BALANCE))
+    waiting = (spend, broke, late, fine, refused)
+    with pytest.raises(Rejected):
+        world.execute(*waiting)
+    held = fitting(world.state, world.context(), waiting)
+    assert held == (spend, fine, refused)
+    reasons = [outcome.reason for outcome in world.block(*held)]
+    assert reasons == ["", "", "insufficient_balance"]
 
 
 def test_only_a_report_brings_evidence():
