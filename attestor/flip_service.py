@@ -16,7 +16,7 @@ from attestor.messages import CoinKept
 from attestor.store import AttestorStore
 from audit.messages import PeerMetric
 from chain.client import ChainClient, Wallet
-from chain.messages import SealCoin
+from chain.messages import ReportAbsent, SealCoin
 from chain.records import ChallengeRecord, Registration, Table
 from coinflip.events import Landed, Malicious, Offline
 from coinflip.messages import Evidence
@@ -26,11 +26,12 @@ from coinflip.session import Patience, Session
 from swarm.service import Swarm, Topic
 from wire.codec import encode
 from wire.errors import Rejected
+from wire.zbase32 import encode as encode_key
 
 log = structlog.get_logger()
 
-TALKING_SHARE = 0.8
-"""Of the time to the seal's deadline: then the silent are reported, while it still counts."""
+VOTE_BLOCKS = 4
+"""This long before the seal's deadline the silent are reported, while it still counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,9 @@ class Attempt:
     """How one attempt ended for us."""
 
     coin: CoinKept | None
-    silent: tuple[bytes, ...]
-    """Whom we found silent or guilty; empty when the coin landed."""
+    """None: the chain opens another attempt, or none."""
     recovered: int
+    """Members that fell silent after the seal, which changed nothing."""
     peers: tuple[PeerMetric, ...]
 
 
@@ -90,6 +91,7 @@ class FlipTable:
             self._patience(record),
         )
         self._spawn(session.run())
+        self._spawn(self._report_silent(record, session))
         for registration in registrations:
             if registration.account != self._wallet.account:
                 self._spawn(self._keep_address(topic, registration))
@@ -106,11 +108,12 @@ class FlipTable:
         match outcome:
             case Landed(coin=coin, recovered=recovered, opening=opening):
                 kept = CoinKept(attempt=record.attempt, coin=coin, opening=encode(opening))
-                return Attempt(kept, (), len(recovered), peers)
-            case Offline(who=who):
-                return Attempt(None, who, 0, peers)
+                return Attempt(kept, len(recovered), peers)
+            case Offline():
+                return Attempt(None, 0, peers)
             case Malicious(accused=accused):
-                return Attempt(None, (accused,), 0, peers)
+                log.warning("a member is provably malicious", account=encode_key(accused))
+                return Attempt(None, 0, peers)
 
     def leave(self) -> None:
         """End what still runs of an attempt."""
@@ -123,6 +126,23 @@ class FlipTable:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._running.append(self._tasks.create_task(work))
+
+    async def _report_silent(self, record: ChallengeRecord, session: Session) -> None:
+        """Shortly before the deadline: tell the chain for whom we still wait, in any phase."""
+        await self._chain.reach(record.seal_deadline - VOTE_BLOCKS)
+        silent = session.missing
+        now = await self._chain.need(ChallengeRecord, Table.CHALLENGE, record.challenge)
+        same = (now.status, now.attempt) == ("flipping", record.attempt)
+        if not silent or not same:
+            return
+        log.info("members are silent in the flip", count=len(silent))
+        body = ReportAbsent(
+            challenge=record.challenge, attempt=record.attempt, absent=tuple(sorted(silent))
+        )
+        try:
+            await self._wallet.send(body)
+        except Rejected as rejected:
+            log.debug("absence not counted", reason=str(rejected))
 
     async def _keep_address(self, topic: Topic, known: Registration) -> None:
         """A member that restarts elsewhere is dialled there."""
@@ -141,12 +161,12 @@ class FlipTable:
     def _patience(self, record: ChallengeRecord) -> Patience:
         parameters = self._chain.genesis.parameters
         interval_s = parameters.block_interval_ms / 1_000
-        left = max(record.seal_deadline - self._chain.height, 1)
-        talking_s = left * interval_s * TALKING_SHARE
         window_s = parameters.window_blocks * interval_s
+        # Before the seal only the chain ends an attempt; whoever was silent is voted on.
+        attempt_s = (record.seal_deadline - record.drawn_height) * interval_s + window_s
         return Patience(
-            commit_s=talking_s,
-            deal_s=talking_s,
+            commit_s=attempt_s,
+            deal_s=attempt_s,
             reveal_s=max(window_s / 20, 2 * interval_s),
             recover_s=window_s,
             stall_s=max(2 * interval_s, 0.5),

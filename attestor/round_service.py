@@ -26,7 +26,7 @@ from audit.messages import Evidence, Outcome, PeerMetric, Report, report_commitm
 from audit.plan import plan_input, visit_plans
 from chain.client import ChainClient, Wallet
 from chain.judging import target_of, targets_of
-from chain.messages import Body, CommitReport, OpenCoin, OpenReport, ReportAbsent
+from chain.messages import Body, CommitReport, OpenCoin, OpenReport
 from chain.records import ChallengeRecord, DrawRecord, FeedRecord, Registration, Table
 from coinflip.messages import CoinOpening
 from swarm.service import Swarm
@@ -111,17 +111,14 @@ class Round:
         )
 
     async def _flip(self, record: ChallengeRecord, flips: FlipTable) -> None:
-        """Play the present attempt; a coin that landed is kept, the silent are reported."""
+        """Play the present attempt; a coin that landed is kept."""
         attempt = await flips.play(record)
         self._peers = attempt.peers or self._peers
         if attempt.coin is not None:
             self._store.keep_coin(self._id, attempt.coin)
             self._log.info("coin landed", recovered=attempt.recovered)
             return
-        self._log.info("flip failed", silent=len(attempt.silent))
-        if attempt.silent:
-            absent = tuple(sorted(attempt.silent))
-            await self._try(ReportAbsent(challenge=self._id, attempt=record.attempt, absent=absent))
+        self._log.info("flip failed")
         await self._news(record)
 
     async def _visit(self, record: ChallengeRecord, flips: FlipTable) -> None:
@@ -190,6 +187,7 @@ class Round:
                     attestor=self._wallet.account,
                     target=target_of(drawn),
                     plan=plan,
+                    opened_ms=record.window_opened_ms,
                     manifest=records[drawn.feed].manifest,
                     endpoint=registrations[drawn.hoster].endpoint,
                     elsewhere=(*elsewhere, records[drawn.feed].source),

@@ -14,7 +14,7 @@ import structlog
 
 from attestor.messages import VisitResult
 from attestor.visit import Arrival, Visit, conclude
-from audit.evidence import Target
+from audit.evidence import Target, Task, judge_visit
 from audit.messages import RECEIPT_EXTENSION, Outcome, SignedReceipt
 from audit.plan import VisitPlan
 from audit.receipts import SessionBinding, is_receipt_of
@@ -27,7 +27,7 @@ from feed.store import FeedStore
 from swarm.peers import Drop
 from swarm.tcp import dial
 from wire.codec import decode
-from wire.errors import HoldfastError, Malformed
+from wire.errors import HoldfastError, Malformed, Rejected
 from wire.keys import KeyPair
 from wire.ports import Connection
 
@@ -56,6 +56,8 @@ class VisitTask:
     attestor: bytes
     target: Target
     plan: VisitPlan
+    opened_ms: int
+    """Block time at which the visiting window opened."""
     manifest: bytes
     endpoint: Endpoint
     elsewhere: tuple[Endpoint, ...]
@@ -94,7 +96,25 @@ async def make_visit(task: VisitTask, key: KeyPair, deadline_s: float) -> VisitR
             attestor=task.attestor,
             key=key,
         )
-    return VisitResult(contract=task.plan.contract, summary=summary, evidence=evidence)
+    result = VisitResult(contract=task.plan.contract, summary=summary, evidence=evidence)
+    return result if _holds(task, result) else _without_evidence(result)
+
+
+def _holds(task: VisitTask, result: VisitResult) -> bool:
+    """Whether the chain will accept this visit: one bad receipt must not void a whole report."""
+    now_ms = time.time_ns() // 1_000_000
+    terms = Task(task.challenge, task.attestor, task.opened_ms, now_ms)
+    try:
+        judge_visit(task.network, terms, task.target, task.plan, result.summary, result.evidence)
+    except Rejected as rejected:
+        log.info("evidence of a visit does not hold", reason=str(rejected))
+        return False
+    return True
+
+
+def _without_evidence(result: VisitResult) -> VisitResult:
+    summary = result.summary.model_copy(update={"outcome": Outcome.RECEIPT_WRONG, "served": 0})
+    return VisitResult(contract=result.contract, summary=summary, evidence=None)
 
 
 async def _look(visit: Visit, task: VisitTask, key: KeyPair, feed: Feed) -> None:

@@ -6,12 +6,14 @@ import json
 import sys
 
 from benchmarks.figure import Figure
+from holdfast.logs import set_up
 
 NAMES = ("memory",)
 
 
 def main() -> int:
     """Run the benchmarks named, or all; exit code 1 when a bar does not hold."""
+    set_up("warning", "text")
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
     parser.add_argument("--json", action="store_true", help="one JSON line a figure")

@@ -81,6 +81,7 @@ class ChainClient:
         self._news = asyncio.Condition()
         self._heard = 0
         """Height of the last notice. The tip may be ahead of it: proofs move it too."""
+        self._begun = False
         self._watched: Counter[tuple[int, bytes]] = Counter()
         self._written: dict[tuple[int, bytes], int] = {}
         """For records that somebody waits for: the height that last wrote them."""
@@ -117,13 +118,22 @@ class ChainClient:
             failures += 1
 
     async def _events(self) -> AsyncIterator[Notice]:
-        path = f"/api/v1/events?after={self._heard or (await self.meta()).height}"
+        if not self._heard:
+            await self._begin()
+        path = f"/api/v1/events?after={self._heard}"
         async with self._request("GET", path, timeout=EVENTS_TIMEOUT) as response:
             async for line in response.content:
                 if line.startswith(b"data: "):
                     notice = decode(Notice, b64decode(line[6:]))
                     verify_certificate(self.genesis, notice.header, notice.certificate)
                     yield notice
+
+    async def _begin(self) -> None:
+        """Start hearing at the present; whoever read before it may have missed a change."""
+        self._heard = (await self.meta()).height
+        self._begun = True
+        async with self._news:
+            self._news.notify_all()
 
     async def _hear(self, notice: Notice) -> None:
         self._advance(notice.header)
@@ -256,9 +266,12 @@ class ChainClient:
     async def _written_after(
         self, height: int, watched: tuple[int, bytes], by_height: int | None
     ) -> None:
+        begun = self._begun
+
         def written() -> bool:
             late = by_height is not None and self._heard >= by_height
-            return late or self._written.get(watched, 0) > height
+            missed = self._begun and not begun
+            return late or missed or self._written.get(watched, 0) > height
 
         async with self._news:
             await self._news.wait_for(written)

@@ -189,6 +189,11 @@ class Session:
         self._reported: set[bytes] = set()
         self._ended = asyncio.Event()
 
+    @property
+    def missing(self) -> tuple[bytes, ...]:
+        """Whom this member waits for at the moment."""
+        return self._flip.missing
+
     async def outcome(self) -> Outcome:
         """How the flip ended."""
         await self._ended.wait()

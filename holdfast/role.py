@@ -1,0 +1,92 @@
+"""The process that a daemon's command becomes: `python -m holdfast.role ROLE HOME SETTINGS`.
+
+The command line's own libraries weigh as much as an attestor's work; `holdfast host run` and
+`holdfast attest run` resolve the settings, then replace themselves by this module, which
+imports only what the role needs. SETTINGS is the JSON of `Terms`.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    # structlog imports rich, 5 MiB of it, for tracebacks that a daemon's log does not have.
+    sys.modules["rich"] = None  # type: ignore[assignment]
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from chain.client import ChainClient
+from holdfast.daemon import run_daemon
+from holdfast.home import Home
+from holdfast.logs import set_up
+from wire.errors import HoldfastError, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a daemon needs of the settings and flags."""
+
+    chain_url: str
+    log_level: str
+    log_format: str
+    role: dict[str, Any]
+    """Fields of `HosterTerms` or `AttestorTerms`."""
+
+
+def become(role: str, home: Path, terms: Terms) -> NoReturn:
+    """Replace this process by the role's; signals, output and parent stay as they are."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    document = json.dumps(asdict(terms))
+    command = [sys.executable, "-m", "holdfast.role", role, str(home), document]
+    # One heap for all threads: several would each keep what a visit once needed.
+    os.execve(sys.executable, command, os.environ | {"MALLOC_ARENA_MAX": "1"})  # noqa: S606
+
+
+async def _host(home: Home, terms: Terms) -> None:
+    from feed.store import FeedStore
+    from hoster.service import Hoster, HosterTerms
+
+    with FeedStore(home.feeds) as store:
+        async with ChainClient(terms.chain_url, home.genesis(), patient=True) as chain:
+            await Hoster(chain, home.seed(), store, HosterTerms(**terms.role)).run()
+
+
+async def _attest(home: Home, terms: Terms) -> None:
+    from attestor.service import Attestor, AttestorTerms
+    from attestor.store import AttestorStore
+
+    with AttestorStore(home.attestor) as store:
+        async with ChainClient(terms.chain_url, home.genesis(), patient=True) as chain:
+            await Attestor(chain, home.seed(), store, AttestorTerms(**terms.role)).run()
+
+
+ROLES: dict[str, Callable[[Home, Terms], Coroutine[Any, Any, None]]] = {
+    "host": _host,
+    "attest": _attest,
+}
+
+
+def main() -> int:
+    """Run one role until it is told to stop; the exit code of the command."""
+    role, home, document = sys.argv[1:]
+    terms = Terms(**json.loads(document))
+    set_up(terms.log_level, terms.log_format)
+
+    async def run(_: asyncio.Event) -> None:
+        await ROLES[role](Home(Path(home)), terms)
+
+    try:
+        run_daemon(run)
+    except HoldfastError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 3 if isinstance(error, NotFound) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
