@@ -56,6 +56,7 @@ def create_api(node: Node) -> FastAPI:
     _add_health(api, node)
     _add_proofs(api, node)
     _add_reading(api, node)
+    _add_audits(api, node)
     return api
 
 
@@ -145,16 +146,18 @@ async def _body(request: Request, limit_bytes: int) -> bytes:
     return bytes(body)
 
 
+def _read(node: Node, table: Table, key: bytes) -> Message:
+    record = node.state.get((table, key))
+    if record is None:
+        raise NotFound(f"there is no such {table.name.lower()}")
+    return record
+
+
+def _plain(record: Message) -> dict[str, Any]:
+    return record.model_dump(mode="json")
+
+
 def _add_reading(api: FastAPI, node: Node) -> None:
-    def read(table: Table, key: bytes) -> Message:
-        record = node.state.get((table, key))
-        if record is None:
-            raise NotFound(f"there is no such {table.name.lower()}")
-        return record
-
-    def plain(record: Message) -> dict[str, Any]:
-        return record.model_dump(mode="json")
-
     @api.get("/api/v1/status", tags=["reading"])
     async def status() -> dict[str, Any]:
         """The network at a glance."""
@@ -188,8 +191,8 @@ def _add_reading(api: FastAPI, node: Node) -> None:
         outcomes = await node.store.block_outcomes(height)
         return {
             "id": found.header.id.hex(),
-            "header": plain(found.header),
-            "certificate": plain(certificate),
+            "header": _plain(found.header),
+            "certificate": _plain(certificate),
             "transactions": [
                 {
                     "id": outcome[0].hex(),
@@ -205,22 +208,25 @@ def _add_reading(api: FastAPI, node: Node) -> None:
     @api.get("/api/v1/accounts/{account}", tags=["reading"])
     async def account(account: KeyText) -> dict[str, Any]:
         """An account's balance and nonce."""
-        return plain(read(Table.ACCOUNT, zbase32.parse_key(account)))
+        return _plain(_read(node, Table.ACCOUNT, zbase32.parse_key(account)))
 
     @api.get("/api/v1/feeds/{feed}", tags=["reading"])
     async def feed(feed: KeyText) -> dict[str, Any]:
         """A registered feed, and its plans with their contracts."""
         draft = Draft(node.state)
-        record = read(Table.FEED, zbase32.parse_key(feed))
+        record = _read(node, Table.FEED, zbase32.parse_key(feed))
         assert isinstance(record, FeedRecord)
         plans: list[PlanRecord] = [draft.plans.at(plan) for plan in record.plans]
-        return plain(record) | {
+        return _plain(record) | {
             "plans": [
-                plain(plan) | {"contracts": [plain(draft.contracts.at(c)) for c in plan.contracts]}
+                _plain(plan)
+                | {"contracts": [_plain(draft.contracts.at(c)) for c in plan.contracts]}
                 for plan in plans
             ]
         }
 
+
+def _add_audits(api: FastAPI, node: Node) -> None:
     @api.get("/api/v1/feeds/{feed}/report", tags=["reading"])
     async def report(
         feed: KeyText, limit: Annotated[int, Query(ge=1, le=1000)] = 100
@@ -233,13 +239,13 @@ def _add_reading(api: FastAPI, node: Node) -> None:
             draft.verdicts.at(challenge + contract)
             for challenge, contract in reversed(pairs[-limit:])
         ]
-        return [plain(verdict) for verdict in verdicts]
+        return [_plain(verdict) for verdict in verdicts]
 
     @api.get("/api/v1/challenges/{challenge}", tags=["reading"])
     async def challenge(challenge: HexText) -> dict[str, Any]:
         """A challenge and its opened reports."""
         draft = Draft(node.state)
-        record = read(Table.CHALLENGE, bytes.fromhex(challenge))
+        record = _read(node, Table.CHALLENGE, bytes.fromhex(challenge))
         assert isinstance(record, ChallengeRecord)
         reports = [draft.reports.at(record.challenge + member) for member in record.opened]
-        return plain(record) | {"reports": [plain(report) for report in reports]}
+        return _plain(record) | {"reports": [_plain(report) for report in reports]}

@@ -191,8 +191,9 @@ class Session:
 
     @property
     def missing(self) -> tuple[bytes, ...]:
-        """Whom this member waits for at the moment."""
-        return self._flip.missing
+        """Whom this member waits for at the moment; after exit 3, the guilty."""
+        outcome = self._flip.outcome
+        return (outcome.accused,) if isinstance(outcome, Malicious) else self._flip.missing
 
     async def outcome(self) -> Outcome:
         """How the flip ended."""

@@ -46,14 +46,13 @@ def create_feed(
     called = (name or str(path.resolve())).encode()
     pair = KeyPair.derive(current.home.seed(), Use.FEED, called)
     with transfer(f"reading {path.name}") as tell:
-        made = service.ingest(
+        return service.ingest(
             store,
             path,
             pair,
             chunk_bytes=chunk_bytes,
             progress=lambda step: tell(step.bytes_done, step.bytes_total),
         )
-    return made
 
 
 @feed.command()
