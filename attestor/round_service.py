@@ -17,16 +17,23 @@ import structlog
 
 from attestor.flip_service import FlipTable
 from attestor.identity import Identity
-from attestor.messages import ReportKept
+from attestor.messages import ReportKept, VisitResult
 from attestor.schedule import elapsed_ms, join_at_ms, report_height
 from attestor.session import VisitTask, make_visit
 from attestor.store import AttestorStore
 from attestor.visit import skipped
-from audit.messages import Evidence, Outcome, PeerMetric, Report, report_commitment
+from audit.messages import (
+    Evidence,
+    Outcome,
+    PeerMetric,
+    Report,
+    VisitEvidence,
+    report_commitment,
+)
 from audit.plan import plan_input, visit_plans
 from chain.client import ChainClient, Wallet
 from chain.judging import target_of, targets_of
-from chain.messages import Body, CommitReport, OpenCoin, OpenReport
+from chain.messages import MAX_SIDECAR_BYTES, Body, CommitReport, OpenCoin, OpenReport
 from chain.records import ChallengeRecord, DrawRecord, FeedRecord, Registration, Table
 from coinflip.messages import CoinOpening
 from swarm.service import Swarm
@@ -188,6 +195,7 @@ class Round:
                     target=target_of(drawn),
                     plan=plan,
                     opened_ms=record.window_opened_ms,
+                    chunk_bytes=drawn.head.byte_length // drawn.head.length,
                     manifest=records[drawn.feed].manifest,
                     endpoint=registrations[drawn.hoster].endpoint,
                     elsewhere=(*elsewhere, records[drawn.feed].source),
@@ -242,10 +250,12 @@ class Round:
         ):
             # Nobody could be reached at all: that is our own line, and nobody's fault.
             results = [None] * len(results)
-        evidence = Evidence(
-            visits=tuple(result.evidence if result else None for result in results),
-            peers=self._peers,
-        )
+        evidence = Evidence(visits=_evidence_of(results), peers=self._peers)
+        while len(encode(evidence)) > MAX_SIDECAR_BYTES:
+            # It does not fit: leave out the largest visit, and say that it is nobody's fault.
+            sizes = [len(encode(visit)) if visit else 0 for visit in evidence.visits]
+            results[sizes.index(max(sizes))] = None
+            evidence = Evidence(visits=_evidence_of(results), peers=self._peers)
         report = Report(
             challenge=self._id,
             plan_proof=itinerary.plan_proof,
@@ -298,3 +308,7 @@ class Round:
             working = tasks.create_task(work)
             cutting = tasks.create_task(cut())
             working.add_done_callback(lambda _: cutting.cancel())
+
+
+def _evidence_of(results: Sequence[VisitResult | None]) -> tuple[VisitEvidence | None, ...]:
+    return tuple(result.evidence if result else None for result in results)

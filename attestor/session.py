@@ -36,6 +36,9 @@ log = structlog.get_logger()
 IN_FLIGHT = 4
 """Requests at once, as of a reader that plays a file; more would measure our own queue."""
 
+LEAST_RATE = 128 << 10
+"""Bytes per second below which a line counts as dead: a chunk comes whole or not at all."""
+
 QUIET_S = 3.0
 """With nothing coming for so long, what is still open is not coming: chunks that a hoster does
 not announce are asked for by telling it so, and to that there need not be an answer."""
@@ -58,6 +61,8 @@ class VisitTask:
     plan: VisitPlan
     opened_ms: int
     """Block time at which the visiting window opened."""
+    chunk_bytes: int
+    """Of a chunk of the feed, on average."""
     manifest: bytes
     endpoint: Endpoint
     elsewhere: tuple[Endpoint, ...]
@@ -156,6 +161,7 @@ class _Witness:
         )
         self._news = asyncio.Event()
         self._over = False
+        self._quiet_s = QUIET_S + IN_FLIGHT * task.chunk_bytes / LEAST_RATE
 
     @property
     def open_chunks(self) -> bool:
@@ -203,7 +209,7 @@ class _Witness:
         while self._open and not self._over:
             self._news.clear()
             try:
-                async with asyncio.timeout(QUIET_S):
+                async with asyncio.timeout(self._quiet_s):
                     await self._news.wait()
             except TimeoutError:
                 self._visit.trouble = self._visit.trouble or Outcome.CHUNKS_MISSING

@@ -33,6 +33,9 @@ from wire.primitives import Bytes, Hash, PublicKey
 MAX_REPORTS = 1024
 """Reports in one bundle: about a hundred challenges of ten attestors."""
 
+MAX_BUNDLE_BYTES = 64 << 20
+"""What `holdfast verify` reads: hundreds of reports on large feeds."""
+
 R = TypeVar("R", bound=Message)
 
 
@@ -63,6 +66,8 @@ class Checked:
     time_ms: int
     feed: FeedRecord
     verdicts: tuple[VerdictRecord, ...]
+    listed: int
+    """Verdicts that the chain lists for the feed; a bundle may show only the newest."""
     reports: int
     samples: int
 
@@ -104,6 +109,7 @@ def check_bundle(bundle: Bundle) -> Checked:
         time_ms=header.time_ms,
         feed=feed,
         verdicts=tuple(verdicts),
+        listed=len(listed) // 2,
         reports=reports,
         samples=samples,
     )

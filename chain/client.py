@@ -19,7 +19,7 @@ import structlog
 
 from audit.evidence import Flaw
 from chain.genesis import Genesis
-from chain.light import verify_certificate, verify_state, verify_transaction
+from chain.light import Forked, verify_certificate, verify_state, verify_transaction
 from chain.messages import (
     MAX_PROVEN_RECORDS,
     Body,
@@ -149,7 +149,10 @@ class ChainClient:
         if self.tip is None or header.height > self.tip.height:
             self.tip = header
         elif header.height == self.tip.height and header.id != self.tip.id:
-            raise Malformed(f"two final blocks at height {header.height}: stop trusting this set")
+            raise Forked(
+                f"two final blocks at height {header.height}, {header.id.hex()} and "
+                f"{self.tip.id.hex()}: the validators of this network cannot be trusted"
+            )
 
     async def next_block(self) -> int:
         """Wait for a block above the present tip and return its height."""

@@ -21,8 +21,12 @@ from chain.records import RECORDS, Table
 from chain.state import tree_key
 from wire import merkle, signing
 from wire.codec import Message, decode, digest, encode
-from wire.errors import Malformed
+from wire.errors import HoldfastError, Malformed
 from wire.primitives import tagged_hash
+
+
+class Forked(HoldfastError):
+    """Two final blocks at one height: a quorum of validators broke its word. Trust nothing."""
 
 
 def quorum(validators: int) -> int:

@@ -163,7 +163,7 @@ def list_plans(context: typer.Context, feed: str, json: JsonFlag = False) -> Non
 def publish(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(help="A file or a folder.")],
-    chunk_bytes: Annotated[int, typer.Option(min=512, max=1 << 20)] = 65_536,
+    chunk_bytes: Annotated[int, typer.Option(min=1_024, max=1 << 22)] = 65_536,
     replicas: ReplicasFlag = 3,
     epochs: EpochsFlag = 24,
     price: PriceFlag = 100_000,
@@ -258,14 +258,14 @@ def verify(
     json: JsonFlag = False,
 ) -> None:
     """Check an exported report with no network: signatures, proofs, receipts, verdicts."""
-    from chain.bundle import Bundle, check_bundle
+    from chain.bundle import MAX_BUNDLE_BYTES, Bundle, check_bundle
 
     try:
         data = bundle.read_bytes()
     except OSError as error:
         raise Unavailable(f"cannot read {bundle}: {error.strerror}") from None
     try:
-        checked = check_bundle(decode(Bundle, data))
+        checked = check_bundle(decode(Bundle, data, MAX_BUNDLE_BYTES))
     except Malformed as error:
         raise Malformed(f"{bundle} proves nothing: {error}") from None
     if network is not None and checked.network.hex() != network.lower():
@@ -277,6 +277,7 @@ def verify(
                 "network": checked.network.hex(),
                 "height": checked.height,
                 "feed": zbase32.encode(checked.feed.feed),
+                "listed": checked.listed,
                 "reports": checked.reports,
                 "samples": checked.samples,
                 "verdicts": [verdict.model_dump(mode="json") for verdict in checked.verdicts],
@@ -285,9 +286,10 @@ def verify(
         return
     out.print(verdict_table(list(checked.verdicts)))
     out.print(
-        f"[green]valid[/]: {checked.reports} reports over {checked.samples} samples, final at "
-        f"height {checked.height}"
+        f"[green]valid[/]: {len(checked.verdicts)} of {checked.listed} verdicts from "
+        f"{checked.reports} reports over {checked.samples} samples"
     )
+    out.print(f"final at height {checked.height}")
     out.print(f"network {checked.network.hex()}" + ("" if network else "  (is it yours?)"))
 
 

@@ -27,7 +27,7 @@ from chain.records import (
     Table,
 )
 from feed import flat_tree
-from feed.events import Damaged, Event, Heard, Served
+from feed.events import Damaged, Event, Served
 from feed.feed import Feed
 from feed.manifest import decode_manifest, discovery_key
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
@@ -39,7 +39,7 @@ from swarm.server import listen
 from swarm.tcp import dial
 from wire import zbase32
 from wire.codec import encode
-from wire.errors import HoldfastError, Unavailable
+from wire.errors import HoldfastError, Rejected, Unavailable
 from wire.keys import KeyPair, Use
 from wire.ports import Connection
 
@@ -83,6 +83,8 @@ class Hoster:
         self._terms = terms
         self._served: dict[bytes, Feed] = {}
         """Feeds that are served, by discovery key."""
+        self._servings: set[Serving] = set()
+        """Sessions with readers."""
         self._tended: dict[bytes, asyncio.Event] = {}
         """Open contracts, and what wakes the task of each."""
 
@@ -115,7 +117,11 @@ class Hoster:
             )
             log.info("hoster enrolled", account=zbase32.encode(self._wallet.account))
             tasks.create_task(self._watch_store())
-            await self._follow_desk(tasks)
+            try:
+                await self._follow_desk(tasks)
+            finally:
+                for serving in self._servings:
+                    serving.finish()  # the listener lets it leave before it closes
 
     async def _follow_desk(self, tasks: asyncio.TaskGroup) -> None:
         """Start a task for each contract that the chain assigns to us."""
@@ -157,7 +163,11 @@ class Hoster:
                     del self._tended[contract_id]
                     return
                 record = await self._chain.need(FeedRecord, Table.FEED, contract.feed)
-                await self._hold(contract, record)
+                try:
+                    await self._hold(contract, record)
+                except Rejected as rejected:
+                    # The rules say no until something changes; asking again costs a fee.
+                    log.warning("acknowledgement refused", reason=str(rejected))
                 failures = 0
                 await self._until_news(contract, record, wake)
             except HoldfastError as error:
@@ -257,62 +267,70 @@ class Hoster:
             feed=feed.key,
         )
         serving = Serving(ReceiptBook(self._receipt_key, binding), feed)
+        self._servings.add(serving)
         try:
             await serve(connection, feed, serving.on_event)
         except HoldfastError as error:
             log.info("reader dropped", peer=connection.remote_key.hex()[:16], reason=str(error))
         finally:
-            serving.close()
+            self._servings.discard(serving)
+            serving.finish()
         if serving.damaged:
             for wake in self._tended.values():
                 wake.set()
 
 
 class Serving:
-    """Receipts for one session, sent as it goes: every 16 chunks, and when it falls quiet."""
+    """Receipts for one session, sent as it goes: every 16 chunks, when it falls quiet, at its end.
+
+    A book speaks of one fork. When the owner truncates the feed the session ends, so that no
+    receipt says of the new fork what was served of the old one.
+    """
 
     def __init__(self, book: ReceiptBook, feed: Feed) -> None:
         self.damaged = False
         self._book = book
         self._feed = feed
+        self._fork = feed.fork
+        self._length = feed.length
+        self._session: Session | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def on_event(self, session: Session, event: Event) -> None:
         """Told of all that happens in the session, right after it is put on the wire."""
+        self._session = session
         match event:
             case Served(chunk, leaf_hash, size):
-                due = self._book.add(ServedEntry(index=chunk, size=size, hash=leaf_hash))
-                if due:
-                    self._send(session)
-                self._restart_timer(session)
+                self._count(session, ServedEntry(index=chunk, size=size, hash=leaf_hash))
             case Damaged(chunk):
                 self.damaged = True
                 log.warning("chunk rotted on disk", chunk=chunk, feed=self._feed.key.hex())
-            case Heard():
-                pass
             case _:
                 pass
 
-    def close(self) -> None:
-        """The session is over."""
+    def finish(self) -> None:
+        """Sign for what is still unsigned, if the channel is open; the session is over then."""
         if self._timer is not None:
             self._timer.cancel()
+        self._sign()
 
-    def _restart_timer(self, session: Session) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(IDLE_RECEIPT_S, self._send, session)
-
-    def _send(self, session: Session) -> None:
-        if not self._book.unsigned:
+    def _count(self, session: Session, served: ServedEntry) -> None:
+        if self._feed.fork != self._fork:
+            session.close()
             return
-        signed = self._book.sign(
-            fork=self._feed.fork,
-            length=self._feed.length,
-            time_ms=time.time_ns() // 1_000_000,
-        )
-        session.send_extension(RECEIPT_EXTENSION, encode(signed))
+        self._length = self._feed.length
+        if self._book.add(served):
+            self._sign()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(IDLE_RECEIPT_S, self._sign)
+
+    def _sign(self) -> None:
+        if self._session is None or not self._book.unsigned:
+            return
+        time_ms = time.time_ns() // 1_000_000
+        signed = self._book.sign(fork=self._fork, length=self._length, time_ms=time_ms)
+        self._session.send_extension(RECEIPT_EXTENSION, encode(signed))
 
 
 def is_held(feed: Feed, head: Head) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from chain.bundle import Bundle, ReportEvidence
+from chain.bundle import MAX_BUNDLE_BYTES, Bundle, ReportEvidence
 from chain.client import ChainClient, Wallet
 from chain.messages import (
     MAX_PROVEN_RECORDS,
@@ -44,6 +44,10 @@ log = structlog.get_logger()
 
 VERDICTS_IN_BUNDLE = 256
 """The newest verdicts that an exported report holds, reports and evidence included."""
+
+
+EVIDENCE_IN_BUNDLE_BYTES = MAX_BUNDLE_BYTES // 2
+"""Older challenges are left out beyond this; `verify` says how many verdicts are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +173,13 @@ async def export_bundle(chain: ChainClient, feed: bytes) -> Bundle:
         *((Table.PLAN, plan) for plan in dict.fromkeys(v.plan for v in verdicts)),
         *((Table.VERDICT, verdict.challenge + verdict.contract) for verdict in verdicts),
     ]
-    evidence = []
+    evidence: list[ReportEvidence] = []
     for challenge in challenges:
         room = MAX_PROVEN_RECORDS - len(names) - 2 - len(challenge.opened)
-        if room < 0:
-            break
+        size = sum(len(shown.evidence) for shown in evidence)
+        if room < 0 or size > EVIDENCE_IN_BUNDLE_BYTES:
+            names = [name for name in names if not _is_verdict_of(name, challenge.challenge)]
+            continue
         names += [(Table.CHALLENGE, challenge.challenge), (Table.DRAW, challenge.challenge)]
         for member in challenge.opened:
             names.append((Table.REPORT, challenge.challenge + member))
@@ -183,6 +189,11 @@ async def export_bundle(chain: ChainClient, feed: bytes) -> Bundle:
             )
     proof, _ = await chain.prove(names)
     return Bundle(genesis=chain.genesis, feed=feed, state=proof, evidence=tuple(evidence))
+
+
+def _is_verdict_of(name: tuple[Table, bytes], challenge: bytes) -> bool:
+    table, key = name
+    return table is Table.VERDICT and key.startswith(challenge)
 
 
 def _serving(

@@ -137,13 +137,13 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(Annotated[kind, _StopAtFirst])
 
 
-def decode(kind: Any, data: bytes) -> Any:
+def decode(kind: Any, data: bytes, limit_bytes: int = MAX_MESSAGE_BYTES) -> Any:
     """The `kind` that encodes to exactly `data`; raises `Malformed` for anything else.
 
     `kind` is a `Message` subclass, a union marked with `BY_KIND`, or a tuple type of these.
     """
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise Malformed(f"message of {len(data)} bytes is above {MAX_MESSAGE_BYTES}")
+    if len(data) > limit_bytes:
+        raise Malformed(f"message of {len(data)} bytes is above {limit_bytes}")
     try:
         plain = cbor2.loads(
             data,
