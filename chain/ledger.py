@@ -55,9 +55,19 @@ class Ledger:
         )
 
     def propose(self, proposal: Proposal, transactions: tuple[SignedTransaction, ...]) -> Prepared:
-        """A block on top of the tip with the given transactions, checked on admission."""
+        """A block on top of the tip with those of the transactions that it may hold."""
+        return self._prepare(proposal, transactions, leave_out=True)
+
+    def _prepare(
+        self,
+        proposal: Proposal,
+        transactions: tuple[SignedTransaction, ...],
+        *,
+        leave_out: bool,
+    ) -> Prepared:
         context = self._context(proposal.proposer, proposal.time_ms, proposal.vrf_output)
-        execution = execute(self.state, context, transactions)
+        execution = execute(self.state, context, transactions, leave_out=leave_out)
+        transactions = execution.transactions
         header = Header(
             network=self.network,
             height=context.height,
@@ -92,7 +102,7 @@ class Ledger:
             raise Malformed("a transaction in the block is not signed by its sender")
         proposal = Proposal(header.view, header.time_ms, header.proposer, header.vrf_proof, output)
         try:
-            prepared = self.propose(proposal, block.transactions)
+            prepared = self._prepare(proposal, block.transactions, leave_out=False)
         except Rejected as rejected:
             raise Malformed(f"the block holds a transaction it may not: {rejected}") from None
         if prepared.block.header != header:

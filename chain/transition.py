@@ -53,6 +53,7 @@ class Execution:
     """A block's effect, not yet part of the state."""
 
     draft: Draft
+    transactions: tuple[SignedTransaction, ...]
     outcomes: tuple[TransactionOutcome, ...]
 
 
@@ -69,36 +70,33 @@ def genesis_state(genesis: Genesis) -> State:
 
 
 def execute(
-    state: State, block: BlockContext, transactions: tuple[SignedTransaction, ...]
+    state: State,
+    block: BlockContext,
+    transactions: tuple[SignedTransaction, ...],
+    *,
+    leave_out: bool = False,
 ) -> Execution:
-    """Run a block on a draft. Raises `Rejected` when the block itself may not hold one of its
-    transactions: an honest proposer never includes such a one.
+    """Run a block on a draft.
+
+    A transaction that a block may not hold at all makes this raise `Rejected`; whoever writes
+    the block has it left out instead. Each may have been fine when it came, and one before it
+    has spent what would pay its fee.
     """
     draft = Draft(state)
     # What is drawn in this block must not depend on the coins that its writer lets in.
     beacon = draft.meta.beacon
-    outcomes = tuple(_include(draft, block, signed) for signed in transactions)
-    _end_block(draft, block, beacon)
-    money.assert_conserved(draft)
-    return Execution(draft, outcomes)
-
-
-def fitting(
-    state: State, block: BlockContext, transactions: tuple[SignedTransaction, ...]
-) -> tuple[SignedTransaction, ...]:
-    """Those of the transactions that a block can hold in this order: for whoever writes it.
-
-    Each may have been fine when it came, and one before it has spent what would pay its fee.
-    """
-    draft = Draft(state)
-    held = []
+    held, outcomes = [], []
     for signed in transactions:
         try:
-            _include(draft, block, signed)
+            outcomes.append(_include(draft, block, signed))
         except Rejected:
-            continue
-        held.append(signed)
-    return tuple(held)
+            if not leave_out:
+                raise
+        else:
+            held.append(signed)
+    _end_block(draft, block, beacon)
+    money.assert_conserved(draft)
+    return Execution(draft, tuple(held), tuple(outcomes))
 
 
 def check_envelope(

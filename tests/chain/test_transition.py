@@ -7,7 +7,7 @@ from chain.messages import Stake, Transfer
 from chain.reasons import Reason
 from chain.records import Account, Table
 from chain.state import Draft
-from chain.transition import check_envelope, fitting
+from chain.transition import check_envelope, execute
 from tests.builders import World
 from tests.people import (
     ATTESTORS,
@@ -181,9 +181,9 @@ def test_who_writes_a_block_leaves_out_what_it_may_not_hold():
     waiting = (spend, broke, late, fine, refused)
     with pytest.raises(Rejected):
         world.execute(*waiting)
-    held = fitting(world.state, world.context(), waiting)
-    assert held == (spend, fine, refused)
-    reasons = [outcome.reason for outcome in world.block(*held)]
+    written = execute(world.state, world.context(), waiting, leave_out=True)
+    assert written.transactions == (spend, fine, refused)
+    reasons = [outcome.reason for outcome in written.outcomes]
     assert reasons == ["", "", "insufficient_balance"]
 
 
