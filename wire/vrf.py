@@ -27,7 +27,6 @@ from wire.keys import KeyPair
 PROOF_BYTES = 80
 _SUITE = b"\x03"
 _ORDER = 2**252 + 27742317777372353535851937790883648493
-_PRIME = 2**255 - 19
 
 
 def prove(key: KeyPair, alpha: bytes) -> bytes:
@@ -58,7 +57,7 @@ def verify(public: bytes, alpha: bytes, proof: bytes) -> bytes:
     if int.from_bytes(s, "little") >= _ORDER:
         raise Malformed("VRF proof: s is not reduced")
     for point in (public, gamma):
-        if not _is_canonical(point) or not crypto_core_ed25519_is_valid_point(point):
+        if not crypto_core_ed25519_is_valid_point(point):
             raise Malformed("VRF proof: not a point of the prime-order group")
     h = _encode_to_curve(public, alpha)
     c_scalar = c + bytes(16)
@@ -103,7 +102,3 @@ def _times_eight(point: bytes) -> bytes:
 
 def _challenge(*points: bytes) -> bytes:
     return sha512(_SUITE + b"\x02" + b"".join(points) + b"\x00").digest()[:16]
-
-
-def _is_canonical(point: bytes) -> bool:
-    return int.from_bytes(point, "little") & (2**255 - 1) < _PRIME

@@ -3,7 +3,7 @@
 import pytest
 
 from chain.messages import Offer, Stake
-from chain.records import Desk, RosterName, stake_key
+from chain.records import Desk, RosterName, Table, stake_key
 from tests.builders import World
 from tests.people import BY_ID, HOSTERS, OWNER, STRANGER, create_plan, register
 from tests.stages import drawn, planned, play, published
@@ -164,6 +164,51 @@ def test_vacancies_are_offered_again_when_there_are_new_hosters():
     assert world.contracts == []
     world.pass_blocks()
     assert assigned(world) == [str(HOSTERS[1])]
+
+
+def test_a_vacancy_is_not_filled_by_the_operator_of_another_replica():
+    world = published()
+    for hoster in HOSTERS[:2]:
+        world.must(hoster, register(hoster, operator="Acme"))
+    start(world, replicas=2)
+    first, second = world.contracts
+    lone = first if first.hoster == HOSTERS[2].id else second
+    kept = world.contracts.index(second if lone is first else first)
+    acknowledge(world, kept)
+    world.pass_until(lone.acknowledge_by)
+    assert world.draft.contracts.at(lone.contract).status == "lapsed"
+    assert len(world.contracts) == 2
+    assert world.plan.vacancies == (3,)
+
+
+def test_one_look_at_a_plans_vacancies_is_due_at_a_time():
+    world = start(published(), replicas=9)
+    world.pass_until(world.contracts[0].acknowledge_by)
+    due = [
+        item
+        for (table, _), record in world.state.records.items()
+        if table is Table.DUE
+        for item in record.items
+        if item.kind == "assign"
+    ]
+    assert len(due) == 1
+
+
+def test_a_plan_with_a_vacancy_goes_on_when_a_contract_is_served():
+    world = published()
+    for hoster in HOSTERS[1:]:
+        world.must(hoster, register(hoster, offer=None))
+    start(world, replicas=2, epochs=1)
+    acknowledge(world, 0)
+    play(world)
+    assert world.contracts[0].status == "ended"
+    assert (world.plan.status, world.plan.vacancies) == ("running", (1,))
+    assert world.plan.escrow_base == 10_000
+    world.must(HOSTERS[1], register(HOSTERS[1]))
+    world.pass_until(world.plan.retry_at)
+    acknowledge(world, 1)
+    play(world)
+    assert (world.plan.status, world.plan.escrow_base) == ("ended", 0)
 
 
 def test_vacancies_are_looked_at_once_each_time():

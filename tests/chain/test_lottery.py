@@ -157,6 +157,16 @@ def test_many_contracts_make_several_committees_that_share_nobody():
     assert [len(world.draft.draws.at(c).eligible) for c in (first, second)] == [1, 1]
 
 
+def test_no_committee_is_smaller_for_there_being_more_contracts():
+    world = planned()
+    world.genesis = genesis(PARAMETERS.model_copy(update={"challenge_targets": 1}))
+    acknowledge_all(world)
+    # Six attestors make one committee of four, and two contracts would keep two busy.
+    assert len(world.draft.meta.open_challenges) == 1
+    assert len(world.challenge.members) == 4
+    assert len(world.draw.eligible) == 2
+
+
 def test_a_draw_lists_no_more_than_a_proof_can_carry(monkeypatch):
     monkeypatch.setattr(lottery, "ELIGIBLE_MAXIMUM", 1)
     world = planned()

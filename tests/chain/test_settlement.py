@@ -8,9 +8,18 @@ import pytest
 from chain import settlement
 from chain.records import JudgedVisit
 from chain.settlement import Visit, classify, detection_ppm, quorum
-from tests.people import ATTESTORS, BY_ID, STRANGER, VALIDATOR
+from tests.people import ATTESTORS, BY_ID, OWNER, STRANGER, VALIDATOR, create_plan
 from tests.reports import account_of
-from tests.stages import coin_opened, committed, drawn, opening, play, sealed, settled
+from tests.stages import (
+    coin_opened,
+    committed,
+    drawn,
+    opening,
+    play,
+    published,
+    sealed,
+    settled,
+)
 
 
 def judged(served=3, *, planned=3, fault=False, skipped=False):
@@ -209,6 +218,20 @@ def test_a_fault_pays_whom_it_should_and_not_the_hoster():
     assert earned(world, before, world.members[0]) == 2 * 625 - 20
     for contract in world.contracts[:2]:
         assert earned(world, before, BY_ID[contract.hoster]) == 0
+
+
+def test_a_prover_of_nothing_but_a_fault_earns_in_full():
+    world = published()
+    world.must(OWNER, create_plan(world.library.key, replicas=1, samples=1))
+    world.pass_blocks()
+    (contract,) = world.contracts
+    world.must(BY_ID[contract.hoster], world.acknowledge(contract))
+    before = world.fork()
+    play(world, everybody("fault"))
+    verdict = world.draft.verdicts.at(world.focus + contract.contract)
+    assert (verdict.verdict, verdict.missing, verdict.samples) == ("fault", 4, 4)
+    for member in world.members:
+        assert earned(world, before, member) == 625 + 37 - 20
 
 
 def test_skipped_visits_count_for_nothing():

@@ -6,6 +6,7 @@ from chain import lottery, money
 from chain.messages import Stake, Transfer
 from chain.reasons import Reason
 from chain.records import Account, Table
+from chain.rules import transfer
 from chain.state import Draft
 from chain.transition import check_envelope, execute
 from tests.builders import World
@@ -272,6 +273,16 @@ def test_coins_that_appear_stop_the_process(monkeypatch):
     draft.accounts.change(STRANGER.id, balance_base=100 + BALANCE + 1)
     with pytest.raises(AssertionError, match="would hold -1"):
         money.assert_conserved(draft)
+
+
+def test_a_block_that_makes_coins_stops_the_process(monkeypatch):
+    def mint(draft, sender, body):
+        money.credit(draft, body.to, body.amount_base)
+
+    monkeypatch.setattr(transfer, "apply", mint)
+    world = funded()
+    with pytest.raises(AssertionError, match="supply by 1"):
+        world.execute(world.sign(OWNER, PAY))
 
 
 def test_things_fall_due_in_the_order_they_were_put():
