@@ -4,13 +4,12 @@ Each group of commands has its own file: `chain_cli.py`, `feed_cli.py`, `role_cl
 and attestor), `owner_cli.py`. `run` turns every expected error into one line and an exit code.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
+from rich.markup import escape
 
 from holdfast import __version__
 from holdfast.home import Home, read_genesis
@@ -129,10 +128,13 @@ def run(arguments: list[str] | None = None) -> int:
         result = app(arguments, standalone_mode=False)
     except HoldfastError as error:
         return print_error(error)
-    except click.ClickException as error:
-        error.show(sys.stderr)
+    except typer.TyperException as error:
+        text = getattr(error, "format_message", lambda: str(error))()
+        err.print(f"[bold red]usage:[/] {escape(text)} See --help.")
         return Exit.USAGE
-    except (click.Abort, KeyboardInterrupt):
+    except typer.Exit as done:
+        return done.exit_code
+    except (typer.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except BrokenPipeError:
         return Exit.OK

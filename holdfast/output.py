@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from wire.errors import HoldfastError, NotFound
 
@@ -35,7 +36,7 @@ def print_json(document: Any) -> None:
 
 def print_error(error: HoldfastError) -> Exit:
     """One clear line on stderr; returns the exit code."""
-    err.print(f"[bold red]error:[/] {str(error).replace('[', chr(92) + '[')}")
+    err.print(f"[bold red]error:[/] {escape(str(error))}")
     return Exit.NOT_FOUND if isinstance(error, NotFound) else Exit.FAILED
 
 
