@@ -15,7 +15,7 @@ from feed.manifest import Manifest, decode_manifest, encode_manifest
 from feed.ranges import Ranges, runs
 from feed.signature import sign_head
 from feed.tables import CHUNK_BITS, NODE_BITS, StoreFailure, Tables, cut
-from feed.tree import MAX_LENGTH, Appender, Head, Node, length_of, size_of
+from feed.tree import MAX_LENGTH, Appender, Head, Node, length_of, size_of, tree_hash
 from wire.errors import Malformed, NotFound, Unavailable
 from wire.keys import KeyPair
 
@@ -52,8 +52,18 @@ def signed_by(pair: KeyPair, key: bytes, manifest: Manifest | None) -> Sign:
     )
 
 
-Watcher = Callable[[list[tuple[int, int]]], None]
-"""Called after a commit with the stretches of chunks that were added; may be none."""
+class Change(NamedTuple):
+    """The stretches of chunks that a commit added and dropped; both are empty for a new head.
+
+    A new fork says for itself what is gone.
+    """
+
+    added: Sequence[tuple[int, int]] = ()
+    dropped: Sequence[tuple[int, int]] = ()
+
+
+Watcher = Callable[[Change], None]
+"""Called after each commit."""
 
 
 class Feed:
@@ -182,7 +192,21 @@ class Feed:
             head.byte_length,
             self._staged_roots,
         )
-        self._tell([added])
+        self._tell(Change([added]))
+        return head
+
+    def truncate(self, length: int, sign: Sign) -> Head:
+        """Take back all chunks from `length` on, under a new head of the next fork.
+
+        What was staged goes too; durable on return. Peers that follow drop what was taken back.
+        """
+        assert 0 <= length <= self.length, "a feed is not truncated to more than it has"
+        roots = self._roots_of(length)
+        head = Head(self.fork + 1, length, size_of(roots), tree_hash(roots))
+        signed = SignedHead(head.fork, roots, sign(head))
+        with self._change(durable=True):
+            self._take(signed, shared=length)
+        self._tell(Change())
         return head
 
     def _grow(self, chunks: Sequence[bytes], sign: Sign | None) -> Head:
@@ -253,7 +277,7 @@ class Feed:
             self._hold(stretches, sum([len(c.value) for c in fresh]))
             self._remember([(node.index, node) for node in nodes])
             self._remember([(2 * i, Node(2 * i, len(value), digest)) for i, digest, value in fresh])
-        self._tell(stretches)
+        self._tell(Change(stretches))
 
     def _take(self, head: SignedHead, shared: int) -> None:
         if head.fork != self.fork:
@@ -282,7 +306,8 @@ class Feed:
         """
         with self._change():
             size = 0
-            for index in {index for index in indices if index in self.held}:
+            gone = sorted({index for index in indices if index in self.held})
+            for index in gone:
                 leaf = self.node(2 * index)
                 assert leaf is not None
                 self._insert((), [leaf])
@@ -290,7 +315,7 @@ class Feed:
                 self.held.remove(index, index + 1)
                 size += leaf.size
             self._hold_again(-size)
-        self._tell([])
+        self._tell(Change(dropped=list(runs(gone))))
 
     def metadata(self, name: str) -> bytes | None:
         """The bytes kept beside the feed under a name."""
@@ -319,12 +344,14 @@ class Feed:
         before = self.fork, self.length, self.held
         self._load()
         if (self.fork, self.length, self.held) != before:
-            old = before[2]
-            self._tell([gap for stretch in self.held for gap in old.gaps(*stretch)])
+            old, new = before[2], self.held
+            added = [gap for stretch in new for gap in old.gaps(*stretch)]
+            dropped = [gap for stretch in old for gap in new.gaps(*stretch)]
+            self._tell(Change(added, dropped))
 
-    def _tell(self, stretches: list[tuple[int, int]]) -> None:
+    def _tell(self, change: Change) -> None:
         for watcher in tuple(self._watchers):
-            watcher(stretches)
+            watcher(change)
 
     @contextmanager
     def _change(self, durable: bool = False) -> Iterator[None]:

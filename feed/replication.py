@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from feed.announced import Announced, Remote
 from feed.downloader import IN_FLIGHT, Downloader
 from feed.events import Drop, Effect, GiveUp, Heard
-from feed.feed import Feed
+from feed.feed import Change, Feed
 from feed.manifest import is_compat
 from feed.messages import (
     Bitfield,
@@ -63,6 +63,7 @@ class Replication:
         self._told = (-1, -1, False)
         self._told_complete = 0
         self._news: list[tuple[int, int]] = []
+        self._gone: list[tuple[int, int]] = []
         self._ending = self._ended = False
         self._last_name_sent = ""
         self._last_name_heard = ""
@@ -86,12 +87,7 @@ class Replication:
 
     def start(self) -> list[Effect]:
         """The channel is open on both sides."""
-        self._tell_state()
-        contiguous = self.feed.contiguous_length
-        if contiguous:
-            self._out.append(Range(0, contiguous))
-            if contiguous == self.feed.length:
-                self._told_complete = contiguous
+        self._tell_all()
         return self._effects()
 
     def receive(self, messages: Iterable[Message], now_us: int) -> list[Effect]:
@@ -131,9 +127,10 @@ class Replication:
             self._end(GiveUp(str(error)))
         return self.settle(now_us)
 
-    def note(self, stretches: Sequence[tuple[int, int]]) -> None:
+    def note(self, change: Change) -> None:
         """The stored feed changed; `settle` tells the peer."""
-        self._news += stretches
+        self._news += change.added
+        self._gone += change.dropped
 
     def want(self, chunks: Iterable[int], now_us: int) -> list[Effect]:
         """Fetch these chunks, in this order."""
@@ -260,9 +257,15 @@ class Replication:
         return True
 
     def _tell_news(self) -> None:
-        """Tell the peer of new chunks, unless it has them itself, and of a new length."""
+        """Tell the peer of lost chunks, of new ones that it has not itself, of a new length."""
         feed = self.feed
         news, self._news = self._news, []
+        gone, self._gone = self._gone, []
+        if feed.fork != self._told[0]:
+            self._tell_all()
+            news = list(feed.held)
+        else:
+            self._tell_gone(gone)
         if feed.missing:
             self._told_complete = 0
             for start, stop in news:
@@ -275,3 +278,21 @@ class Replication:
             self._out.append(Range(0, feed.length))
         if self._told != self._state():
             self._tell_state()
+
+    def _tell_all(self) -> None:
+        """The state, and the chunks that are here from the first on: of a fork not told of yet."""
+        self._tell_state()
+        self._told_complete = 0
+        contiguous = self.feed.contiguous_length
+        if contiguous:
+            self._out.append(Range(0, contiguous))
+            if contiguous == self.feed.length:
+                self._told_complete = contiguous
+
+    def _tell_gone(self, gone: Sequence[tuple[int, int]]) -> None:
+        """Node forgets what lies behind a dropped chunk, up to the next gap: tell of that again."""
+        held = self.feed.held
+        for start, stop in gone:
+            self._out.append(Range(start, stop - start, drop=True))
+            if (end := held.contiguous(stop)) > stop:
+                self._out.append(Range(stop, end - stop))

@@ -27,7 +27,7 @@ from feed.events import (
     Served,
     Wrong,
 )
-from feed.feed import Feed, StoredChunk
+from feed.feed import Change, Feed, StoredChunk
 from feed.manifest import capability, discovery_key
 from feed.messages import PROTOCOL, Handshake
 from feed.replication import Replication
@@ -276,9 +276,9 @@ class Session:
             await asyncio.sleep(TICK_S)
             self._do(lambda: self._core.tick(_now_us()))
 
-    def _note(self, stretches: list[tuple[int, int]]) -> None:
+    def _note(self, change: Change) -> None:
         """The stored feed changed: tell the peer, once whoever changed it is done."""
-        self._core.note(stretches)
+        self._core.note(change)
         self._changed.set()
         asyncio.get_running_loop().call_soon(self._settle)
 

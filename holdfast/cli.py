@@ -129,8 +129,7 @@ def run(arguments: list[str] | None = None) -> int:
     except HoldfastError as error:
         return print_error(error)
     except typer.TyperException as error:
-        text = getattr(error, "format_message", lambda: str(error))()
-        err.print(f"[bold red]usage:[/] {escape(text)} See --help.")
+        err.print(f"[bold red]usage:[/] {escape(error.format_message())} See --help.")
         return Exit.USAGE
     except typer.Exit as done:
         return done.exit_code

@@ -322,8 +322,29 @@ def test_what_a_lost_peer_was_asked_for_is_asked_of_others(stores: Stores) -> No
     assert _same(feed, 100)
 
 
-def test_a_chunk_that_the_hoster_lost_is_reported_and_the_others_come(stores: Stores) -> None:
+def _without_drops(message: Message) -> list[Message]:
+    """A hoster that does not tell what it lost."""
+    return [] if isinstance(message, Range) and message.drop else [message]
+
+
+def test_what_the_hoster_says_it_lost_is_not_asked_for(stores: Stores) -> None:
     hoster, reader = End(owned(stores(), 30)), End(stores().create(KEY))
+    hoster.feed.forget([7, 8, 20])
+    world = World((hoster, reader))
+    _fetch_all(world, reader)
+    assert hoster.said(Range) == [
+        Range(0, 30),
+        *(Range(7, 2, drop=True), Range(9, 11), Range(20, 1, drop=True), Range(21, 9)),
+    ]
+    assert not reader.of(Lost) and not hoster.said(NoData)
+    assert list(reader.feed.held) == [(0, 7), (9, 20), (21, 30)]
+    hoster.feed.put([StoredChunk(i, leaf_hash(chunk(i)), chunk(i)) for i in (7, 8, 20)])
+    world.wait(1000)
+    assert _same(reader.feed, 30)
+
+
+def test_a_chunk_that_the_hoster_lost_is_reported_and_the_others_come(stores: Stores) -> None:
+    hoster, reader = End(owned(stores(), 30), _without_drops), End(stores().create(KEY))
     hoster.feed.forget([7])
     world = World((hoster, reader))
     _fetch_all(world, reader)
@@ -336,7 +357,7 @@ def test_a_chunk_that_the_hoster_lost_is_reported_and_the_others_come(stores: St
 
 
 def test_a_peer_that_refuses_too_much_is_asked_for_no_more(stores: Stores) -> None:
-    hoster, reader = End(owned(stores(), 200)), End(stores().create(KEY))
+    hoster, reader = End(owned(stores(), 200), _without_drops), End(stores().create(KEY))
     hoster.feed.forget(range(0, 200, 2))
     _fetch_all(World((hoster, reader)), reader)
     assert MAX_REFUSALS <= len(reader.of(Lost)) <= MAX_REFUSALS + IN_FLIGHT
@@ -543,6 +564,7 @@ def test_a_lower_fork_is_neither_followed_nor_served(stores: Stores) -> None:
 def test_a_bitfield_and_a_want_without_end_are_harmless(stores: Stores) -> None:
     hoster = End(owned(stores(), 40))
     hoster.feed.forget([3])
+    hoster.do(hoster.core.settle(0))
     before = len(hoster.sent)
     hoster.hear([Want(0, 1 << 40), Want(1 << 40, 1 << 21), Bitfield(1 << 40, b"\xff" * 64)], 0)
     assert len(hoster.sent) == before

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from feed.check import Progress, check
-from feed.feed import Feed, SignedHead, StoredChunk, signed_by
+from feed.feed import Change, Feed, SignedHead, StoredChunk, signed_by
 from feed.manifest import default_manifest, manifest_key
 from feed.store import APPLICATION_ID, SCHEMA_VERSION, FeedStore
 from feed.tables import StoreFailure
@@ -190,15 +190,17 @@ def test_metadata_is_kept_and_dropped(store: FeedStore) -> None:
 
 
 def test_watchers_are_told_what_was_added(tmp_path: Path, store: FeedStore) -> None:
-    feed, told = store.create(KEY, MANIFEST), list[list[tuple[int, int]]]()
+    feed, told = store.create(KEY, MANIFEST), list[Change]()
     stop = feed.watch(told.append)
     feed.append(CHUNKS[:4], SIGN)
     feed.stage([b"x"])
-    assert told == [[(0, 4)]]
+    assert told == [Change([(0, 4)])]
     replica = _replica(tmp_path / "replica.db", _filled(feed), [])
     replica.watch(told.append)
     replica.put([feed.chunk(i) for i in (9, 1, 0)])
-    assert told[-1] == [(0, 2), (9, 10)]
+    assert told[-1] == Change([(0, 2), (9, 10)])
+    replica.forget([9, 0, 5])
+    assert told[-1] == Change(dropped=[(0, 1), (9, 10)])
     stop()
 
 
@@ -212,7 +214,7 @@ def test_another_process_s_work_is_seen_and_never_overwritten(tmp_path: Path) ->
     path = tmp_path / "feeds.db"
     with FeedStore(path) as mine, FeedStore(path) as theirs:
         feed = mine.create(KEY, MANIFEST)
-        told = list[list[tuple[int, int]]]()
+        told = list[Change]()
         feed.watch(told.append)
         theirs.refresh()
         _owned(theirs)
@@ -220,9 +222,60 @@ def test_another_process_s_work_is_seen_and_never_overwritten(tmp_path: Path) ->
             feed.append([b"second history"], SIGN)
         theirs.open(KEY).append([b"more"], SIGN)
         mine.refresh()
-        assert (feed.length, told) == (22, [[(21, 22)]])
+        assert (feed.length, told) == (22, [Change([(21, 22)], [])])
         feed.append([b"even more"], SIGN)
         assert _last(check(feed)).chunks == 23
+
+
+def test_what_another_process_dropped_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    with FeedStore(path) as mine, FeedStore(path) as theirs:
+        told = list[Change]()
+        _owned(mine).watch(told.append)
+        theirs.open(KEY).forget([3, 4, 8])
+        mine.refresh()
+        assert told == [Change([], [(3, 5), (8, 9)])]
+
+
+@pytest.mark.parametrize("length", [0, 1, 16, 20, 21])
+def test_a_truncated_feed_is_what_it_was_at_that_length(tmp_path: Path, length: int) -> None:
+    with FeedStore(tmp_path / "a.db") as store, FeedStore(tmp_path / "b.db") as other:
+        feed, shorter = _owned(store), owned(other, length)
+        feed.stage([b"never signed"])
+        head = feed.truncate(length, SIGN)
+        assert (feed.fork, feed.length, feed.roots) == (1, length, shorter.roots)
+        assert (feed.byte_length, feed.held_bytes) == (shorter.byte_length, shorter.held_bytes)
+        assert (feed.missing, feed.staged_length, list(feed.held)) == (
+            0,
+            length,
+            [(0, length)][:length],
+        )
+        assert (head.fork, head.length) == (1, length)
+        assert _last(check(feed)).total == length
+        rest = [b"another history", b"!"]
+        feed.append(rest, SIGN)
+        shorter.append(rest, SIGN)
+        assert (feed.fork, feed.roots) == (1, shorter.roots)
+        assert feed.signature != shorter.signature, "the fork is signed too"
+        assert _last(check(feed)).damaged == ()
+    with FeedStore(tmp_path / "a.db") as store:
+        feed = store.open(KEY)
+        assert (feed.fork, feed.length) == (1, length + 2)
+        assert feed.chunk(length).value == b"another history"
+
+
+def test_a_truncation_that_is_not_signed_did_not_happen(store: FeedStore) -> None:
+    feed = _owned(store)
+
+    def refuse(_head: object) -> bytes:
+        raise Unavailable("the key is locked")
+
+    with pytest.raises(Unavailable, match="locked"):
+        feed.truncate(3, refuse)
+    with pytest.raises(AssertionError):
+        feed.truncate(22, SIGN)
+    assert (feed.fork, feed.length, feed.missing) == (0, 21, 0)
+    assert _last(check(feed)).total == 21
 
 
 def test_two_processes_that_stage_at_once_cannot_sign_a_mixture(tmp_path: Path) -> None:
