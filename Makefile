@@ -50,7 +50,7 @@ sim: setup
 	@SEEDS=$(SEEDS) $(BIN)/pytest -n $(JOBS) -q tests/simulation
 
 interop: setup
-	@$(BIN)/pytest -q -rs tests/interop
+	@INTEROP=full $(BIN)/pytest -q -rs tests/interop
 
 bench: setup
 	@$(BIN)/python -m benchmarks

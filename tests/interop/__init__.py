@@ -1,0 +1,1 @@
+"""The real npm Hypercore at the other end of a real socket."""
