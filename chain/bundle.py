@@ -179,7 +179,6 @@ def _conclude_again(
         if judged.contract == verdict.contract and not judged.skipped
     ]
     score = score_of(visits)
-    available = score >= plan.sla.availability_ppm
-    concluded = classify(visits, len(challenge.members), available)
+    concluded = classify(visits, len(challenge.members), plan.sla.availability_ppm)
     if (concluded, score, len(visits)) != (verdict.verdict, verdict.score_ppm, verdict.reports):
         raise Malformed("the reports lead to another verdict than the chain's")

@@ -1,9 +1,9 @@
 """What a challenge concludes: a verdict for each target, and who is paid.
 
-Three classes are never mixed. *Served*: a quorum of sound reports proves that every chunk
-they asked for was served. *Fault*: at least one proves that the hoster signed wrong bytes.
-*Unproven*: neither, which may be silence, loss or refusal. With too few reports that count,
-nothing is concluded (*skipped*) and no epoch of the plan is used up.
+Three classes are never mixed. *Served*: a quorum of sound reports proves that at least the
+agreed share of the chunks they asked for was served. *Fault*: at least one proves that the
+hoster signed wrong bytes. *Unproven*: neither, which may be silence, loss or refusal. With too
+few reports that count, nothing is concluded (*skipped*) and no epoch of the plan is used up.
 
 Medians, not means: one report cannot move a figure. Integers only, remainders stay in escrow.
 """
@@ -94,7 +94,7 @@ def _conclude(
 ) -> None:
     plan = draft.plans.at(contract.plan)
     score = score_of(visits)
-    verdict = classify(visits, len(challenge.members), score >= plan.sla.availability_ppm)
+    verdict = classify(visits, len(challenge.members), plan.sla.availability_ppm)
     record = _describe(block, challenge, contract, plan, visits, verdict, score)
     # A contract can have ended since the draw; what was seen is still worth publishing.
     if contract.status == "active" and verdict != "skipped":
@@ -119,14 +119,23 @@ def score_of(visits: list[Visit]) -> int:
     return median_low(shares or [0])
 
 
-def classify(visits: list[Visit], members: int, available: bool) -> VerdictClass:
-    """The class of one hoster in one challenge, from the visits that count."""
+def classify(visits: list[Visit], members: int, availability_ppm: int) -> VerdictClass:
+    """The class of one hoster in one challenge, from the visits that count.
+
+    A quorum of visits at or above `availability_ppm` has its median there too, so *served*
+    never comes with a score below what was agreed.
+    """
     if any(visit.judged.fault for visit in visits):
         return "fault"
     if 2 * len(visits) <= members:
         return "skipped"
-    proven = sum(visit.judged.served == visit.judged.planned for visit in visits)
-    return "served" if proven >= quorum(len(visits)) and available else "unproven"
+    proven = sum(_is_available(visit.judged, availability_ppm) for visit in visits)
+    return "served" if proven >= quorum(len(visits)) else "unproven"
+
+
+def _is_available(judged: JudgedVisit, availability_ppm: int) -> bool:
+    # Whoever asks for nothing gets something still: silence never proves service.
+    return judged.served > 0 and judged.served * MILLION >= availability_ppm * judged.planned
 
 
 def _describe(

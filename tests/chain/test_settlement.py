@@ -7,8 +7,8 @@ import pytest
 
 from chain import settlement
 from chain.records import JudgedVisit
-from chain.settlement import Visit, classify, detection_ppm, quorum
-from tests.people import ATTESTORS, BY_ID, OWNER, STRANGER, VALIDATOR, create_plan
+from chain.settlement import Visit, classify, detection_ppm, quorum, score_of
+from tests.people import ATTESTORS, BY_ID, OWNER, SLA, STRANGER, VALIDATOR, create_plan
 from tests.reports import account_of
 from tests.stages import (
     coin_opened,
@@ -69,16 +69,60 @@ CLASSES = [
 
 @pytest.mark.parametrize(("members", "counted", "expected"), CLASSES)
 def test_the_class_of_a_hoster(members, counted, expected):
-    assert classify(counted, members, True) == expected
+    assert classify(counted, members, 10**6) == expected
 
 
-def test_below_the_agreed_availability_is_not_served():
-    assert classify(visits(3, 3, 3, 3), 4, False) == "unproven"
+AVAILABILITIES = [
+    # agreed ppm, visits of three chunks, class
+    (1_000_000, visits(3, 3, 3, 3), "served"),
+    (1_000_000, visits(3, 3, 3, 2), "served"),
+    (1_000_000, visits(3, 3, 2, 2), "unproven"),
+    (666_666, visits(2, 2, 2, 2), "served"),
+    (666_667, visits(2, 2, 2, 2), "unproven"),
+    (666_667, visits(3, 3, 3, 2), "served"),
+    (666_666, visits(2, 2, 2, 1), "served"),
+    (666_666, visits(2, 2, 1, 1), "unproven"),
+    (666_666, visits(3, 3, 1, 1), "unproven"),
+    (333_333, visits(1, 1, 1, 0), "served"),
+    (1, visits(1, 1, 1, 0), "served"),
+    (1, visits(1, 1, 0, 0), "unproven"),
+    (0, visits(1, 1, 1, 0), "served"),
+    (0, visits(3, 3, 0, 0), "unproven"),
+    (0, visits(0, 0, 0, 0), "unproven"),
+    (0, visits(3, 3), "skipped"),
+    (0, visits(3, 3, 3, 2, faults=1), "fault"),
+]
+
+
+@pytest.mark.parametrize(("agreed", "counted", "expected"), AVAILABILITIES)
+def test_a_visit_counts_as_served_at_the_agreed_availability(agreed, counted, expected):
+    assert classify(counted, 4, agreed) == expected
+    if expected == "served":
+        assert score_of(counted) >= agreed
+
+
+SCORES = [
+    # proven chunks of three, score
+    ((), 0),
+    ((0,), 0),
+    ((3,), 1_000_000),
+    ((2,), 666_666),
+    ((0, 3), 0),
+    ((1, 2, 3), 666_666),
+    ((1, 2, 2, 3), 666_666),
+    ((1, 1, 2, 3), 333_333),
+    ((0, 0, 3, 3, 3), 1_000_000),
+]
+
+
+@pytest.mark.parametrize(("served", "expected"), SCORES)
+def test_the_score_is_the_lower_median_share(served, expected):
+    assert score_of(visits(*served)) == expected
 
 
 def test_the_order_of_reports_changes_nothing():
     counted = visits(3, 3, 0, 3)
-    assert classify(counted, 4, True) == classify(counted[::-1], 4, True)
+    assert classify(counted, 4, 10**6) == classify(counted[::-1], 4, 10**6)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +244,32 @@ def test_a_lost_chunk_is_unproven():
         assert (verdict.verdict, verdict.score_ppm, verdict.missing) == ("unproven", 666_666, 4)
         # What was served was measured, and is worth publishing.
         assert verdict.latency_p95_us == 20_000
+
+
+def agreed_on(availability_ppm, behave):
+    """A settled challenge of one contract whose plan asks for this availability."""
+    world = published()
+    sla = SLA.model_copy(update={"availability_ppm": availability_ppm})
+    world.must(OWNER, create_plan(world.library.key, replicas=1, sla=sla))
+    world.pass_blocks()
+    (contract,) = world.contracts
+    world.must(BY_ID[contract.hoster], world.acknowledge(contract))
+    play(world, behave)
+    return world, world.draft.verdicts.at(world.focus + contract.contract)
+
+
+def test_what_was_agreed_on_is_served_and_paid_by_the_share_that_was_proven():
+    world, verdict = agreed_on(666_666, everybody("partial"))
+    assert (verdict.verdict, verdict.score_ppm, verdict.within_sla) == ("served", 666_666, True)
+    # 700 000 ppm of 10 000, and of that two thirds.
+    assert verdict.paid_base == world.contracts[0].earned_base == 4_666
+    world, verdict = agreed_on(666_667, everybody("partial"))
+    assert (verdict.verdict, verdict.score_ppm, verdict.paid_base) == ("unproven", 666_666, 0)
+
+
+def test_silence_is_never_service_however_little_was_agreed_on():
+    _, verdict = agreed_on(0, everybody("silent"))
+    assert (verdict.verdict, verdict.paid_base) == ("unproven", 0)
 
 
 def test_one_proven_fault_decides_whatever_the_others_say():
