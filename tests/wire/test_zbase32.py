@@ -40,6 +40,12 @@ def test_known_spellings(data, text):
     assert zbase32.decode(text) == bytes.fromhex(data)
 
 
+@pytest.mark.parametrize("text", ["y", "yyy", "yyyyyy", "yb", "yyyyb"])
+def test_lengths_and_paddings_that_no_bytes_have_are_refused(text):
+    with pytest.raises(Malformed):
+        zbase32.decode(text)
+
+
 def test_a_key_reads_as_z_base_32_and_as_hexadecimal():
     assert len(zbase32.encode(KEY)) == 52
     assert zbase32.parse_key(zbase32.encode(KEY)) == KEY
