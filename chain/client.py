@@ -18,6 +18,7 @@ import aiohttp
 import structlog
 
 from audit.evidence import Flaw
+from chain.fees import with_least_fee
 from chain.genesis import Genesis
 from chain.light import Forked, verify_certificate, verify_state, verify_transaction
 from chain.messages import (
@@ -389,10 +390,11 @@ class Wallet:
             network=chain.genesis.network,
             sender=self._key.public,
             nonce=account.nonce,
-            fee_base=parameters.fee_minimum_base,
+            fee_base=0,
             valid_until=chain.height + lifetime,
             body=body,
         )
+        transaction = with_least_fee(parameters, transaction, sidecar)
         signed = encode(sign_transaction(self._key, transaction, sidecar))
         name = transaction.id
         while chain.height <= transaction.valid_until:

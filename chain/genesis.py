@@ -45,6 +45,8 @@ class Parameters(Message):
     unbonding_blocks: Positive = 1_000
 
     fee_minimum_base: Natural = 10
+    fee_base_per_kib: Natural = 10
+    """For each started KiB of a transaction and the evidence beside it."""
     transaction_lifetime_blocks: Positive = 500
     """The furthest `valid_until` may lie ahead."""
     block_transactions_maximum: Annotated[int, Field(ge=1, le=10_000)] = 2_000

@@ -50,9 +50,7 @@ class Ledger:
         """
         if not signed.is_signed():
             raise Rejected(Reason.BAD_SIGNATURE)
-        check_envelope(
-            Draft(self.state), self._context(b"", 0, b""), signed.transaction, pending=pending
-        )
+        check_envelope(Draft(self.state), self._context(b"", 0, b""), signed, pending=pending)
 
     def propose(self, proposal: Proposal, transactions: tuple[SignedTransaction, ...]) -> Prepared:
         """A block on top of the tip with those of the transactions that it may hold."""

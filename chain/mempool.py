@@ -5,6 +5,7 @@ client asks again after a restart. Asking twice is harmless, since a nonce is us
 """
 
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 
 from chain.messages import SignedTransaction
 from wire.codec import encode
@@ -18,6 +19,9 @@ MAX_BYTES = 64 << 20
 
 MAX_PER_SENDER = 64
 """One sender cannot fill the pool."""
+
+RATE_BITS = 32
+"""Fees per byte are compared to this many binary places: sizes are below 2^21."""
 
 Check = Callable[[SignedTransaction, int], None]
 """Raises `Rejected`; the number says how many of the sender's transactions wait before it."""
@@ -59,19 +63,29 @@ class Mempool:
         return name
 
     def select(self, count: int, size_bytes: int) -> tuple[SignedTransaction, ...]:
-        """Transactions for the next block: highest first fee first, each sender in order."""
+        """Transactions for the next block: highest fee per byte first, each sender in order.
+
+        A sender whose next transaction does not fit is passed over; smaller ones still may.
+        """
         chosen: list[SignedTransaction] = []
-        senders = sorted(
-            self._queues, key=lambda sender: -self._queues[sender][0].transaction.fee_base
-        )
-        for sender in senders:
-            for signed in self._queues[sender]:
-                size = self._sizes[signed.transaction.id]
-                if len(chosen) == count or size > size_bytes:
-                    break
-                chosen.append(signed)
-                size_bytes -= size
+        heads = [(self._cost(queue[0]), sender, 0) for sender, queue in self._queues.items()]
+        heapify(heads)
+        while heads and len(chosen) < count:
+            _, sender, place = heappop(heads)
+            queue = self._queues[sender]
+            size = self._sizes[queue[place].transaction.id]
+            if size > size_bytes:
+                continue
+            chosen.append(queue[place])
+            size_bytes -= size
+            if place + 1 < len(queue):
+                heappush(heads, (self._cost(queue[place + 1]), sender, place + 1))
         return tuple(chosen)
+
+    def _cost(self, signed: SignedTransaction) -> int:
+        """Orders by fee per byte, the highest first, in integers."""
+        fee_base = signed.transaction.fee_base
+        return -(fee_base << RATE_BITS) // self._sizes[signed.transaction.id]
 
     def settle(self, included: tuple[SignedTransaction, ...], height: int, check: Check) -> None:
         """After block `height`: forget what it holds, has outlived, or made impossible."""

@@ -7,7 +7,7 @@ and uses its nonce, and changes nothing else.
 
 from dataclasses import dataclass
 
-from chain import assignment, lottery, money, schedule, settlement
+from chain import assignment, fees, lottery, money, schedule, settlement
 from chain.context import BlockContext
 from chain.genesis import Genesis
 from chain.messages import (
@@ -22,7 +22,6 @@ from chain.messages import (
     SealCoin,
     SignedTransaction,
     Stake,
-    Transaction,
     TransactionOutcome,
     Transfer,
     Unstake,
@@ -100,13 +99,13 @@ def execute(
 
 
 def check_envelope(
-    draft: Draft, block: BlockContext, transaction: Transaction, *, pending: int = 0
+    draft: Draft, block: BlockContext, signed: SignedTransaction, *, pending: int = 0
 ) -> None:
     """Whether a block at this height may hold the transaction, its signature aside.
 
     `pending` transactions of the same sender are taken to come before it.
     """
-    parameters = block.parameters
+    parameters, transaction = block.parameters, signed.transaction
     if transaction.network != block.network:
         raise Rejected(Reason.WRONG_NETWORK)
     account = draft.accounts.get(transaction.sender)
@@ -117,8 +116,9 @@ def check_envelope(
         raise Rejected(Reason.NONCE_USED, f"the next nonce is {expected}")
     if transaction.nonce > expected:
         raise Rejected(Reason.NONCE_AHEAD, f"the next nonce is {expected}")
-    if transaction.fee_base < parameters.fee_minimum_base:
-        raise Rejected(Reason.FEE_TOO_LOW, f"the least fee is {parameters.fee_minimum_base}")
+    least_base = fees.least_fee_base(parameters, transaction, signed.sidecar)
+    if transaction.fee_base < least_base:
+        raise Rejected(Reason.FEE_TOO_LOW, f"at its size the least fee is {least_base}")
     if transaction.valid_until < block.height:
         raise Rejected(Reason.EXPIRED, f"this is height {block.height}")
     if transaction.valid_until > block.height + parameters.transaction_lifetime_blocks:
@@ -131,7 +131,7 @@ def check_envelope(
 
 def _include(draft: Draft, block: BlockContext, signed: SignedTransaction) -> TransactionOutcome:
     transaction = signed.transaction
-    check_envelope(draft, block, transaction)
+    check_envelope(draft, block, signed)
     account = draft.accounts.get(transaction.sender) or Account()
     spent = {
         "balance_base": account.balance_base - transaction.fee_base,

@@ -45,6 +45,7 @@ PARAMETERS = Parameters(
     acknowledge_blocks=4,
     unbonding_blocks=6,
     fee_minimum_base=10,
+    fee_base_per_kib=0,
     transaction_lifetime_blocks=50,
     block_transactions_maximum=100,
     attestor_stake_base=1_000,

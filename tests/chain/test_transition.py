@@ -3,6 +3,7 @@
 import pytest
 
 from chain import lottery, money
+from chain.fees import least_fee_base, with_least_fee
 from chain.messages import Stake, Transfer
 from chain.reasons import Reason
 from chain.records import Account, Table
@@ -15,11 +16,13 @@ from tests.people import (
     BALANCE,
     HOSTERS,
     OWNER,
+    PARAMETERS,
     STRANGER,
     VALIDATOR,
     Library,
     Person,
     create_plan,
+    genesis,
 )
 from tests.reports import account_of
 from tests.stages import coin_opened, drawn, funded, opening, planned, published
@@ -85,7 +88,7 @@ def test_several_transactions_of_one_sender_count_up():
 
 def envelope(world: World, person: Person = OWNER, pending: int = 0, **changes: object) -> None:
     signed = world.sign(person, PAY, **changes)
-    check_envelope(world.draft, world.context(), signed.transaction, pending=pending)
+    check_envelope(world.draft, world.context(), signed, pending=pending)
 
 
 GOOD_ENVELOPES = {
@@ -127,6 +130,32 @@ def test_a_bad_envelope_may_be_in_no_block(changes, reason):
         with pytest.raises(Rejected) as refused:
             attempt()
         assert refused.value.reason is reason
+
+
+def test_the_fee_grows_with_each_started_kib_of_transaction_and_evidence():
+    world = coin_opened()
+    member = world.members[0]
+    parts = account_of(world, member)
+    bodies = ((PAY, b""), (parts.open(), parts.sidecar), (world.open_coin(), b""))
+    assert len(parts.sidecar) > 1_024
+    world.genesis = genesis(PARAMETERS.model_copy(update={"fee_base_per_kib": 7}))
+    for body, sidecar in bodies:
+        size = len(encode(world.sign(member, body, sidecar).transaction)) + len(sidecar)
+        least = 10 + 7 * (size // 1_024 + 1)
+        with pytest.raises(Rejected) as refused:
+            world.execute(world.sign(member, body, sidecar, fee_base=least - 1))
+        assert refused.value.reason is Reason.FEE_TOO_LOW
+        world.execute(world.sign(member, body, sidecar, fee_base=least))
+
+
+@pytest.mark.parametrize("length", [0, 1, 700, 701, 702, 703, 704, 705, 1_024, 9_000, 1 << 20])
+@pytest.mark.parametrize("per_kib", [0, 1, 13, 10**6])
+def test_a_wallet_pays_the_least_fee(length, per_kib):
+    parameters = funded().parameters.model_copy(update={"fee_base_per_kib": per_kib})
+    transaction = funded().sign(OWNER, PAY, fee_base=0).transaction
+    paid = with_least_fee(parameters, transaction, bytes(length))
+    assert paid.fee_base == least_fee_base(parameters, paid, bytes(length))
+    assert paid.model_copy(update={"fee_base": 0}) == transaction
 
 
 def test_an_unknown_account_may_send_nothing():
