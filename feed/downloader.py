@@ -6,6 +6,10 @@ on (`_coming`), so that hardly more travels than if each request waited for the 
 peer that answers in another order, or not at all, makes such an answer end at a node that is
 not stored: it is asked again, for the whole path, and only that answer is held against it.
 
+When a peer's proof is bad, owner or peer has lied. The peer is asked for the roots of what both
+have (`feed.conflict`): if they are signed too, the owner lied, and the feed grows no more; else
+the peer is dropped.
+
 What was verified waits in `_chunks` and `_overlay`, and is stored in one transaction with what
 came shortly before and after it. Events are told when it is stored.
 
@@ -17,7 +21,8 @@ from dataclasses import dataclass
 
 from feed import flat_tree
 from feed.announced import Remote
-from feed.events import Arrived, Effect, Failure, Grown, Lost, Wrong
+from feed.conflict import REQUEST_ID, encode_evidence, is_conflict, question
+from feed.events import Arrived, Conflicted, Effect, Failure, Grown, Lost, Wrong
 from feed.feed import Feed, SignedHead, StoredChunk
 from feed.messages import (
     Cancel,
@@ -31,9 +36,11 @@ from feed.messages import (
 )
 from feed.picker import Picker
 from feed.proof import Reorg, State, Verified, missing_levels, verify
+from feed.prover import produce
+from feed.source import source
 from feed.tables import StoreFailure
 from feed.tree import Node, leaf_hash
-from wire.errors import Malformed, Unavailable
+from wire.errors import Malformed, NotFound, Unavailable
 
 IN_FLIGHT = 48
 """Requests on their way at once: what Node allows itself over TCP."""
@@ -103,6 +110,9 @@ class Downloader:
         self._size = 0
         self._since_us = 0
         self._fork = feed.fork
+        self._suspicion: Malformed | None = None
+        """What was wrong with the peer's proof, while it is asked for its signed history."""
+        self._suspected_us = 0
 
     @property
     def idle(self) -> bool:
@@ -120,6 +130,9 @@ class Downloader:
 
     def take(self, data: Data, now_us: int) -> None:
         """An answer came. Raises `Malformed` when it is not what an honest peer sends."""
+        if data.request == REQUEST_ID:
+            self._judge(data)
+            return
         asked = self._finish(data.request)
         if asked is None:
             return
@@ -134,16 +147,45 @@ class Downloader:
         self._overtaken = max(0, self._overtaken - 1)
         try:
             result = verify(self._state(), asked.request, data)
-        except Malformed:
-            if not self.keep_wrong or data.chunk is None:
-                raise
-            self._tell_wrong(data.chunk, asked, now_us)
+        except Malformed as error:
+            if self.keep_wrong and data.chunk is not None:
+                self._tell_wrong(data.chunk, asked, now_us)
+            else:
+                self._suspect(error, asked.request.fork, now_us)
         except StoreFailure:
             raise
         except Unavailable:
             self._repeat(asked)
         else:
             self._accept(result, asked, now_us)
+
+    def _suspect(self, error: Malformed, fork: int, now_us: int) -> None:
+        """A proof is bad: ask for the peer's signed history, or raise if there is none to ask for.
+
+        Meanwhile nothing else is asked.
+        """
+        length = min(self.feed.length, self._remote.length)
+        if self._suspicion is not None or not length or fork != self.feed.fork:
+            raise self._suspicion or error
+        self._suspicion, self._suspected_us = error, now_us
+        self._out.append(question(fork, length))
+
+    def _judge(self, theirs: Data) -> None:
+        """A peer shows its signed history, because it was asked or suspects us."""
+        feed = self.feed
+        if feed.conflict is None and theirs.fork == feed.fork and theirs.upgrade is not None:
+            request = question(feed.fork, theirs.upgrade.length)
+            try:
+                ours = produce(source(feed), request)
+                if is_conflict(feed.key, ours, theirs, feed.manifest):
+                    feed.freeze(encode_evidence(ours, theirs))
+                    self._start_over()
+                    self._out.append(Conflicted(feed.fork, theirs.upgrade.length))
+                    return
+            except (Malformed, NotFound):
+                pass  # it shows nothing
+        if self._suspicion is not None:
+            raise self._suspicion
 
     def _tell_wrong(self, part: ChunkPart, asked: _Asked, now_us: int) -> None:
         if self._chunks:
@@ -165,6 +207,8 @@ class Downloader:
 
     def refuse(self, answer: NoData, now_us: int) -> None:
         """The peer will not answer a request."""
+        if answer.request == REQUEST_ID and self._suspicion is not None:
+            raise self._suspicion
         asked = self._finish(answer.request)
         if asked is not None:
             self._owed_us = now_us if self._asked else None
@@ -173,10 +217,15 @@ class Downloader:
             self._refuse(asked, failure, now_us)
 
     def expire(self, now_us: int) -> None:
-        """Give up on what was asked for too long ago. Raises `Unavailable` for a silent peer."""
+        """Give up on what was asked for too long ago.
+
+        Raises `Unavailable` for a silent peer, `Malformed` for one that does not explain itself.
+        """
         late = [
             id_ for id_, asked in self._asked.items() if now_us >= asked.at_us + REQUEST_TIMEOUT_US
         ]
+        if self._suspicion is not None and now_us >= self._suspected_us + REQUEST_TIMEOUT_US:
+            raise self._suspicion
         if self._owed_us is not None and now_us >= self._owed_us + SILENCE_US:
             raise Unavailable(f"no answer for {SILENCE_US // 1_000_000} seconds")
         for id_ in late:
@@ -191,6 +240,8 @@ class Downloader:
     def pump(self, now_us: int) -> None:
         """Ask for what is wanted, as far as the peer has it and the limit allows."""
         if not self._remote.synced or self._refusals >= MAX_REFUSALS:
+            return
+        if self._suspicion is not None:
             return
         if self._fork != self.feed.fork:
             self._start_over()
@@ -271,7 +322,7 @@ class Downloader:
 
     def _ask_for_upgrade(self, now_us: int) -> None:
         feed, remote = self.feed, self._remote
-        if self._upgrading or not self._may_upgrade:
+        if self._upgrading or not self._may_upgrade or feed.conflict is not None:
             return
         upgrade = None
         manifest = remote.has_manifest and feed.manifest is None

@@ -16,6 +16,13 @@ class Grown(NamedTuple):
     length: int
 
 
+class Conflicted(NamedTuple):
+    """The owner has signed two histories of the first `length` chunks: `feed.conflict`."""
+
+    fork: int
+    length: int
+
+
 class Arrived(NamedTuple):
     """A chunk was asked for, came, was verified and is stored."""
 
@@ -86,6 +93,6 @@ class GiveUp(NamedTuple):
     reason: str
 
 
-Event = Grown | Arrived | Wrong | Lost | Served | Damaged | Heard | Drop | GiveUp
+Event = Grown | Conflicted | Arrived | Wrong | Lost | Served | Damaged | Heard | Drop | GiveUp
 Effect = Message | Event
 """A message to send, or an event to tell; effects are carried out in their order."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from feed import flat_tree
+from feed.conflict import Conflict
 from feed.manifest import Manifest, decode_manifest, encode_manifest
 from feed.ranges import Ranges, runs
 from feed.signature import sign_head
@@ -22,6 +23,7 @@ from wire.keys import KeyPair
 MAX_CACHED_NODES = 1 << 15
 """Nodes kept in memory a feed (about 8 MiB), enough for the paths of all that is in flight."""
 
+_EVIDENCE = "conflict"
 _CHANGED = "another process changed the feed; try again"
 
 
@@ -103,6 +105,8 @@ class Feed:
             self.manifest: Manifest | None = None if row[1] is None else decode_manifest(row[1])
         except Malformed as error:
             raise self._tables.damaged(f"a manifest: {error}") from None
+        self.conflict: bytes | None = self.metadata(_EVIDENCE)
+        """The evidence that its owner signed two histories, if there is any."""
         self.roots = self._roots_of(self.length)
         self._staged_roots = self._roots_of(self.staged_length)
 
@@ -201,6 +205,7 @@ class Feed:
         What was staged goes too; durable on return. Peers that follow drop what was taken back.
         """
         assert 0 <= length <= self.length, "a feed is not truncated to more than it has"
+        self.require_growing()
         roots = self._roots_of(length)
         head = Head(self.fork + 1, length, size_of(roots), tree_hash(roots))
         signed = SignedHead(head.fork, roots, sign(head))
@@ -210,6 +215,7 @@ class Feed:
         return head
 
     def _grow(self, chunks: Sequence[bytes], sign: Sign | None) -> Head:
+        self.require_growing()
         appender = Appender(self._staged_roots)
         first = appender.length
         if first + len(chunks) > MAX_LENGTH:
@@ -280,6 +286,7 @@ class Feed:
         self._tell(Change(stretches))
 
     def _take(self, head: SignedHead, shared: int) -> None:
+        self.require_growing()
         if head.fork != self.fork:
             cut(self._tables, self._id, shared)
             self._nodes.clear()
@@ -316,6 +323,19 @@ class Feed:
                 size += leaf.size
             self._hold_again(-size)
         self._tell(Change(dropped=list(runs(gone))))
+
+    def freeze(self, evidence: bytes) -> None:
+        """Keep evidence that the owner signed two histories (`feed.conflict`): it grows no more.
+
+        What is here stays and can be served, and what is missing of it can still be put.
+        """
+        self.set_metadata(_EVIDENCE, evidence)
+        self.conflict = evidence
+
+    def require_growing(self) -> None:
+        """Raise `Conflict` when the feed is frozen."""
+        if self.conflict is not None:
+            raise Conflict(self.key)
 
     def metadata(self, name: str) -> bytes | None:
         """The bytes kept beside the feed under a name."""

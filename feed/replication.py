@@ -32,7 +32,8 @@ from feed.messages import (
     Want,
 )
 from feed.prover import produce
-from feed.uploader import Uploader, source
+from feed.source import source
+from feed.uploader import Uploader
 from wire.errors import Malformed, NotFound, Unavailable
 
 LAST_CHUNKS = 256
@@ -125,6 +126,8 @@ class Replication:
             self._downloader.expire(now_us)
         except Unavailable as error:
             self._end(GiveUp(str(error)))
+        except Malformed as error:
+            self._end(Drop(str(error)))
         return self.settle(now_us)
 
     def note(self, change: Change) -> None:

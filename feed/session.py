@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable, Iterable
 
 from feed.codec import decode, decode_handshake, encode, encode_handshake
+from feed.conflict import Conflict
 from feed.downloader import IN_FLIGHT
 from feed.events import (
     Arrived,
+    Conflicted,
     Damaged,
     Drop,
     Effect,
@@ -108,7 +110,8 @@ async def download(
     """Fetch all of a feed that is missing, then close the channel; what is stored stays.
 
     A download that was cut short is continued by calling this again, with any peer. Raises
-    `Unavailable` when the peer leaves or gives nothing for `stall_s`, `Malformed` when it lies.
+    `Unavailable` when the peer leaves or gives nothing for `stall_s`, `Malformed` when it lies,
+    `Conflict` when it shows that the owner does.
     """
     session = await open_session(connection, feed, on_event, claims=claims)
     session.fetch_all()
@@ -215,6 +218,8 @@ class Session:
         """
         while not self._core.is_complete:
             self._require_open()
+            if not self.feed.missing:
+                self.feed.require_growing()
             left_s = stall_s - (_now_us() - self._gained_us) / 1_000_000
             if left_s <= 0:
                 raise Unavailable(
@@ -315,6 +320,8 @@ class Session:
                 self._fail(Malformed(reason))
             case GiveUp(reason):
                 self._fail(Unavailable(reason))
+            case Conflicted():
+                self._fail(Conflict(self.feed.key))
             case Arrived() | Wrong() | Grown():
                 self._gained_us = _now_us()
             case Lost(chunk):

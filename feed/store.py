@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 
 from feed.feed import Feed
 from feed.manifest import Manifest, encode_manifest, require_manifest
-from feed.tables import MAX_FEEDS, SCHEMA, Rows, StoreFailure, erase
+from feed.tables import MAX_FEEDS, SCHEMA, Rows, StoreFailure, StoreFull, erase
 from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
 
 APPLICATION_ID = 0x484F4C44
@@ -63,13 +63,15 @@ class Space(NamedTuple):
 class FeedStore:
     """An open store; close it, or use it with `with`."""
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], *, max_bytes: int | None = None) -> None:
         """Open the file, or make it if there is none.
 
-        Raises `Malformed` when it is not a store (it is left as it is), and `StoreFailure` when
-        it is damaged or cannot be opened.
+        What would make the file larger than `max_bytes` is refused with `StoreFull`; its
+        write-ahead log comes on top. Raises `Malformed` when it is not a store (it is left as it
+        is), and `StoreFailure` when it is damaged or cannot be opened.
         """
         self.path = fspath(path)
+        self.max_bytes = max_bytes
         self._feeds: dict[bytes, Feed] = {}
         self._durable = False
         try:
@@ -101,6 +103,8 @@ class FeedStore:
         self.run(f"PRAGMA cache_size = -{CACHE_KIB}")
         if mark != APPLICATION_ID:
             self._create()
+        if self.max_bytes is not None:
+            self.run(f"PRAGMA max_page_count = {max(1, self.max_bytes // PAGE_BYTES)}")
         (self._data_version,) = self.run("PRAGMA data_version").fetchone()
 
     def _has_tables(self) -> bool:
@@ -255,4 +259,9 @@ class FeedStore:
             isinstance(error, sqlite3.OperationalError) and code == sqlite3.SQLITE_ERROR
         ):
             return self.damaged(str(error))
+        if code == sqlite3.SQLITE_FULL:
+            limit = "" if self.max_bytes is None else f"its limit is {self.max_bytes} bytes; "
+            return StoreFull(
+                f"{self.path} cannot grow: {limit}raise the limit, free the disk or delete a feed"
+            )
         return StoreFailure(f"{self.path}: {error}; free the disk or the file, then try again")

@@ -45,6 +45,10 @@ class StoreFailure(Unavailable):
     """Our own file is damaged, locked or full; no peer is to blame."""
 
 
+class StoreFull(StoreFailure):
+    """The store has reached the size that its operator or the disk allows it."""
+
+
 class Rows(Protocol):
     """What a statement gives back."""
 

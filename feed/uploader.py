@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 from feed.events import Damaged, Effect, Served
-from feed.feed import Feed, StoredChunk
-from feed.manifest import is_compat
+from feed.feed import Feed
 from feed.messages import Bitfield, NoData, Range, Reason, Request, Unwant, Want
 from feed.picker import WANT_CHUNKS
-from feed.prover import Source, produce
+from feed.prover import produce
+from feed.source import source
 from feed.tree import leaf_hash
 from wire.errors import Malformed, NotFound
 
@@ -124,16 +124,3 @@ class Uploader:
         yield answer
         if answer.chunk is not None and chunk is not None:
             yield Served(chunk.index, chunk.hash, len(chunk.value))
-
-
-def source(feed: Feed, chunk: StoredChunk | None = None) -> Source:
-    """A stored feed as answers are made from it, with the one chunk that is asked for."""
-    manifest = None if is_compat(feed.key, feed.manifest) else feed.manifest
-    return Source(
-        manifest,
-        feed.fork,
-        feed.length,
-        feed.signature,
-        feed.node,
-        lambda _index: None if chunk is None else chunk.value,
-    )

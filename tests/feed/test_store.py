@@ -10,7 +10,7 @@ from feed.check import Progress, check
 from feed.feed import Change, Feed, SignedHead, StoredChunk, signed_by
 from feed.manifest import default_manifest, manifest_key
 from feed.store import APPLICATION_ID, SCHEMA_VERSION, FeedStore
-from feed.tables import StoreFailure
+from feed.tables import StoreFailure, StoreFull
 from feed.tree import leaf_hash
 from tests.feed.owner import KEY, MANIFEST, SIGN, chunk, owned
 from tests.feed.victim import BATCH, kill_after
@@ -383,3 +383,29 @@ def test_kill_while_storing_fetched_chunks_loses_nothing_acknowledged(tmp_path: 
             feed = store.open(KEY)
             assert feed.held.count >= acknowledged and feed.length == 4000
             assert _last(check(feed)).damaged == ()
+
+
+def test_a_store_grows_to_its_limit_and_no_further(tmp_path: Path) -> None:
+    limit = 1 << 20
+    with FeedStore(tmp_path / "feeds.db", max_bytes=limit) as store:
+        feed = _owned(store)
+        while store.space().file_bytes < limit - 100_000:
+            feed.append([b"x" * 10_000], SIGN)
+        before = feed.length, feed.roots, feed.held_bytes, list(feed.held)
+        with pytest.raises(StoreFull, match=f"limit is {limit} bytes; raise the limit"):
+            feed.append([b"x" * 150_000], SIGN)
+        assert (feed.length, feed.roots, feed.held_bytes, list(feed.held)) == before
+        assert 0.8 * limit < store.space().file_bytes <= limit
+        assert _last(check(feed)).damaged == ()
+        other_pair = KeyPair(b"O" * 32)
+        other = store.create(other_pair.public)
+        with pytest.raises(StoreFull):
+            other.put([StoredChunk(0, leaf_hash(b"y" * 150_000), b"y" * 150_000)])
+        store.delete(KEY)
+        other.append([b"y" * 500_000], signed_by(other_pair, other.key, None))
+    with FeedStore(tmp_path / "feeds.db", max_bytes=limit // 2) as store:
+        kept = store.open(other_pair.public)
+        assert _last(check(kept)).damaged == ()
+        with pytest.raises(StoreFull):
+            kept.append([b"z" * 50_000], signed_by(other_pair, kept.key, None))
+        kept.forget([0])
