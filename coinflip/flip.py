@@ -43,7 +43,6 @@ from coinflip.events import (
     Start,
 )
 from coinflip.evidence import slot_of, verify_evidence
-from coinflip.exchange import agree
 from coinflip.messages import (
     Accuse,
     Body,
@@ -69,9 +68,9 @@ from coinflip.messages import (
     Signed,
     require_genuine,
 )
-from coinflip.opening import confirmation, open_coin, seal_digest
+from coinflip.opening import confirmation, open_coin, recover, seal_digest
 from coinflip.seat import Seat
-from coinflip.shamir import commitment, interpolate, is_dealt_from, leaf
+from coinflip.shamir import commitment
 from coinflip.state import Flip, say_again, seal_of
 from wire.codec import decode, encode
 from wire.errors import Malformed
@@ -117,7 +116,7 @@ class _Turn:
             return
         match given:
             case Start():
-                if not flip.message(self.me, Commit):
+                if self.me not in flip.words(Commit):
                     self._say(self.seat.commit())
             case Received(message=message):
                 self._hear(message)
@@ -136,7 +135,7 @@ class _Turn:
 
     def _say(self, body: Body) -> None:
         message = self.seat.sign(body)
-        self._become(heard={**self.flip.heard, (self.me, slot_of(body)): message})
+        self.flip = self.flip.with_words(message, slot_of(body))
         self.effects.append(Broadcast(message))
 
     def _end(self, outcome: Outcome) -> None:
@@ -146,7 +145,8 @@ class _Turn:
 
     def _hear(self, message: Signed) -> None:
         seat, body = self.seat, message.body
-        known = self.flip.message(message.sender, type(body), slot_of(body)[1])
+        slot = slot_of(body)
+        known = self.flip.words(*slot).get(message.sender)
         if message == known or message.sender == self.me:
             return
         require_genuine(seat.network, seat.topic, seat.members, message)
@@ -156,10 +156,11 @@ class _Turn:
             self._refuse_reveal(message)
         elif known is None:
             if isinstance(body, Commit):
-                agree(seat.exchange_secret, body.exchange_key)
+                seat.agreed(body.exchange_key)
             if isinstance(body, Share) and body.dealer not in seat.members:
                 raise Malformed("a share of nobody's secret")
-            self._become(heard={**self.flip.heard, (message.sender, slot_of(body)): message})
+            self.flip = self.flip.with_words(message, slot)
+            self._check_confirmation(message)
         elif known.body != body:
             self._convict(message.sender, Equivocation(first=known, second=message))
 
@@ -229,21 +230,21 @@ class _Turn:
         commits = self.flip.all_said(Commit)
         if commits:
             digest = seal_digest(self.seat.topic, self.seat.members, commits)
-            self._become(phase=Phase.DEAL, digest=digest)
+            self._become(phase=Phase.DEAL, commits=commits, digest=digest)
             self._say(self.seat.deal(digest, commits))
 
     def _echo(self) -> None:
-        flip, commits = self.flip, self.flip.all_said(Commit)
-        assert flip.digest and commits
-        for member in flip.missing:
-            deal = flip.said(member, Deal)
-            if not deal or deal.digest != flip.digest:
+        flip = self.flip
+        assert flip.digest
+        for member, message in flip.words(Deal).items():
+            deal = message.body
+            if member in flip.shares or not isinstance(deal, Deal) or deal.digest != flip.digest:
                 continue
-            share = self.seat.examine(flip.heard[member, slot_of(deal)], commits)
+            share = self.seat.examine(message, flip.commits)
             if isinstance(share, FalseDeal):
                 return self._convict(member, share)
             self._become(shares={**self.flip.shares, member: share})
-        if not self.flip.missing:
+        if len(self.flip.shares) == len(self.seat.members):
             self._become(phase=Phase.SEAL)
             self._say(Echo(digest=flip.digest))
         return None
@@ -251,7 +252,7 @@ class _Turn:
     def _reveal(self) -> None:
         flip = self.flip
         if flip.sealed is None:
-            if not flip.submitted and not flip.missing:
+            if not flip.submitted and flip.all_said(Echo) and not flip.missing:
                 self._become(submitted=True)
                 self.effects.append(seal_of(flip))
         elif flip.sealed == flip.digest:
@@ -263,20 +264,24 @@ class _Turn:
 
     def _gather(self) -> None:
         """Collect secrets from their owners or, once they are overdue, from the shares."""
-        for member in self.flip.missing:
-            reveal = self.flip.said(member, Reveal)
-            part: Part | None = None
-            if reveal:
-                part = Secret(value=reveal.secret)
-            elif self.flip.phase is Phase.RECOVER:
-                part = self._rebuild(member)
-            if part is not None:
-                self._become(parts={**self.flip.parts, member: part})
         flip = self.flip
-        if not flip.missing:
+        fresh: dict[bytes, Part] = {}
+        for member, message in flip.words(Reveal).items():
+            if member not in flip.parts and isinstance(message.body, Reveal):
+                fresh[member] = Secret(value=message.body.secret)
+        if flip.phase is Phase.RECOVER:
+            silent = (member for member in flip.missing if member not in fresh)
+            fresh |= {member: part for member in silent if (part := self._rebuild(member))}
+        if fresh:
+            self._become(parts={**flip.parts, **fresh})
+        if len(self.flip.parts) == len(self.seat.members):
             self._open()
-        elif flip.phase is Phase.REVEAL and flip.convicted.keys() >= set(flip.missing):
+        elif flip.phase is Phase.REVEAL and self._awaits_only_the_guilty():
             self._recover()
+
+    def _awaits_only_the_guilty(self) -> bool:
+        guilty = self.flip.convicted.keys()
+        return bool(guilty) and guilty >= set(self.flip.missing)
 
     def _recover(self) -> None:
         self._become(phase=Phase.RECOVER)
@@ -288,57 +293,53 @@ class _Turn:
         seat, flip = self.seat, self.flip
         commit, deal = flip.said(dealer, Commit), flip.said(dealer, Deal)
         assert commit and deal
-        held = []
-        for holder, member in enumerate(seat.members):
-            share = flip.said(member, Share, dealer)
-            if share and deal.leaves[holder] == leaf(
-                seat.topic, dealer, holder, share.value, share.salt
-            ):
-                held.append(HeldShare(holder=holder, value=share.value, salt=share.salt))
-        if len(held) < seat.quorum:
+        if len(flip.words(Share, dealer)) < seat.quorum:
             return None
-        held = held[: seat.quorum]
-        secret = interpolate([(share.holder, share.value) for share in held])
-        if is_dealt_from(seat.topic, dealer, commit, secret, len(seat.members)):
-            return Secret(value=secret)
-        return Dealing(leaves=deal.leaves, shares=tuple(held))
+        shares = [
+            HeldShare(holder=holder, value=share.value, salt=share.salt)
+            for holder, member in enumerate(seat.members)
+            if (share := flip.said(member, Share, dealer))
+        ]
+        return recover(seat.topic, dealer, commit, deal.leaves, shares)
 
     def _open(self) -> None:
         seat, flip = self.seat, self.flip
-        commits = flip.all_said(Commit)
-        assert commits and flip.digest
+        assert flip.digest
         parts = tuple(flip.parts[member] for member in seat.members)
-        opening = CoinOpening(commits=commits, parts=parts)
+        opening = CoinOpening(commits=flip.commits, parts=parts)
         coin = open_coin(seat.topic, seat.members, flip.digest, opening)
         self._become(phase=Phase.CONFIRM, opening=opening, coin=coin)
         for member in coin.excluded:
             match flip.parts[member]:
                 case Secret():
-                    reveal = flip.heard[member, (Reveal, b"")]
+                    reveal = flip.words(Reveal)[member]
                     self._convict(member, self._false_reveal(reveal))
                 case Dealing() as dealing:
-                    commit = flip.heard[member, (Commit, b"")]
+                    commit = flip.words(Commit)[member]
                     self._convict(member, FalseDealing(commit=commit, dealing=dealing))
+        for words in (flip.words(Ping), flip.words(Pong)):
+            for message in words.values():
+                self._check_confirmation(message)
         proof = confirmation("ping", seat.topic, coin.value)
         self._say(Ping(digest=flip.digest, proof=proof))
 
-    def _confirm(self) -> None:
-        seat, flip = self.seat, self.flip
-        assert flip.coin and flip.opening and flip.digest
-        for member in seat.members:
-            for body in (flip.said(member, Ping), flip.said(member, Pong)):
-                if body is None or body.digest != flip.digest:
-                    continue
-                if body.proof != confirmation(body.kind, seat.topic, flip.coin.value):
-                    message = flip.heard[member, slot_of(body)]
-                    lie = FalseConfirmation(confirmation=message, opening=flip.opening)
-                    self._convict(member, lie)
-        if self.flip is not flip:
+    def _check_confirmation(self, message: Signed) -> None:
+        """Convict who claims another coin for the same seal, once this one is known."""
+        flip, body = self.flip, message.body
+        if not flip.coin or not flip.opening or not isinstance(body, Ping | Pong):
             return
-        if not self.flip.said(self.me, Pong) and not self.flip.without(Ping):
-            proof = confirmation("pong", seat.topic, flip.coin.value)
+        expected = confirmation(body.kind, self.seat.topic, flip.coin.value)
+        if body.digest == flip.digest and body.proof != expected:
+            lie = FalseConfirmation(confirmation=message, opening=flip.opening)
+            self._convict(message.sender, lie)
+
+    def _confirm(self) -> None:
+        flip = self.flip
+        assert flip.coin and flip.digest
+        if self.me not in flip.words(Pong) and not flip.without(Ping):
+            proof = confirmation("pong", self.seat.topic, flip.coin.value)
             self._say(Pong(digest=flip.digest, proof=proof))
-        if not self.flip.missing:
+        if not self.flip.without(Pong):
             self._land()
 
     def _land(self) -> None:
@@ -359,9 +360,9 @@ class _Turn:
 
     def _refuse_reveal(self, message: Signed) -> None:
         """A lie does not take the place of the truth, which others may have heard."""
-        if self.flip.message(message.sender, Commit):
+        if message.sender in self.flip.words(Commit):
             self._convict(message.sender, self._false_reveal(message))
 
     def _false_reveal(self, reveal: Signed) -> FalseReveal:
-        commit = self.flip.heard[reveal.sender, (Commit, b"")]
+        commit = self.flip.words(Commit)[reveal.sender]
         return FalseReveal(commit=commit, reveal=reveal)

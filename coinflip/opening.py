@@ -12,7 +12,16 @@ whoever falls silent afterwards: each member's x, or its exclusion, follows from
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coinflip.messages import CoinOpening, Commit, Dealing, Echo, Secret, require_said
+from coinflip.messages import (
+    CoinOpening,
+    Commit,
+    Dealing,
+    Echo,
+    HeldShare,
+    Part,
+    Secret,
+    require_said,
+)
 from coinflip.shamir import (
     commitment,
     interpolate,
@@ -91,6 +100,29 @@ def open_coin(
     return Coin(tagged_hash("coin/magic", topic, *valid), tuple(excluded))
 
 
+def recover(
+    topic: bytes,
+    dealer: bytes,
+    commit: Commit,
+    leaves: tuple[bytes, ...],
+    shares: Sequence[HeldShare],
+) -> Part | None:
+    """A silent dealer's part: its secret, or the proof that none fits its Commit.
+
+    `leaves` are the committed ones and `shares` what members claim to hold, in their order;
+    None while fewer than t + 1 of them open their leaves.
+    """
+    good = [share for share in shares if _opens(topic, dealer, leaves, share)]
+    quorum = tolerated(len(leaves)) + 1
+    if len(good) < quorum:
+        return None
+    held = tuple(good[:quorum])
+    secret = interpolate([(share.holder, share.value) for share in held])
+    if is_dealt_from(topic, dealer, commit, secret, len(leaves)):
+        return Secret(value=secret)
+    return Dealing(leaves=leaves, shares=held)
+
+
 def require_unfit(
     topic: bytes, dealer: bytes, commit: Commit, dealing: Dealing, count: int
 ) -> None:
@@ -102,14 +134,17 @@ def require_unfit(
     holders = [share.holder for share in dealing.shares]
     if len(holders) != tolerated(count) + 1 or holders != sorted(set(holders)):
         raise Malformed("a dealing opens t + 1 leaves in order")
-    for share in dealing.shares:
-        if share.holder >= count or dealing.leaves[share.holder] != leaf(
-            topic, dealer, share.holder, share.value, share.salt
-        ):
-            raise Malformed("a share does not open its leaf")
+    if not all(_opens(topic, dealer, dealing.leaves, share) for share in dealing.shares):
+        raise Malformed("a share does not open its leaf")
     secret = interpolate([(share.holder, share.value) for share in dealing.shares])
     if is_dealt_from(topic, dealer, commit, secret, count):
         raise Malformed("the dealing is good")
+
+
+def _opens(topic: bytes, dealer: bytes, leaves: tuple[bytes, ...], share: HeldShare) -> bool:
+    return share.holder < len(leaves) and leaves[share.holder] == leaf(
+        topic, dealer, share.holder, share.value, share.salt
+    )
 
 
 def confirmation(kind: str, topic: bytes, coin: bytes) -> bytes:

@@ -38,6 +38,7 @@ class Seat:
     secret: bytes = field(repr=False)
     exchange_secret: bytes = field(repr=False)
     strict: bool = False
+    _agreed: dict[bytes, bytes] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         assert MIN_MEMBERS <= len(self.members) <= MAX_MEMBERS
@@ -71,12 +72,21 @@ class Seat:
             leaves_hash=leaves_hash(self.topic, me, sharing.leaves),
         )
 
+    def agreed(self, key: bytes) -> bytes:
+        """The X25519 secret shared with the holder of an exchange key, worked out once.
+
+        Raises `Malformed` for keys of low order.
+        """
+        if key not in self._agreed:
+            self._agreed[key] = agree(self.exchange_secret, key)
+        return self._agreed[key]
+
     def deal(self, digest: bytes, commits: Sequence[Commit]) -> Deal:
         """The shares of this member's secret, encrypted to the keys in these Commits."""
         sharing = self.sharing()
         ciphertexts = (
             encrypt(
-                agree(self.exchange_secret, commit.exchange_key),
+                self.agreed(commit.exchange_key),
                 self.topic,
                 self.position,
                 holder,
@@ -94,7 +104,7 @@ class Seat:
             return FalseDeal(
                 deal=message, commits=tuple(commits), victim=None, exchange_secret=None
             )
-        agreed = agree(self.exchange_secret, commits[dealer].exchange_key)
+        agreed = self.agreed(commits[dealer].exchange_key)
         share = opened(self.topic, self.members, dealer, self.position, deal, agreed)
         return share or FalseDeal(
             deal=message,

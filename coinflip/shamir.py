@@ -18,7 +18,7 @@ from math import prod
 from typing import NamedTuple
 
 from coinflip.messages import SALT_BYTES, Commit
-from wire.primitives import tagged_hash
+from wire.primitives import tagged_hash, tagged_hashes
 from wire.prng import Stream
 
 PRIME = 2**256 - 189
@@ -51,8 +51,9 @@ def share_out(topic: bytes, dealer: bytes, secret: bytes, count: int) -> Sharing
     values = tuple(_evaluate(rising, j + 1).to_bytes(32, "big") for j in range(count))
     block = Stream(seed, b"salts").take(SALT_BYTES * count)
     salts = tuple(block[i : i + SALT_BYTES] for i in range(0, len(block), SALT_BYTES))
+    hash_leaf = tagged_hashes("coin/leaf", topic, dealer)
     leaves = tuple(
-        leaf(topic, dealer, j, value, salt)
+        hash_leaf(j.to_bytes(2, "big"), value, salt)
         for j, (value, salt) in enumerate(zip(values, salts, strict=True))
     )
     return Sharing(values, salts, leaves)

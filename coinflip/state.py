@@ -1,7 +1,7 @@
 """What one member knows of a flip, and what of it is worth saying again."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from coinflip.events import Broadcast, Effect, Outcome, Phase, SubmitSeal
@@ -22,6 +22,7 @@ from coinflip.messages import (
 )
 from coinflip.opening import Coin
 from coinflip.seat import Seat
+from wire.codec import Message
 
 B = TypeVar("B", bound=Body)
 
@@ -44,13 +45,15 @@ _WORTH_PASSING_ON: Mapping[Phase, tuple[type[Body], ...]] = {
 class Flip:
     """Everything one member knows of one flip.
 
-    `heard` has the first message of each member in each slot, its own included; `shares` are
-    this member's, by dealer; `parts` are what the coin will be opened with.
+    `heard` has, slot by slot, the first message of each member, its own included; `commits` are
+    in the members' order, none before all are in; `shares` are this member's, by dealer;
+    `parts` are what the coin will be opened with.
     """
 
     seat: Seat
     phase: Phase = Phase.COMMIT
-    heard: Mapping[tuple[bytes, Slot], Signed] = field(default_factory=dict)
+    heard: Mapping[Slot, Mapping[bytes, Signed]] = field(default_factory=dict)
+    commits: tuple[Commit, ...] = ()
     digest: bytes | None = None
     sealed: bytes | None = None
     submitted: bool = False
@@ -61,20 +64,26 @@ class Flip:
     coin: Coin | None = None
     outcome: Outcome | None = None
 
-    def message(self, member: bytes, kind: type[Body], about: bytes = b"") -> Signed | None:
-        """What `member` said in a slot."""
-        return self.heard.get((member, (kind, about)))
+    def words(self, kind: type[Message], about: bytes = b"") -> Mapping[bytes, Signed]:
+        """What members said in a slot, by member."""
+        return self.heard.get((kind, about), {})
+
+    def with_words(self, message: Signed, slot: Slot) -> "Flip":
+        """This flip, and one message more."""
+        words = {**self.heard.get(slot, {}), message.sender: message}
+        return replace(self, heard={**self.heard, slot: words})
 
     def said(self, member: bytes, kind: type[B], about: bytes = b"") -> B | None:
         """The body of what `member` said in a slot."""
-        message = self.heard.get((member, (kind, about)))
+        message = self.words(kind, about).get(member)
         return message.body if message and isinstance(message.body, kind) else None
 
     def all_said(self, kind: type[B]) -> tuple[B, ...] | None:
         """What every member said, in their order, or None while someone is silent."""
-        bodies = [self.said(member, kind) for member in self.seat.members]
-        whole = tuple(body for body in bodies if body is not None)
-        return whole if len(whole) == len(bodies) else None
+        if len(self.words(kind)) < len(self.seat.members):
+            return None
+        bodies = (self.said(member, kind) for member in self.seat.members)
+        return tuple(body for body in bodies if body is not None)
 
     @property
     def missing(self) -> tuple[bytes, ...]:
@@ -90,15 +99,12 @@ class Flip:
             case Phase.REVEAL | Phase.RECOVER:
                 return self._without(self.parts.get)
             case Phase.CONFIRM | Phase.ENDED:
-                return self.without(Pong)
+                awaited = self.without(Pong)
+                return self._without(lambda member: member not in awaited)
 
-    def without(self, kind: type[Ping | Pong]) -> tuple[bytes, ...]:
+    def without(self, kind: type[Ping | Pong]) -> Set[bytes]:
         """Who revealed but has not confirmed; nobody waits for the silent and the guilty."""
-        return self._without(
-            lambda member: (
-                member in self.convicted or not self.said(member, Reveal) or self.said(member, kind)
-            )
-        )
+        return self.words(Reveal).keys() - self.words(kind).keys() - self.convicted.keys()
 
     def _without(self, part: Callable[[bytes], object]) -> tuple[bytes, ...]:
         return tuple(member for member in self.seat.members if not part(member))
@@ -111,9 +117,9 @@ def say_again(flip: Flip, times: int) -> Iterator[Effect]:
     one before. `times` counts the stalls: in a large flip each brings others' turn.
     """
     me, members = flip.seat.key.public, flip.seat.members
-    for (member, _), message in flip.heard.items():
-        if member == me:
-            yield Broadcast(message)
+    for words in flip.heard.values():
+        if me in words:
+            yield Broadcast(words[me])
     if flip.phase is Phase.SEAL and not flip.missing:
         yield seal_of(flip)
     if not flip.missing:
@@ -122,12 +128,12 @@ def say_again(flip: Flip, times: int) -> Iterator[Effect]:
     for position, member in enumerate(members):
         if member != me and (position + flip.seat.position + times) % turns == 0:
             for kind in _WORTH_PASSING_ON[flip.phase]:
-                if passed_on := flip.message(member, kind):
+                if passed_on := flip.words(kind).get(member):
                     yield Broadcast(passed_on)
 
 
 def seal_of(flip: Flip) -> SubmitSeal:
     """What to ask the chain for, once all have echoed."""
-    echoes = (flip.message(member, Echo) for member in flip.seat.members)
+    echoes = flip.words(Echo)
     assert flip.digest is not None
-    return SubmitSeal(flip.digest, tuple(echo.signature for echo in echoes if echo))
+    return SubmitSeal(flip.digest, tuple(echoes[member].signature for member in flip.seat.members))

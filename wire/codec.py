@@ -116,15 +116,20 @@ BY_KIND = Discriminator(_kind_of)
 """Put on a union of messages: `Annotated[Annotated[A, Tag("a")] | ..., BY_KIND]`."""
 
 
+_SCALARS = frozenset((bytes, str, int, bool, type(None)))
+
+
 def _plain(value: Any) -> Any:
+    # Most values are scalars inside tuples: asked first, and by identity, as a tuple of a
+    # thousand hashes is encoded several times on its way through a node.
+    if type(value) in _SCALARS:
+        return value
+    if isinstance(value, tuple):
+        return [item if type(item) in _SCALARS else _plain(item) for item in value]
     if isinstance(value, Message):
         return [_plain(getattr(value, name)) for name in type(value).model_fields]
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Enum):
-        return value.value
-    assert value is None or isinstance(value, (bytes, str, int)), f"cannot encode {value!r}"
-    return value
+    assert isinstance(value, Enum), f"cannot encode {value!r}"
+    return value.value
 
 
 def encode(message: Any) -> bytes:

@@ -4,6 +4,7 @@ Inside they are plain `bytes` and `int`; in JSON for people a key is z-base-32 a
 bytes are hexadecimal. Integers stop at 2^63-1, which SQLite and JSON readers can hold.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Annotated
 
@@ -38,8 +39,24 @@ def blake2b_256(*parts: bytes) -> bytes:
 
 def tagged_hash(tag: str, *parts: bytes) -> bytes:
     """A hash that no other use can produce: the tag and every part carry their length."""
+    return _begin(tag, *parts).digest()
+
+
+def tagged_hashes(tag: str, *begun: bytes) -> Callable[..., bytes]:
+    """The function `(*parts) -> tagged_hash(tag, *begun, *parts)`, which hashes `begun` once."""
+    state = _begin(tag, *begun)
+
+    def finish(*parts: bytes) -> bytes:
+        copy = state.copy()
+        copy.update(b"".join([len(part).to_bytes(8, "little") + part for part in parts]))
+        return copy.digest()
+
+    return finish
+
+
+def _begin(tag: str, *parts: bytes) -> blake2b:
     state = blake2b(digest_size=32, person=b"holdfast/v1")
     for part in (tag.encode(), *parts):
         state.update(len(part).to_bytes(8, "little"))
         state.update(part)
-    return state.digest()
+    return state

@@ -30,7 +30,7 @@ class Crook(Player):
 
     def __post_init__(self) -> None:
         self.honest = False
-        values = {part.name: getattr(self.seat, part.name) for part in fields(Seat)}
+        values = {part.name: getattr(self.seat, part.name) for part in fields(Seat) if part.init}
         self.seat = self.seat_type(**values)
         super().__post_init__()
 
