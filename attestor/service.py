@@ -60,6 +60,7 @@ class Attestor:
                         port=swarm.listener.port,
                         swarm_key=self._identity.swarm.public,
                     ),
+                    swarm_proof=self._wallet.claim(self._identity.swarm),
                     vrf_key=self._identity.vrf.public,
                     receipt_key=self._identity.receipt.public,
                     attests=True,

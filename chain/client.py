@@ -33,6 +33,7 @@ from chain.messages import (
     StateProof,
     Transaction,
     TransactionProof,
+    claim_swarm_key,
     sign_transaction,
 )
 from chain.reasons import Reason
@@ -357,6 +358,10 @@ class Wallet:
                     log.debug("transaction not through yet", error=str(error))
                     await asyncio.sleep(RETRY_S[1])
 
+    def claim(self, swarm_key: KeyPair) -> bytes:
+        """The proof in a `Register` that a swarm key is this account's."""
+        return claim_swarm_key(swarm_key, self._chain.genesis.network, self.account)
+
     async def enrol(self, wanted: Register, role: Role, stake_base: int) -> None:
         """Bring this account's registration and stake to what its daemon is set to.
 
@@ -371,7 +376,7 @@ class Wallet:
         if known is None or any(
             getattr(known, name) != getattr(wanted, name)
             for name in Register.model_fields
-            if name != "kind"
+            if name not in ("kind", "swarm_proof")
         ):
             await self.send(wanted)
         stake = await self._chain.record(StakeRecord, Table.STAKE, stake_key(role, self.account))

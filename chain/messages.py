@@ -18,6 +18,7 @@ from wire.primitives import Bytes, Hash, Natural, Positive, Ppm, PublicKey, Sign
 
 TRANSACTION_DOMAIN = "transaction"
 FINALIZE_DOMAIN = "finalize"
+SWARM_DOMAIN = "swarm"
 
 MAX_SIDECAR_BYTES = 1 << 20
 """1 MiB of evidence: 64 targets with 30 chunks each need about half of it."""
@@ -80,12 +81,19 @@ class Register(Message):
 
     kind: Literal["register"] = "register"
     endpoint: Endpoint
+    swarm_proof: Signature
+    """By the endpoint's swarm key, see `claim_swarm_key`: nobody takes another's key."""
     vrf_key: PublicKey
     receipt_key: PublicKey
     operator: Annotated[str, Field(max_length=64)] = ""
     """Accounts that name the same operator never serve the same plan twice."""
     offer: Offer | None = None
     attests: bool = False
+
+
+def claim_swarm_key(pair: KeyPair, network: bytes, account: bytes) -> bytes:
+    """The swarm key's own signature that it is `account`'s."""
+    return signing.sign(pair, SWARM_DOMAIN, network, account)
 
 
 class Root(Message):

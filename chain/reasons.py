@@ -50,3 +50,5 @@ class Reason(StrEnum):
     EVIDENCE_MISMATCH = "evidence_mismatch"
     BAD_PLAN_PROOF = "bad_plan_proof"
     ALREADY_VOTED = "already_voted"
+    # added since: members are appended
+    KEY_UNPROVEN = "key_unproven"

@@ -104,6 +104,7 @@ class Hoster:
                         port=listener.port,
                         swarm_key=self._swarm_key.public,
                     ),
+                    swarm_proof=self._wallet.claim(self._swarm_key),
                     vrf_key=self._vrf_key.public,
                     receipt_key=self._receipt_key.public,
                     operator=terms.operator,

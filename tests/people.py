@@ -18,6 +18,7 @@ from chain.messages import (
     Root,
     SignedHead,
     Sla,
+    claim_swarm_key,
 )
 from feed import multiproof
 from feed.manifest import Manifest, default_manifest, encode_manifest, manifest_key
@@ -96,6 +97,7 @@ EVERYBODY = (VALIDATOR, OWNER, STRANGER, *HOSTERS, *ATTESTORS)
 BY_ID = {person.id: person for person in EVERYBODY}
 
 
+@cache
 def genesis(parameters: Parameters = PARAMETERS) -> Genesis:
     """A network with one validator on which everybody has coins, but the stranger few."""
     return Genesis(
@@ -164,9 +166,12 @@ class Library:
         return body.model_copy(update=changes)
 
 
-def register(person: Person, /, **changes: object) -> Register:
+def register(person: Person, /, swarm: KeyPair | None = None, **changes: object) -> Register:
+    """A good registration, with another swarm key where one is given."""
+    swarm = swarm or person.key(Use.SWARM)
     body = Register(
-        endpoint=person.endpoint,
+        endpoint=Endpoint(host="127.0.0.1", port=4000, swarm_key=swarm.public),
+        swarm_proof=claim_swarm_key(swarm, genesis().network, person.id),
         vrf_key=person.key(Use.VRF).public,
         receipt_key=person.key(Use.RECEIPT).public,
         offer=OFFER if person in HOSTERS else None,

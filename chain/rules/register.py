@@ -1,21 +1,25 @@
 """Publish an account's keys, address and offer."""
 
 from chain.context import BlockContext
-from chain.messages import Register
+from chain.messages import SWARM_DOMAIN, Register
 from chain.reasons import Reason
 from chain.records import Registration, RosterName, SwarmKey, stake_key
 from chain.state import Draft
+from wire import signing
 from wire.errors import Rejected
 
 
 def apply(draft: Draft, block: BlockContext, sender: bytes, body: Register) -> None:
     """Write the registration; a Noise key belongs to one account for ever."""
-    holder = draft.swarm_keys.get(body.endpoint.swarm_key)
+    swarm_key = body.endpoint.swarm_key
+    if not signing.is_signed(swarm_key, SWARM_DOMAIN, block.network, sender, body.swarm_proof):
+        raise Rejected(Reason.KEY_UNPROVEN, "the swarm key has not signed for this account")
+    holder = draft.swarm_keys.get(swarm_key)
     if holder is not None and holder.account != sender:
         raise Rejected(Reason.KEY_TAKEN, "the swarm key is another account's")
 
     before = draft.registrations.get(sender)
-    draft.swarm_keys.put(body.endpoint.swarm_key, SwarmKey(account=sender))
+    draft.swarm_keys.put(swarm_key, SwarmKey(account=sender))
     draft.registrations.put(
         sender,
         Registration(

@@ -1,11 +1,15 @@
 """Publish an account's keys, address and offer."""
 
-from chain.messages import Endpoint, Offer
+import pytest
+
+from chain.messages import Endpoint, Offer, claim_swarm_key
 from chain.reasons import Reason
 from chain.records import RosterName
 from tests.chain.refusals import assert_refused
-from tests.people import ATTESTORS, BY_ID, HOSTERS, OWNER, STRANGER, register
+from tests.people import ATTESTORS, BY_ID, HOSTERS, OWNER, STRANGER, genesis, register
 from tests.stages import funded, planned, staffed
+from wire.keys import KeyPair, Use
+from wire.signing import sign
 
 HOSTER = HOSTERS[0]
 
@@ -46,15 +50,39 @@ def test_an_attestor_can_stop_attesting():
     assert ATTESTORS[0].id not in world.draft.roster(RosterName.ATTESTORS)
 
 
+OLD, NEW = HOSTER.key(Use.SWARM), KeyPair(b"n" * 32)
+
+
 def test_a_swarm_key_of_another_account_is_taken():
-    body = register(STRANGER, endpoint=HOSTER.endpoint)
-    assert_refused(staffed(), STRANGER, body, Reason.KEY_TAKEN)
+    assert_refused(staffed(), STRANGER, register(STRANGER, OLD), Reason.KEY_TAKEN)
 
 
 def test_a_swarm_key_stays_its_accounts_for_ever():
     world = staffed()
-    new = Endpoint(host="example.org", port=1, swarm_key=b"n" * 32)
-    world.must(HOSTER, register(HOSTER, endpoint=new))
-    assert_refused(world, OWNER, register(OWNER, endpoint=HOSTER.endpoint), Reason.KEY_TAKEN)
-    assert_refused(world, OWNER, register(OWNER, endpoint=new), Reason.KEY_TAKEN)
+    world.must(HOSTER, register(HOSTER, NEW))
+    assert_refused(world, OWNER, register(OWNER, OLD), Reason.KEY_TAKEN)
+    assert_refused(world, OWNER, register(OWNER, NEW), Reason.KEY_TAKEN)
     world.must(HOSTER, register(HOSTER))
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        bytes(64),
+        register(HOSTER).swarm_proof,
+        register(STRANGER).swarm_proof,
+        claim_swarm_key(HOSTER.account, genesis().network, STRANGER.id),
+        claim_swarm_key(OLD, b"x" * 32, STRANGER.id),
+        sign(OLD, "transaction", genesis().network, STRANGER.id),
+    ],
+)
+def test_a_swarm_key_is_registered_only_by_who_has_it(proof):
+    world = funded()
+    body = register(STRANGER, OLD, swarm_proof=proof)
+    assert_refused(world, STRANGER, body, Reason.KEY_UNPROVEN)
+    assert world.draft.swarm_keys.get(OLD.public) is None
+
+
+def test_another_key_in_place_of_the_proven_one_is_refused():
+    endpoint = Endpoint(host="example.org", port=1, swarm_key=NEW.public)
+    assert_refused(funded(), HOSTER, register(HOSTER, endpoint=endpoint), Reason.KEY_UNPROVEN)
