@@ -31,7 +31,7 @@ from feed.events import (
 )
 from feed.feed import Change, Feed, StoredChunk
 from feed.manifest import capability, discovery_key
-from feed.messages import PROTOCOL, Handshake
+from feed.messages import PROTOCOL, PROTOCOL_ALIAS, Handshake
 from feed.replication import Replication
 from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
 from wire.ports import Channel, Connection
@@ -80,7 +80,8 @@ async def open_session(
     """
     proof = capability(connection.handshake_hash, feed.key, connection.initiator)
     handshake = encode_handshake(Handshake(proof))
-    channel = await connection.open(PROTOCOL, discovery_key(feed.key), handshake)
+    name = discovery_key(feed.key)
+    channel = await connection.open(PROTOCOL, name, handshake, (PROTOCOL_ALIAS,))
     expected = capability(connection.handshake_hash, feed.key, not connection.initiator)
     try:
         if decode_handshake(channel.remote_handshake).capability != expected:

@@ -21,6 +21,7 @@ tables are mutable; they have one owner, and after `Malformed` the connection mu
 """
 
 from collections import deque
+from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -134,16 +135,22 @@ class Protomux:
         self._ticket = count(1)
         self._queue: list[tuple[int, int, bytes]] = []
 
-    def open(self, protocol: str, id: bytes, handshake: bytes) -> tuple[int, list[Event]]:
-        """Open a channel: its number, and events at once if the other side was first."""
+    def open(
+        self, protocol: str, id: bytes, handshake: bytes, aliases: Sequence[str] = ()
+    ) -> tuple[int, list[Event]]:
+        """Open a channel: its number, and events at once if the other side was first.
+
+        An open of the other side under one of the `aliases` is answered under that name.
+        """
         if len(self._locals) >= MAX_CHANNELS:
             raise Unavailable(f"{MAX_CHANNELS} channels are open on this connection already")
-        key = (protocol, id)
+        names = [name for name in (protocol, *aliases) if (name, id) in self._pending]
+        key = (names[0] if names else protocol, id)
         number = self._free.pop() if self._free else len(self._locals) + 1
         local = self._locals[number] = _Local(key)
         body = bytearray()
         put_uint(body, number)
-        put_string(body, protocol)
+        put_string(body, key[0])
         put_buffer(body, id)
         self._control(_OPEN, bytes(body) + handshake)
         waiting = self._pending.get(key)

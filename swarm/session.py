@@ -10,7 +10,7 @@ other channels too, so every channel must have a reader.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -221,11 +221,13 @@ class TcpConnection:
         """Why the connection ended, once it has."""
         return self._line.dropped
 
-    async def open(self, protocol: str, id: bytes, handshake: bytes = b"") -> TcpChannel:
+    async def open(
+        self, protocol: str, id: bytes, handshake: bytes = b"", aliases: Sequence[str] = ()
+    ) -> TcpChannel:
         """Open a channel and wait for the other side's open; `Unavailable` if it does not come."""
         if self._line.dropped:
             raise self._line.error()
-        number, events = self._mux.open(protocol, id, handshake)
+        number, events = self._mux.open(protocol, id, handshake, aliases)
         channel = self._channels[number] = TcpChannel(self, number)
         self._dispatch(events)
         self._settle()

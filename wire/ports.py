@@ -3,6 +3,7 @@
 `swarm` implements these over Noise on TCP; a test implements them over a pair of lists.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -48,9 +49,12 @@ class Connection(Protocol):
     def remote_key(self) -> bytes:
         """The other side's 32-byte Noise static key."""
 
-    async def open(self, protocol: str, id: bytes, handshake: bytes = b"") -> Channel:
+    async def open(
+        self, protocol: str, id: bytes, handshake: bytes = b"", aliases: Sequence[str] = ()
+    ) -> Channel:
         """Open a channel and wait for the other side's open.
 
+        If the other side was first and used one of the `aliases`, it is answered by that name.
         Raises `Unavailable` when the other side rejects, closes or stays silent.
         """
 

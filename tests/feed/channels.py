@@ -1,7 +1,7 @@
 """Two ends of a connection in memory: `wire.ports` over lists, for tests of shells."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from wire.errors import Unavailable
 from wire.ports import Channel, ChannelMessage
@@ -70,12 +70,15 @@ class MemoryConnection:
         self.tamper: Tamper | None = None
         self.waiting: dict[tuple[str, bytes], tuple[MemoryChannel, bytes, asyncio.Event]] = {}
 
-    async def open(self, protocol: str, id: bytes, handshake: bytes = b"") -> Channel:
+    async def open(
+        self, protocol: str, id: bytes, handshake: bytes = b"", aliases: Sequence[str] = ()
+    ) -> Channel:
         """Open a channel and wait for the other side's open."""
         assert self.other is not None
         channel = MemoryChannel()
         channel.tamper = self.tamper
-        theirs = self.other.waiting.pop((protocol, id), None)
+        names = [name for name in (protocol, *aliases) if (name, id) in self.other.waiting]
+        theirs = self.other.waiting.pop((names[0], id)) if names else None
         if theirs is None:
             opened = asyncio.Event()
             self.waiting[(protocol, id)] = (channel, handshake, opened)

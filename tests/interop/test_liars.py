@@ -41,8 +41,8 @@ class _LyingConnection:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    async def open(self, protocol: str, id: bytes, handshake: bytes = b"") -> Any:
-        return _LyingChannel(await self._connection.open(protocol, id, handshake), self._lie)
+    async def open(self, *arguments: Any) -> Any:
+        return _LyingChannel(await self._connection.open(*arguments), self._lie)
 
 
 def _other_byte(data: Data) -> Data:

@@ -92,6 +92,17 @@ def test_opens_of_the_same_name_pair_in_order() -> None:
     assert carry(other, one) == [Opened(1, b""), Opened(2, b"")]
 
 
+def test_an_open_under_an_alias_is_answered_under_that_name() -> None:
+    one, other = Protomux(), Protomux()
+    one.open("old", b"i", b"hello")
+    one.open("old", b"j", b"")
+    carry(one, other)
+    assert other.open("new", b"i", b"hi", ("older", "old")) == (1, [Opened(1, b"hello")])
+    assert carry(other, one) == [Opened(1, b"hi")]
+    assert other.open("new", b"other", b"", ("old",)) == (2, [])
+    assert carry(other, one) == [Wanted(2, "new", b"other")], "else its own name is used"
+
+
 def test_closing_ends_both_directions_and_frees_the_number() -> None:
     one, other = joined()
     one.close(1)
