@@ -7,7 +7,7 @@ from coinflip.flip import step
 from coinflip.messages import CoinOpening, Deal, Secret, Signed
 from coinflip.opening import seal_digest
 from coinflip.state import Flip
-from tests.simulation.table import seats
+from holdfast.simulation.table import seats
 
 
 class Table:

@@ -15,8 +15,8 @@ from coinflip.messages import (
 from coinflip.opening import confirmation, open_coin, seal_digest, topic_id, verify_seal
 from coinflip.seat import Seat
 from coinflip.shamir import PRIME, Sharing, commitment, leaves_hash, share_out
+from holdfast.simulation.adversaries import OtherSeat, SteepSeat
 from tests.coinflip.builders import Table, other
-from tests.simulation.adversaries import OtherSeat, SteepSeat
 from wire.codec import decode, encode
 from wire.errors import Malformed
 

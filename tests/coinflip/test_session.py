@@ -11,7 +11,7 @@ from coinflip.messages import MAX_SIGNED_BYTES, Commit, Evidence, Signed
 from coinflip.opening import verify_seal
 from coinflip.seat import Seat
 from coinflip.session import MAX_GARBAGE, Gate, Patience, Session
-from tests.simulation.table import seats
+from holdfast.simulation.table import seats
 from wire.codec import decode, encode
 from wire.errors import Unavailable
 

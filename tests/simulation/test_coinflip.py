@@ -16,8 +16,8 @@ from coinflip.messages import (
     FalseDealing,
     FalseReveal,
 )
-from tests.simulation import adversaries
-from tests.simulation.adversaries import (
+from holdfast.simulation import adversaries
+from holdfast.simulation.adversaries import (
     EXCLUDED,
     GUILTY_AFTER_THE_SEAL,
     GUILTY_BEFORE_THE_SEAL,
@@ -30,8 +30,8 @@ from tests.simulation.adversaries import (
     Rusher,
     Withholder,
 )
-from tests.simulation.table import LIMIT_MS, Player, play, sit_down
-from tests.simulation.world import Weather
+from holdfast.simulation.table import LIMIT_MS, Player, play, sit_down
+from holdfast.simulation.world import Weather
 
 SEEDS = int(os.environ.get("SEEDS") or 40)
 """Random histories of the mixed test; `SEEDS=2000` for a long run."""

@@ -28,7 +28,7 @@ from coinflip.messages import Body, Evidence, Ping, Pong, Reveal, Share, Signed
 from coinflip.opening import open_coin, topic_id, verify_seal
 from coinflip.seat import Seat, derive_seat
 from coinflip.state import Flip
-from tests.simulation.world import Weather, World
+from holdfast.simulation.world import Weather, World
 from wire.codec import decode, encode
 from wire.errors import Malformed
 from wire.keys import KeyPair, Use
@@ -91,7 +91,7 @@ class Chain:
         """Let a player that follows the chain see the verdict a little later."""
         verdict = self.verdict
         if verdict is not None:
-            delay_ms = self.world.random.randint(20, 800)
+            delay_ms = self.world.between(20, 800)
             self.world.after(delay_ms, lambda: player.take(verdict), owner=player.name)
 
 
@@ -226,7 +226,7 @@ def sit_down(
         for name, seat in enumerate(seats(seed, count, strict))
     ]
     for player in players:
-        world.after(world.random.randint(0, 300), player.start, owner=player.name)
+        world.after(world.between(0, 300), player.start, owner=player.name)
     return players
 
 

@@ -19,7 +19,7 @@ from coinflip.messages import (
 )
 from coinflip.seat import Seat
 from coinflip.shamir import Sharing, commitment, leaf, share_out
-from tests.simulation.table import Player
+from holdfast.simulation.table import Player
 from wire.codec import encode
 
 

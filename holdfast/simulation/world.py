@@ -9,7 +9,8 @@ import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from random import Random
+
+from wire.prng import Stream
 
 Action = Callable[[], None]
 Receive = Callable[[int, bytes], None]
@@ -28,7 +29,7 @@ class World:
     """Nodes are small integers; a node that is down receives nothing and its timers are void."""
 
     def __init__(self, seed: int, weather: Weather) -> None:
-        self.random = Random(seed)
+        self._chances = Stream(blake2b(str(seed).encode(), digest_size=32).digest(), b"world")
         self.weather = weather
         self.now_ms = 0
         self.delivered = 0
@@ -44,6 +45,10 @@ class World:
     def trace(self) -> str:
         """A hash of all that happened so far."""
         return self._trace.hexdigest()
+
+    def between(self, low: int, high: int) -> int:
+        """A random number that the seed decides; both ends are possible."""
+        return low + self._chances.below(high - low + 1)
 
     def join(self, node: int, receive: Receive) -> None:
         """Attach a node to the network, or replace what receives for it."""
@@ -62,7 +67,7 @@ class World:
         copies = 1 + self._chance(self.weather.duplicate_ppm)
         for _ in range(copies):
             if not self._chance(self.weather.loss_ppm):
-                delay_ms = self.random.randint(*self.weather.delay_ms)
+                delay_ms = self.between(*self.weather.delay_ms)
                 self.after(delay_ms, lambda: self._deliver(sender, receiver, data))
 
     def broadcast(self, sender: int, data: bytes) -> None:
@@ -117,4 +122,4 @@ class World:
         self._receivers[receiver](sender, data)
 
     def _chance(self, ppm: int) -> bool:
-        return ppm > 0 and self.random.randrange(1_000_000) < ppm
+        return ppm > 0 and self._chances.below(1_000_000) < ppm
