@@ -7,7 +7,7 @@ the same again: it never commits twice, visits twice or reports twice.
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar, cast
 
 from attestor.messages import CoinKept, ReportKept, VisitResult
 from wire.codec import Message, decode, encode
@@ -16,6 +16,8 @@ from wire.errors import Malformed, Unavailable
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x484F4C41
 """`HOLA`: marks the file as an attestor's."""
+
+M = TypeVar("M", bound=Message)
 
 _SCHEMA = f"""
 CREATE TABLE flip (
@@ -53,7 +55,7 @@ class AttestorStore:
     def _prepare(self) -> None:
         (mark,) = self._database.execute("PRAGMA application_id").fetchone()
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if mark not in (0, APPLICATION_ID):
+        if mark != APPLICATION_ID and (mark or self._has_tables()):
             raise Malformed(f"{self._path} is another program's database; choose another --home")
         if version > SCHEMA_VERSION:
             raise Unavailable(f"{self._path} was written by a newer version; update holdfast")
@@ -61,6 +63,10 @@ class AttestorStore:
         self._database.execute("PRAGMA synchronous = FULL")
         if mark == 0:
             self._database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+
+    def _has_tables(self) -> bool:
+        (count,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return bool(count)
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +94,7 @@ class AttestorStore:
     def coin(self, challenge: bytes) -> CoinKept | None:
         """The coin of a challenge, if it has landed."""
         row = self._one("SELECT coin FROM coin WHERE challenge = ?", (challenge,))
-        return None if row is None else decode(CoinKept, row)
+        return None if row is None else self._decode(CoinKept, row)
 
     def keep_visit(self, challenge: bytes, result: VisitResult) -> None:
         """Remember a finished visit; the first result stays."""
@@ -97,7 +103,7 @@ class AttestorStore:
     def visits(self, challenge: bytes) -> dict[bytes, VisitResult]:
         """Finished visits by contract."""
         rows = self._read("SELECT contract, result FROM visit WHERE challenge = ?", (challenge,))
-        return {contract: decode(VisitResult, result) for contract, result in rows}
+        return {contract: self._decode(VisitResult, result) for contract, result in rows}
 
     def keep_report(self, challenge: bytes, report: ReportKept) -> ReportKept:
         """Remember a report before it is committed; returns the first one ever kept."""
@@ -109,7 +115,7 @@ class AttestorStore:
     def report(self, challenge: bytes) -> ReportKept | None:
         """The report of a challenge, if one was made."""
         row = self._one("SELECT report FROM report WHERE challenge = ?", (challenge,))
-        return None if row is None else decode(ReportKept, row)
+        return None if row is None else self._decode(ReportKept, row)
 
     def forget(self, challenge: bytes) -> None:
         """Drop what a settled challenge no longer needs; its report stays for `why`."""
@@ -139,9 +145,18 @@ class AttestorStore:
         except sqlite3.Error as error:
             raise self._failed(error) from None
 
+    def _decode(self, kind: type[M], data: bytes) -> M:
+        try:
+            return cast("M", decode(kind, data))
+        except Malformed as error:
+            raise self._damaged(error) from None
+
     def _failed(self, error: sqlite3.Error) -> Malformed | Unavailable:
         if isinstance(error, sqlite3.OperationalError):
             return Unavailable(f"{self._path}: {error}; free the disk or the file, then try again")
+        return self._damaged(error)
+
+    def _damaged(self, why: Exception) -> Malformed:
         return Malformed(
-            f"{self._path} is damaged ({error}): move it away; rounds under way are then missed"
+            f"{self._path} is damaged ({why}): move it away; rounds under way are then missed"
         )

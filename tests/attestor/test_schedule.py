@@ -1,0 +1,37 @@
+"""When visits start and reports are due, from heights and the plan."""
+
+import pytest
+
+from attestor.schedule import elapsed_ms, join_at_ms, report_height
+from audit.plan import VisitPlan
+
+INTERVAL_MS = 2_000
+
+
+def plan(join_ppm: int) -> VisitPlan:
+    return VisitPlan(b"c" * 32, join_ppm, (0,))
+
+
+@pytest.mark.parametrize(
+    ("join_ppm", "expected_ms"), [(0, 0), (1, 0), (250_000, 50_000), (999_999, 199_999)]
+)
+def test_a_visit_starts_within_the_first_half_of_the_window(join_ppm, expected_ms):
+    assert join_at_ms(plan(join_ppm), 200, INTERVAL_MS) == expected_ms
+
+
+@pytest.mark.parametrize("window_blocks", [1, 2, 3, 5, 7, 40, 200, 10**6])
+def test_every_visit_starts_before_the_report_is_due(window_blocks):
+    due = report_height(100, window_blocks)
+    assert 100 < due <= 100 + window_blocks
+    last_ms = join_at_ms(plan(999_999), window_blocks, INTERVAL_MS)
+    assert last_ms < (due - 100) * INTERVAL_MS
+
+
+def test_the_report_is_due_before_the_window_closes():
+    assert report_height(100, 200) == 270
+    assert report_height(0, 2) == 1
+
+
+@pytest.mark.parametrize(("height", "expected_ms"), [(90, 0), (100, 0), (101, 2_000), (150, 10**5)])
+def test_time_in_the_window_is_counted_in_blocks(height, expected_ms):
+    assert elapsed_ms(height, 100, INTERVAL_MS) == expected_ms
