@@ -19,6 +19,7 @@ from wire.primitives import Bytes, Hash, Natural, Positive, Ppm, PublicKey, Sign
 TRANSACTION_DOMAIN = "transaction"
 FINALIZE_DOMAIN = "finalize"
 SWARM_DOMAIN = "swarm"
+PUBLISH_DOMAIN = "publish"
 
 MAX_SIDECAR_BYTES = 1 << 20
 """1 MiB of evidence: 64 targets with 30 chunks each need about half of it."""
@@ -129,6 +130,13 @@ class PublishFeed(Message):
     """Hypercore manifest, empty for a compat feed."""
     head: SignedHead
     source: Endpoint
+    consent: Signature
+    """By the feed's first signer, see `consent_to_publish`: a signed head alone is public."""
+
+
+def consent_to_publish(pair: KeyPair, network: bytes, owner: bytes, feed: bytes) -> bytes:
+    """The word of a feed's first signer that the account `owner` speaks for it on this network."""
+    return signing.sign(pair, PUBLISH_DOMAIN, network, owner + feed)
 
 
 class UpdateHead(Message):

@@ -52,3 +52,4 @@ class Reason(StrEnum):
     ALREADY_VOTED = "already_voted"
     # added since: members are appended
     KEY_UNPROVEN = "key_unproven"
+    NO_CONSENT = "no_consent"

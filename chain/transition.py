@@ -170,7 +170,7 @@ def apply_body(  # noqa: C901, PLR0912 - one case per kind is the point
         case Register():
             register.apply(draft, block, sender, body)
         case PublishFeed():
-            publish_feed.apply(draft, sender, body)
+            publish_feed.apply(draft, block, sender, body)
         case UpdateHead():
             publish_feed.apply_update(draft, sender, body)
         case CreatePlan():

@@ -29,6 +29,9 @@ NameFlag = Annotated[
     str | None,
     typer.Option(help="What the feed is called here; another name makes another feed."),
 ]
+NAME = "holdfast/name"
+"""Beside each feed that this home made: the name that its key pair is derived from."""
+
 ChunkFlag = Annotated[int, typer.Option(min=1_024, max=1 << 22, help="Bytes in a chunk.")]
 
 
@@ -46,13 +49,26 @@ def create_feed(
     called = (name or str(path.resolve())).encode()
     pair = KeyPair.derive(current.home.seed(), Use.FEED, called)
     with transfer(f"reading {path.name}") as tell:
-        return service.ingest(
+        made = service.ingest(
             store,
             path,
             pair,
             chunk_bytes=chunk_bytes,
             progress=lambda step: tell(step.bytes_done, step.bytes_total),
         )
+    made.set_metadata(NAME, called)
+    return made
+
+
+def pair_of(current: Session, found: Feed) -> KeyPair:
+    """The key pair that signs a feed of this home; raises `Unavailable` where it is not here."""
+    called = found.metadata(NAME)
+    if called is None:
+        raise Unavailable(
+            f"this home did not make the feed {zbase32.encode(found.key)}, so it cannot sign for "
+            "it: order its hosting from the home that did"
+        )
+    return KeyPair.derive(current.home.seed(), Use.FEED, called)
 
 
 @feed.command()

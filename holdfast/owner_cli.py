@@ -110,9 +110,11 @@ def create_plan(
 
 
 def _order(current: Session, feed: Any, terms: Any, listen: str | None, json: bool) -> None:
+    from holdfast.feed_cli import pair_of
     from holdfast.progress import steps
     from owner.service import Owner
 
+    pair = pair_of(current, feed)
     seed = current.home.seed()
     chosen = current.settings.owner.listen
     host, port = endpoint(listen, chosen)
@@ -120,7 +122,7 @@ def _order(current: Session, feed: Any, terms: Any, listen: str | None, json: bo
         published = with_chain(
             current,
             lambda chain: Owner(chain, seed).publish(
-                feed, terms, host, port, chosen.public_host or host, tell
+                feed, pair, terms, host, port, chosen.public_host or host, tell
             ),
         )
     if json:

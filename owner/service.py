@@ -21,6 +21,7 @@ from chain.messages import (
     SignedHead,
     Sla,
     UpdateHead,
+    consent_to_publish,
 )
 from chain.records import (
     Availability,
@@ -83,20 +84,30 @@ class Owner:
         self._swarm_key = KeyPair.derive(seed, Use.SWARM)
 
     async def publish(
-        self, feed: Feed, terms: PlanTerms, host: str, port: int, public_host: str, tell: Progress
+        self,
+        feed: Feed,
+        pair: KeyPair,
+        terms: PlanTerms,
+        host: str,
+        port: int,
+        public_host: str,
+        tell: Progress,
     ) -> Published:
-        """Register, order, and serve until every replica is acknowledged."""
+        """Register, order, and serve until every replica is acknowledged.
+
+        `pair` is the feed's first signer: it consents to this account's being its owner.
+        """
         async with listen(host, port, self._swarm_key, on_open=_serving(feed)) as listener:
             source = Endpoint(
                 host=public_host, port=listener.port, swarm_key=self._swarm_key.public
             )
             tell("registering", 0, 1)
-            await self.register(feed, source)
+            await self.register(feed, pair, source)
             tell("ordering", 0, 1)
             plan = await self.order(feed.key, terms)
             return await self._until_hosted(plan, tell)
 
-    async def register(self, feed: Feed, source: Endpoint) -> None:
+    async def register(self, feed: Feed, pair: KeyPair, source: Endpoint) -> None:
         """Bring the chain's record of a feed to the feed's present head."""
         assert feed.signature is not None, "a feed that was appended to has a signed head"
         head = SignedHead(
@@ -108,8 +119,15 @@ class Owner:
         known = await self._chain.record(FeedRecord, Table.FEED, feed.key)
         if known is None:
             manifest = b"" if feed.manifest is None else encode_manifest(feed.manifest)
+            network, owner = self._chain.genesis.network, self._wallet.account
             await self._wallet.send(
-                PublishFeed(feed=feed.key, manifest=manifest, head=head, source=source)
+                PublishFeed(
+                    feed=feed.key,
+                    manifest=manifest,
+                    head=head,
+                    source=source,
+                    consent=consent_to_publish(pair, network, owner, feed.key),
+                )
             )
         elif (known.head.fork, known.head.length) != (feed.fork, feed.length) or (
             known.source != source

@@ -19,6 +19,7 @@ from chain.messages import (
     SignedHead,
     Sla,
     claim_swarm_key,
+    consent_to_publish,
 )
 from feed import multiproof
 from feed.manifest import Manifest, default_manifest, encode_manifest, manifest_key
@@ -156,12 +157,16 @@ class Library:
         roots = tuple(Root(size=root.size, hash=root.hash) for root in self.tree.roots)
         return SignedHead(fork=fork, length=head.length, roots=roots, signature=signature)
 
+    def consent(self, owner: Person) -> bytes:
+        return consent_to_publish(self.pair, genesis().network, owner.id, self.key)
+
     def publish(self, **changes: object) -> PublishFeed:
         body = PublishFeed(
             feed=self.key,
             manifest=encode_manifest(self.manifest) if self.manifest else b"",
             head=self.head(),
             source=OWNER.endpoint,
+            consent=self.consent(OWNER),
         )
         return body.model_copy(update=changes)
 

@@ -1,20 +1,32 @@
 """Register a feed by the head its owner signed, and move it to newer heads."""
 
-from chain.messages import PublishFeed, SignedHead, UpdateHead
+from chain.context import BlockContext
+from chain.messages import PUBLISH_DOMAIN, PublishFeed, SignedHead, UpdateHead
 from chain.reasons import Reason
 from chain.records import FeedRecord, Head
 from chain.state import Draft
 from feed import flat_tree, tree
-from feed.manifest import decode_manifest, encode_manifest
+from feed.manifest import Manifest, decode_manifest, encode_manifest
 from feed.signature import verify_head
+from wire import signing
 from wire.errors import Malformed, Rejected
 
 
-def apply(draft: Draft, sender: bytes, body: PublishFeed) -> None:
-    """Write a feed that nobody has registered; the head's signature is checked as Node does."""
+def apply(draft: Draft, block: BlockContext, sender: bytes, body: PublishFeed) -> None:
+    """Write a feed that nobody has registered; the head's signature is checked as Node does.
+
+    Heads are public, so the sender needs the word of the feed's first signer as well.
+    """
     if draft.feeds.get(body.feed) is not None:
         raise Rejected(Reason.FEED_EXISTS)
-    head = _proven_head(body.feed, body.manifest, body.head)
+    manifest = _manifest(body.manifest)
+    head = _proven_head(body.feed, manifest, body.head)
+    signers = [body.feed] if manifest is None else [one.public_key for one in manifest.signers]
+    statement = sender + body.feed
+    if not signers or not signing.is_signed(
+        signers[0], PUBLISH_DOMAIN, block.network, statement, body.consent
+    ):
+        raise Rejected(Reason.NO_CONSENT, "the feed's first signer has not signed for this account")
     record = FeedRecord(
         feed=body.feed, owner=sender, manifest=body.manifest, head=head, source=body.source
     )
@@ -28,13 +40,25 @@ def apply_update(draft: Draft, sender: bytes, body: UpdateHead) -> None:
         raise Rejected(Reason.NOT_THE_OWNER)
     if (body.head.fork, body.head.length) < (record.head.fork, record.head.length):
         raise Rejected(Reason.HEAD_NOT_NEWER)
-    head = _proven_head(body.feed, record.manifest, body.head)
+    head = _proven_head(body.feed, _manifest(record.manifest), body.head)
     if (head.fork, head.length) == (record.head.fork, record.head.length) and head != record.head:
         raise Rejected(Reason.HEAD_NOT_NEWER, "two heads of one length")
     draft.feeds.change(body.feed, head=head, source=body.source)
 
 
-def _proven_head(feed: bytes, manifest_bytes: bytes, signed: SignedHead) -> Head:
+def _manifest(data: bytes) -> Manifest | None:
+    if not data:
+        return None
+    try:
+        manifest = decode_manifest(data)
+    except Malformed as error:
+        raise Rejected(Reason.BAD_HEAD, str(error)) from None
+    if encode_manifest(manifest) != data:
+        raise Rejected(Reason.BAD_HEAD, "the manifest has another spelling")
+    return manifest
+
+
+def _proven_head(feed: bytes, manifest: Manifest | None, signed: SignedHead) -> Head:
     if signed.length > tree.MAX_LENGTH:
         raise Rejected(Reason.BAD_HEAD, f"{signed.length} chunks are more than proofs are for")
     indices = flat_tree.full_roots(signed.length)
@@ -47,12 +71,9 @@ def _proven_head(feed: bytes, manifest_bytes: bytes, signed: SignedHead) -> Head
     tree_hash = tree.tree_hash(roots)
     try:
         byte_length = tree.size_of(roots)
-        known = decode_manifest(manifest_bytes) if manifest_bytes else None
-        if known is not None and encode_manifest(known) != manifest_bytes:
-            raise Malformed("the manifest has another spelling")
         verify_head(
             feed,
-            known,
+            manifest,
             signed.signature,
             fork=signed.fork,
             length=signed.length,

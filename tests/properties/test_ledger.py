@@ -68,7 +68,7 @@ def publish(world, one, two, three):
     library = pick(LIBRARIES, one)
     person = pick((OWNER, OWNER, STRANGER), two)
     if world.draft.feeds.get(library.key) is None:
-        return [(person, library.publish())]
+        return [(person, library.publish(consent=library.consent(person)))]
     head = library.head(fork=three % 2)
     return [(person, UpdateHead(feed=library.key, head=head, source=person.endpoint))]
 

@@ -2,15 +2,24 @@
 
 import pytest
 
-from chain.messages import Root, SignedHead, UpdateHead
+from chain.messages import PublishFeed, Root, SignedHead, UpdateHead, consent_to_publish
 from chain.reasons import Reason
 from feed.flat_tree import full_roots
-from feed.manifest import default_manifest, encode_manifest
-from feed.signature import signable
-from feed.tree import MAX_LENGTH, Node, tree_hash
+from feed.manifest import (
+    Manifest,
+    Prologue,
+    Signer,
+    default_manifest,
+    encode_manifest,
+    manifest_key,
+)
+from feed.signature import sign_head, signable
+from feed.tree import MAX_LENGTH, Appender, Node, tree_hash
 from tests.chain.refusals import assert_refused
-from tests.people import HOSTERS, OWNER, STRANGER, Library
+from tests.people import HOSTERS, OWNER, STRANGER, Library, genesis
 from tests.stages import published, staffed
+from wire.keys import KeyPair
+from wire.signing import sign
 
 FEED = Library("library", 40)
 LONGER = Library("library", 43)
@@ -46,6 +55,74 @@ def test_a_feed_is_registered_with_its_proven_head(library):
 
 def test_a_feed_is_registered_once():
     assert_refused(published(), STRANGER, FEED.publish(), Reason.FEED_EXISTS)
+
+
+@pytest.mark.parametrize("library", [FEED, COMPAT])
+def test_nobody_registers_a_feed_without_its_signers_consent(library):
+    stolen = library.publish()
+    assert_refused(staffed(), STRANGER, stolen, Reason.NO_CONSENT)
+    network, other = genesis().network, Library("other", 1)
+    for consent in (
+        bytes(64),
+        library.head().signature[-64:],
+        consent_to_publish(OWNER.account, network, STRANGER.id, library.key),
+        consent_to_publish(library.pair, b"n" * 32, STRANGER.id, library.key),
+        consent_to_publish(library.pair, network, STRANGER.id, other.key),
+        consent_to_publish(other.pair, network, STRANGER.id, library.key),
+        sign(library.pair, "swarm", network, STRANGER.id + library.key),
+    ):
+        body = library.publish(consent=consent)
+        assert_refused(staffed(), STRANGER, body, Reason.NO_CONSENT)
+    world = staffed()
+    world.must(STRANGER, library.publish(consent=library.consent(STRANGER)))
+    assert world.draft.feeds.at(library.key).owner == STRANGER.id
+
+
+def shared_feed(*pairs):
+    """A feed of one chunk that any one of these keys may sign, and who consents to it."""
+    manifest = Manifest(1, 1, tuple(Signer(pair.public) for pair in pairs))
+    key = manifest_key(manifest)
+    tree = Appender()
+    list(tree.append(b"one chunk"))
+    head = tree.head(0)
+    signature = sign_head(pairs[-1], key, manifest, fork=0, length=1, tree_hash=head.tree_hash)
+    roots = tuple(Root(size=root.size, hash=root.hash) for root in tree.roots)
+
+    def publish(consenting):
+        return PublishFeed(
+            feed=key,
+            manifest=encode_manifest(manifest),
+            head=SignedHead(fork=0, length=1, roots=roots, signature=signature),
+            source=OWNER.endpoint,
+            consent=consent_to_publish(consenting, genesis().network, OWNER.id, key),
+        )
+
+    return publish
+
+
+def test_of_several_signers_the_first_consents():
+    first, second = KeyPair(b"1" * 32), KeyPair(b"2" * 32)
+    publish = shared_feed(first, second)
+    assert_refused(staffed(), OWNER, publish(second), Reason.NO_CONSENT)
+    staffed().must(OWNER, publish(first))
+
+
+def test_a_feed_that_nobody_signs_has_nobody_to_consent():
+    tree = Appender()
+    list(tree.append(b"one chunk"))
+    head = tree.head(0)
+    manifest = Manifest(1, 0, (), prologue=Prologue(head.tree_hash, 1))
+    body = FEED.publish(
+        feed=manifest_key(manifest),
+        manifest=encode_manifest(manifest),
+        head=SignedHead(
+            fork=0,
+            length=1,
+            roots=tuple(Root(size=root.size, hash=root.hash) for root in tree.roots),
+            signature=bytes(64),
+        ),
+    )
+    assert_refused(staffed(), OWNER, body, Reason.NO_CONSENT)
 
 
 def head_with(**changes):
