@@ -6,9 +6,8 @@ on (`_coming`), so that hardly more travels than if each request waited for the 
 peer that answers in another order, or not at all, makes such an answer end at a node that is
 not stored: it is asked again, for the whole path, and only that answer is held against it.
 
-When a peer's proof is bad, owner or peer has lied. The peer is asked for the roots of what both
-have (`feed.conflict`): if they are signed too, the owner lied, and the feed grows no more; else
-the peer is dropped.
+What a bad proof means is for `feed.suspicion` to find out, and how much of a rewritten feed can
+be kept for `feed.descent`.
 
 What was verified waits in `_chunks` and `_overlay`, and is stored in one transaction with what
 came shortly before and after it. Events are told when it is stored.
@@ -18,11 +17,13 @@ Mutable state of one replication core, because this runs once a chunk. Which chu
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from feed import flat_tree
 from feed.announced import Remote
-from feed.conflict import REQUEST_ID, encode_evidence, is_conflict, question
-from feed.events import Arrived, Conflicted, Effect, Failure, Grown, Lost, Wrong
+from feed.conflict import REQUEST_ID
+from feed.descent import Descent
+from feed.events import Arrived, Effect, Failure, Grown, Lost, Wrong
 from feed.feed import Feed, SignedHead, StoredChunk
 from feed.messages import (
     Cancel,
@@ -36,11 +37,10 @@ from feed.messages import (
 )
 from feed.picker import Picker
 from feed.proof import Reorg, State, Verified, missing_levels, verify
-from feed.prover import produce
-from feed.source import source
+from feed.suspicion import Suspicion
 from feed.tables import StoreFailure
 from feed.tree import Node, leaf_hash
-from wire.errors import Malformed, NotFound, Unavailable
+from wire.errors import Malformed, Unavailable
 
 IN_FLIGHT = 48
 """Requests on their way at once: what Node allows itself over TCP."""
@@ -79,6 +79,14 @@ class _Asked:
     """The nodes that its answer brings."""
 
 
+class _Rewrite(NamedTuple):
+    """A signed head of a higher fork, while it is found out how much of the feed it shares."""
+
+    verified: Verified
+    fork: int
+    descent: Descent
+
+
 class Downloader:
     """What one peer was asked for, and what of it waits to be stored."""
 
@@ -110,9 +118,8 @@ class Downloader:
         self._size = 0
         self._since_us = 0
         self._fork = feed.fork
-        self._suspicion: Malformed | None = None
-        """What was wrong with the peer's proof, while it is asked for its signed history."""
-        self._suspected_us = 0
+        self._suspicion = Suspicion(feed, remote, out)
+        self._rewrite: _Rewrite | None = None
 
     @property
     def idle(self) -> bool:
@@ -131,61 +138,38 @@ class Downloader:
     def take(self, data: Data, now_us: int) -> None:
         """An answer came. Raises `Malformed` when it is not what an honest peer sends."""
         if data.request == REQUEST_ID:
-            self._judge(data)
+            self._suspicion.judge(data)
             return
         asked = self._finish(data.request)
         if asked is None:
             return
         self._owed_us = now_us if self._asked else None
-        if asked.chunk is not None and data.chunk is None:
+        if self._rewrite is not None:
+            self._rewrite.descent.take(asked.request, data)
+            self._descend(now_us)
+        elif asked.chunk is not None and data.chunk is None:
             self._refuse(asked, Failure.NOT_AVAILABLE, now_us)
-            return
-        if not asked.exact and not self._is_anchored(data):
+        elif not asked.exact and not self._is_anchored(data):
             self._overtaken += 4
             self._repeat(asked)
-            return
-        self._overtaken = max(0, self._overtaken - 1)
+        else:
+            self._overtaken = max(0, self._overtaken - 1)
+            self._judge(asked, data, now_us)
+
+    def _judge(self, asked: _Asked, data: Data, now_us: int) -> None:
         try:
             result = verify(self._state(), asked.request, data)
         except Malformed as error:
             if self.keep_wrong and data.chunk is not None:
                 self._tell_wrong(data.chunk, asked, now_us)
             else:
-                self._suspect(error, asked.request.fork, now_us)
+                self._suspicion.begin(error, asked.request.fork, now_us)
         except StoreFailure:
             raise
         except Unavailable:
             self._repeat(asked)
         else:
             self._accept(result, asked, now_us)
-
-    def _suspect(self, error: Malformed, fork: int, now_us: int) -> None:
-        """A proof is bad: ask for the peer's signed history, or raise if there is none to ask for.
-
-        Meanwhile nothing else is asked.
-        """
-        length = min(self.feed.length, self._remote.length)
-        if self._suspicion is not None or not length or fork != self.feed.fork:
-            raise self._suspicion or error
-        self._suspicion, self._suspected_us = error, now_us
-        self._out.append(question(fork, length))
-
-    def _judge(self, theirs: Data) -> None:
-        """A peer shows its signed history, because it was asked or suspects us."""
-        feed = self.feed
-        if feed.conflict is None and theirs.fork == feed.fork and theirs.upgrade is not None:
-            request = question(feed.fork, theirs.upgrade.length)
-            try:
-                ours = produce(source(feed), request)
-                if is_conflict(feed.key, ours, theirs, feed.manifest):
-                    feed.freeze(encode_evidence(ours, theirs))
-                    self._start_over()
-                    self._out.append(Conflicted(feed.fork, theirs.upgrade.length))
-                    return
-            except (Malformed, NotFound):
-                pass  # it shows nothing
-        if self._suspicion is not None:
-            raise self._suspicion
 
     def _tell_wrong(self, part: ChunkPart, asked: _Asked, now_us: int) -> None:
         if self._chunks:
@@ -196,8 +180,10 @@ class Downloader:
     def _accept(self, result: Verified | Reorg, asked: _Asked, now_us: int) -> None:
         if isinstance(result, Reorg):
             self._start_over()
-            self._keep(result.verified, asked, now_us)
-            self._commit(result.verified, asked.request.fork, result.shared)
+            verified, feed = result.verified, self.feed
+            descent = Descent(verified.roots, feed.length, feed.node)
+            self._rewrite = _Rewrite(verified, asked.request.fork, descent)
+            self._descend(now_us)
             return
         self._keep(result, asked, now_us)
         if result.head is not None or result.manifest is not None:
@@ -205,10 +191,30 @@ class Downloader:
         elif asked.chunk is None:
             self._may_upgrade = False  # an empty answer: not again before the next sync
 
+    def _descend(self, now_us: int) -> None:
+        """Ask on for what a rewritten feed shares with ours; take it over once that is known."""
+        rewrite = self._rewrite
+        assert rewrite is not None
+        question = rewrite.descent.question
+        if question is None:
+            self._take_over()
+            return
+        self._upgrading = True
+        request = Request(self._new_id(), rewrite.fork, hash=question)
+        self._ask(_Asked(request, now_us, None, True, []))
+
+    def _take_over(self) -> None:
+        rewrite = self._rewrite
+        assert rewrite is not None
+        self._start_over()
+        nodes = (*rewrite.verified.nodes, *rewrite.descent.nodes)
+        self._overlay = {node.index: node for node in nodes}
+        self._commit(rewrite.verified, rewrite.fork, rewrite.descent.shared)
+
     def refuse(self, answer: NoData, now_us: int) -> None:
         """The peer will not answer a request."""
-        if answer.request == REQUEST_ID and self._suspicion is not None:
-            raise self._suspicion
+        if answer.request == REQUEST_ID:
+            self._suspicion.end()
         asked = self._finish(answer.request)
         if asked is not None:
             self._owed_us = now_us if self._asked else None
@@ -224,8 +230,7 @@ class Downloader:
         late = [
             id_ for id_, asked in self._asked.items() if now_us >= asked.at_us + REQUEST_TIMEOUT_US
         ]
-        if self._suspicion is not None and now_us >= self._suspected_us + REQUEST_TIMEOUT_US:
-            raise self._suspicion
+        self._suspicion.expire(now_us)
         if self._owed_us is not None and now_us >= self._owed_us + SILENCE_US:
             raise Unavailable(f"no answer for {SILENCE_US // 1_000_000} seconds")
         for id_ in late:
@@ -241,7 +246,7 @@ class Downloader:
         """Ask for what is wanted, as far as the peer has it and the limit allows."""
         if not self._remote.synced or self._refusals >= MAX_REFUSALS:
             return
-        if self._suspicion is not None:
+        if self._suspicion.is_pending:
             return
         if self._fork != self.feed.fork:
             self._start_over()
@@ -282,6 +287,7 @@ class Downloader:
         self._clear_waiting()
         self._may_upgrade = True
         self._upgrading = False
+        self._rewrite = None
         self._owed_us = None
         self.picker.rewind()
         self._fork = self.feed.fork
@@ -373,6 +379,9 @@ class Downloader:
             self.picker.again(asked.chunk)
 
     def _refuse(self, asked: _Asked, failure: Failure, now_us: int) -> None:
+        if self._rewrite is not None:
+            self._take_over()  # with what is known to be shared; a peer that moved on tells more
+            return
         if asked.chunk is None:
             self._may_upgrade = failure is Failure.TIMEOUT
             return

@@ -61,12 +61,10 @@ class Verified:
 class Reorg:
     """The owner truncated the feed and went on with a higher fork, and the proof of it is good.
 
-    Of what is stored the first `shared` chunks stay valid: drop the rest, then store `verified`.
-    More of it may be valid: finding out takes more questions, dropping it costs a download.
+    How much of what is stored stays valid is for `feed.descent` to find out.
     """
 
     verified: Verified
-    shared: int
 
 
 def verify(state: State, request: Request, data: Data) -> Verified | Reorg:
@@ -99,7 +97,7 @@ def verify(state: State, request: Request, data: Data) -> Verified | Reorg:
     roots = tuple(tree.roots)
     signature = data.upgrade.signature
     verified = Verified(head, roots, signature, news, seen.certain(roots), data.chunk)
-    return Reorg(verified, _shared(state, roots)) if reorg and state.length else verified
+    return Reorg(verified) if reorg and state.length else verified
 
 
 def missing_levels(chunk_index: int, length: int, has_node: Callable[[int], bool]) -> int:
@@ -116,6 +114,18 @@ def missing_levels(chunk_index: int, length: int, has_node: Callable[[int], bool
         assert index < 2 * length, "the roots of a feed are always stored"
         levels += 1
     return levels
+
+
+def climb_to(top: Node, request: Request, data: Data) -> tuple[Node, ...]:
+    """The nodes on the path of a hash part that must lead to a known node.
+
+    Raises `Malformed`. Left out are two siblings whose sizes are sure only as a sum.
+    """
+    _require_answer(request, data)
+    seen = _Seen()
+    if data.hash is None or data.chunk or data.seek or _climb(data, seen) != top:
+        raise Malformed(f"the path does not lead to node {top.index}")
+    return seen.certain(())
 
 
 class _Seen:
@@ -298,15 +308,3 @@ def _require_signed(
         tree_hash=head.tree_hash,
     )
     return head
-
-
-def _shared(state: State, roots: tuple[Node, ...]) -> int:
-    """How many chunks lie under the leading new roots that are stored already."""
-    shared = 0
-    for root in roots:
-        width = flat_tree.leaves(root.index)
-        stored = state.node(root.index) if shared + width <= state.length else None
-        if stored != root:
-            break
-        shared += width
-    return shared

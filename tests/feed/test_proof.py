@@ -186,18 +186,16 @@ def test_a_feed_that_moved_on_is_nobodys_fault():
         verify(state_of(FEED, fork=1), request, data)
 
 
-def test_a_higher_fork_tells_how_much_of_the_feed_it_shares():
+def test_a_higher_fork_is_told_from_growth():
     longer = Feed([*FEED.chunks[:6], b"other", b"chunks", b"here"])
     request = Request(1, 3, upgrade=UpgradeRequest(0, 9))
     data = produce(source_of(longer, fork=3), request)
-    for length, shared in ((8, 0), (4, 0), (0, None)):
+    for length in (8, 4):
         outcome = verify(state_of(Feed(FEED.chunks[:length])), request, data)
-        assert (outcome.shared if shared is not None else None) == shared
-        verified = outcome if shared is None else outcome.verified
-        assert (verified.head.fork, verified.roots) == (3, longer.roots)
-    regrown = Feed([*FEED.chunks, b"more"])
-    data = produce(source_of(regrown, fork=3), request)
-    assert verify(state_of(Feed([*FEED.chunks, b"lost"])), request, data).shared == 8
+        assert isinstance(outcome, Reorg)
+        assert (outcome.verified.head.fork, outcome.verified.roots) == (3, longer.roots)
+    verified = verify(state_of(Feed([])), request, data)
+    assert (verified.head.fork, verified.roots) == (3, longer.roots), "nothing is here to lose"
 
 
 def test_a_higher_fork_must_be_signed_and_contain_what_it_came_with():
