@@ -22,6 +22,7 @@ from coinflip.events import Landed, Malicious, Offline
 from coinflip.messages import Evidence
 from coinflip.opening import topic_id
 from coinflip.seat import derive_seat
+from coinflip.service import Members
 from coinflip.session import Patience, Session
 from swarm.service import Swarm, Topic
 from wire.codec import encode
@@ -85,7 +86,7 @@ class FlipTable:
         )
         session = Session(
             seat,
-            _Members(topic),
+            Members(topic),
             _Court(self._chain, self._wallet, record, self._spawn),
             _Log(self._store, record.challenge, topic_name),
             self._patience(record),
@@ -172,19 +173,6 @@ class FlipTable:
             stall_s=max(2 * interval_s, 0.5),
             linger_s=window_s,
         )
-
-
-class _Members:
-    """The private topic as the flip's transport."""
-
-    def __init__(self, topic: Topic) -> None:
-        self._topic = topic
-
-    async def broadcast(self, data: bytes) -> None:
-        self._topic.broadcast(data)
-
-    async def receive(self) -> tuple[bytes, bytes]:
-        return await self._topic.receive()
 
 
 class _Court:

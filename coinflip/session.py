@@ -10,6 +10,7 @@ knows a peer only serves to stop listening to one that sends garbage.
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -174,15 +175,25 @@ class Gate:
 
 
 class Session:
-    """One member's part in one flip: `run` it once, and wait for its `outcome` elsewhere."""
+    """One member's part in one flip: `run` it once, and wait for its `outcome` elsewhere.
+
+    `on_phase` is told each phase that this member enters.
+    """
 
     def __init__(
-        self, seat: Seat, transport: Transport, chain: Chain, store: Store, patience: Patience
+        self,
+        seat: Seat,
+        transport: Transport,
+        chain: Chain,
+        store: Store,
+        patience: Patience,
+        on_phase: Callable[[Phase], None] = lambda _: None,
     ) -> None:
         self._transport = transport
         self._chain = chain
         self._store = store
         self._patience = patience
+        self._on_phase = on_phase
         self._flip = Flip(seat)
         self._gate = Gate(len(seat.members))
         self._inbox: asyncio.Queue[_Item] = asyncio.Queue(INBOX_MESSAGES)
@@ -254,6 +265,7 @@ class Session:
                     await self._take(item)
 
     async def _take(self, item: _Item) -> None:
+        before = self._flip.phase
         try:
             self._flip, effects = step(self._flip, item.given)
         except Malformed:
@@ -261,6 +273,8 @@ class Session:
             return
         for effect in effects:
             await self._perform(effect)
+        if self._flip.phase is not before:
+            self._on_phase(self._flip.phase)
         if self._flip.outcome is not None:
             self._ended.set()
         if isinstance(item.given, Stalled) or self._flip.convicted.keys() - self._reported:
