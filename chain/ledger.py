@@ -16,6 +16,7 @@ from chain.state import Draft, State
 from chain.statetree import root
 from chain.transition import check_envelope, execute
 from wire import vrf
+from wire.codec import encode
 from wire.errors import Malformed, Rejected
 
 MAX_BLOCK_BYTES = 3 << 20
@@ -96,6 +97,11 @@ class Ledger:
             raise Malformed("the proposer is not a validator")
         alpha = view_input(self.network, header.view)
         output = vrf.verify(proposer.vrf_key, alpha, header.vrf_proof)
+        parameters = self.genesis.parameters
+        if len(block.transactions) > parameters.block_transactions_maximum:
+            raise Malformed(f"a block of {len(block.transactions)} transactions")
+        if sum(len(encode(signed)) for signed in block.transactions) > MAX_BLOCK_BYTES:
+            raise Malformed("the block is too large")
         if not all(signed.is_signed() for signed in block.transactions):
             raise Malformed("a transaction in the block is not signed by its sender")
         proposal = Proposal(header.view, header.time_ms, header.proposer, header.vrf_proof, output)

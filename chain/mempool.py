@@ -92,7 +92,8 @@ class Mempool:
         gone = {signed.transaction.id for signed in included}
         touched = {signed.transaction.sender for signed in included}
         for sender, queue in list(self._queues.items()):
-            if sender not in touched and queue[0].transaction.valid_until > height:
+            lasting = all(signed.transaction.valid_until > height for signed in queue)
+            if sender not in touched and lasting:
                 continue
             kept: list[SignedTransaction] = []
             for signed in queue:

@@ -168,7 +168,7 @@ class Node:
         block, _ = await self.store.block(record.height)
         for signed in block.transactions:
             body = signed.transaction.body
-            if isinstance(body, OpenReport) and signed.transaction.sender == attestor:
+            if isinstance(body, OpenReport) and body.report == record.report:
                 return signed.sidecar
         raise NotFound("the evidence is no longer kept")
 

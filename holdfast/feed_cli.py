@@ -1,27 +1,26 @@
-"""`holdfast feed`: make feeds from files and folders, look at them, serve, clone, restore."""
+"""`holdfast feed`: make feeds from files and folders, add to them, look at them, restore them.
 
-import asyncio
-import tempfile
+What needs peers (serving, cloning) is in `feed_peers_cli.py`.
+"""
+
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from feed import check as feed_check
-from feed import service
-from feed.feed import Feed
+from feed import raw_service, service
+from feed.feed import Feed, signed_by
 from feed.folder import Kind
-from feed.manifest import discovery_key
-from feed.messages import PROTOCOL, PROTOCOL_ALIAS
-from feed.session import download, serve
+from feed.manifest import default_manifest, manifest_key
 from feed.store import FeedStore
-from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, Session, session
-from holdfast.output import Exit, bytes_text, err, out, print_json
+from holdfast.output import Exit, bytes_text, out, print_json
 from wire import zbase32
 from wire.errors import HoldfastError, Malformed, Unavailable
 from wire.keys import KeyPair, Use
-from wire.ports import Connection
 
 feed = typer.Typer(no_args_is_help=True, help="Make, serve, clone and restore feeds.")
 
@@ -32,11 +31,17 @@ NameFlag = Annotated[
 NAME = "holdfast/name"
 """Beside each feed that this home made: the name that its key pair is derived from."""
 
+SEEDS_NAME = "feed-seeds"
+"""The folder of a home with the signing seeds of feeds that were made elsewhere."""
+
 ChunkFlag = Annotated[int, typer.Option(min=1_024, max=1 << 22, help="Bytes in a chunk.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Hang these commands into the application."""
+    from holdfast import feed_peers_cli
+
+    feed_peers_cli.add_to(feed)
     app.add_typer(feed, name="feed")
 
 
@@ -60,15 +65,55 @@ def create_feed(
     return made
 
 
+def create_raw(
+    current: Session, store: FeedStore, path: Path, chunk_bytes: int, name: str | None = None
+) -> Feed:
+    """A feed of the bytes of a file with nothing added, so that more can be appended."""
+    called = (name or str(path.resolve())).encode()
+    pair = KeyPair.derive(current.home.seed(), Use.FEED, called)
+    manifest = default_manifest(pair.public)
+    key = manifest_key(manifest)
+    made = store.create(key, manifest)
+    if made.length:
+        text = zbase32.encode(key)
+        raise Unavailable(f"{text} is already here: add to it with `holdfast feed append {text}`")
+    try:
+        _append(made, str(path), chunk_bytes, pair)
+    except HoldfastError:
+        store.delete(key)
+        raise
+    made.set_metadata(NAME, called)
+    return made
+
+
+def _append(found: Feed, source: str, chunk_bytes: int, pair: KeyPair) -> None:
+    from holdfast.progress import transfer
+
+    sign = signed_by(pair, found.key, found.manifest)
+    with ExitStack() as stack:
+        try:
+            file = sys.stdin.buffer if source == "-" else stack.enter_context(open(source, "rb"))
+            size = None if source == "-" else Path(source).stat().st_size
+        except OSError as error:
+            raise Unavailable(f"{source}: {(error.strerror or str(error)).lower()}") from None
+        tell = stack.enter_context(transfer(f"reading {Path(source).name}"))
+        for done in raw_service.appending(found, file, chunk_bytes, sign):
+            tell(done, size)
+
+
 def pair_of(current: Session, found: Feed) -> KeyPair:
     """The key pair that signs a feed of this home; raises `Unavailable` where it is not here."""
     called = found.metadata(NAME)
-    if called is None:
-        raise Unavailable(
-            f"this home did not make the feed {zbase32.encode(found.key)}, so it cannot sign for "
-            "it: order its hosting from the home that did"
-        )
-    return KeyPair.derive(current.home.seed(), Use.FEED, called)
+    if called is not None:
+        return KeyPair.derive(current.home.seed(), Use.FEED, called)
+    text = zbase32.encode(found.key)
+    place = current.home.path / SEEDS_NAME / text
+    if place.exists():
+        return KeyPair(zbase32.parse_key(_read(place)))
+    raise Unavailable(
+        f"this home did not make the feed {text}, so it cannot sign for it: do this in the home "
+        "that did, or give its signing seed to `holdfast feed adopt`"
+    )
 
 
 @feed.command()
@@ -77,18 +122,106 @@ def create(
     path: Annotated[Path, typer.Argument(help="A file or a folder.")],
     name: NameFlag = None,
     chunk_bytes: ChunkFlag = 65_536,
+    raw: Annotated[
+        bool, typer.Option(help="Only the bytes of one file, so that more can be appended.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Make a feed of a file or folder; interrupted, run it again and it goes on."""
     current = session(context)
+    make = create_raw if raw else create_feed
     with FeedStore(current.home.feeds) as store:
-        _show(create_feed(current, store, path, chunk_bytes, name), json)
+        show(make(current, store, path, chunk_bytes, name), json)
+
+
+@feed.command()
+def append(
+    context: typer.Context,
+    key: str,
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A file; - is standard input.")],
+    chunk_bytes: ChunkFlag = 65_536,
+    json: JsonFlag = False,
+) -> None:
+    """Add the bytes of a file to the end of a feed made with `create --raw`, and sign it."""
+    current = session(context)
+    with FeedStore(existing(current)) as store:
+        found = store.open(zbase32.parse_key(key))
+        _append(found, source, chunk_bytes, pair_of(current, found))
+        show(found, json)
+
+
+@feed.command()
+def adopt(
+    context: typer.Context,
+    key: str,
+    seed: Annotated[
+        Path, typer.Argument(help="A file with the signing seed, or Node's secretKey, in hex.")
+    ],
+) -> None:
+    """Let this home sign for a feed that was made elsewhere, such as with Node.
+
+    Never append in both places: two histories under one key freeze the feed everywhere.
+    """
+    current = session(context)
+    with FeedStore(existing(current)) as store:
+        found = store.open(zbase32.parse_key(key))
+    try:
+        secret = bytes.fromhex(_read(seed).strip())
+    except ValueError:
+        raise Malformed(f"{seed} does not hold a seed in hexadecimal") from None
+    pair = KeyPair(secret[:32]) if len(secret) in (32, 64) else None
+    signers = [found.key] if found.manifest is None else []
+    signers += [signer.public_key for signer in found.manifest.signers] if found.manifest else []
+    if pair is None or pair.public not in signers:
+        raise Malformed(f"{seed} does not hold the seed that signs this feed")
+    folder = current.home.path / SEEDS_NAME
+    folder.mkdir(mode=0o700, exist_ok=True)
+    place = folder / zbase32.encode(found.key)
+    place.touch(mode=0o600)
+    place.write_text(zbase32.encode(pair.seed) + "\n")
+    out.print(f"this home can sign for {zbase32.encode(found.key)}")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unavailable(f"cannot read {path}: {error}") from None
+
+
+@feed.command()
+def cat(
+    context: typer.Context,
+    key: str,
+    chunks: Annotated[
+        str | None, typer.Option(metavar="FIRST-LAST", help="Only these; counted from 0.")
+    ] = None,
+) -> None:
+    """Write the bytes of a feed's chunks to standard output, verified."""
+    with FeedStore(existing(session(context))) as store:
+        found = store.open(zbase32.parse_key(key))
+        first, last = stretch(chunks) if chunks is not None else (0, found.length - 1)
+        for value in raw_service.reading(found, first, last):
+            sys.stdout.buffer.write(value)
+        sys.stdout.buffer.flush()
+
+
+def stretch(text: str) -> tuple[int, int]:
+    """`3-7` or `3` as the first and the last of some chunks."""
+    first, _, last = text.partition("-")
+    try:
+        found = int(first), int(last or first)
+    except ValueError:
+        found = -1, -1
+    if not 0 <= found[0] <= found[1]:
+        raise Malformed(f"{text} are no chunks: write FIRST-LAST, as in 0-99")
+    return found
 
 
 @feed.command(name="list")
 def list_feeds(context: typer.Context, json: JsonFlag = False) -> None:
     """Show the feeds of this home."""
-    with FeedStore(_existing(session(context))) as store:
+    with FeedStore(existing(session(context))) as store:
         found = store.feeds()
     if json:
         print_json(
@@ -119,16 +252,17 @@ def info(
     json: JsonFlag = False,
 ) -> None:
     """Show a feed of this home."""
-    with FeedStore(_existing(session(context))) as store:
+    with FeedStore(existing(session(context))) as store:
         found = store.open(zbase32.parse_key(key))
-        _show(found, json)
+        show(found, json)
         if files and not json:
             for entry in service.contents(found):
                 sign = {Kind.FOLDER: "/", Kind.LINK: f" -> {entry.link}"}.get(entry.kind, "")
                 out.print(f"{entry.size:>14,}  {entry.path}{sign}")
 
 
-def _show(found: Feed, json: bool) -> None:
+def show(found: Feed, json: bool) -> None:
+    """Print what a feed is."""
     document = {
         "feed": zbase32.encode(found.key),
         "fork": found.fork,
@@ -150,7 +284,7 @@ def verify(context: typer.Context, key: str, json: JsonFlag = False) -> int:
     """Check every stored byte of a feed, up to the owner's signature."""
     from holdfast.progress import transfer
 
-    with FeedStore(_existing(session(context))) as store:
+    with FeedStore(existing(session(context))) as store:
         found = store.open(zbase32.parse_key(key))
         last = None
         with transfer("checking") as tell:
@@ -181,12 +315,13 @@ def restore(
     overwrite: Annotated[bool, typer.Option(help="Replace what is there.")] = False,
 ) -> None:
     """Write a feed of this home out as the file or folder that it was."""
-    with FeedStore(_existing(session(context))) as store:
-        _restore(store.open(zbase32.parse_key(key)), target, overwrite)
+    with FeedStore(existing(session(context))) as store:
+        restore_to(store.open(zbase32.parse_key(key)), target, overwrite)
     out.print(f"restored {target}")
 
 
-def _restore(found: Feed, target: Path, overwrite: bool) -> None:
+def restore_to(found: Feed, target: Path, overwrite: bool) -> None:
+    """Write a feed out, with a progress bar."""
     from holdfast.progress import transfer
 
     with transfer(f"writing {target.name}") as tell:
@@ -198,128 +333,8 @@ def _restore(found: Feed, target: Path, overwrite: bool) -> None:
         )
 
 
-@feed.command(name="serve")
-def serve_feeds(
-    context: typer.Context,
-    listen: Annotated[str, typer.Option(metavar="HOST:PORT")] = "127.0.0.1:4640",
-) -> None:
-    """Serve all feeds of this home to whoever knows their keys, until it is stopped."""
-    from holdfast.daemon import run_daemon
-    from swarm.server import listen as listen_for_peers
-
-    current = session(context)
-    host, port = endpoint(listen, None)
-    pair = KeyPair.derive(current.home.seed(), Use.SWARM)
-
-    async def main(stop: asyncio.Event) -> None:
-        with FeedStore(_existing(current)) as store:
-            feeds = {discovery_key(each.key): store.open(each.key) for each in store.feeds()}
-
-            async def serve_reader(connection: Connection, found: Feed) -> None:
-                try:
-                    await serve(connection, found)
-                except HoldfastError as error:
-                    err.print(f"reader dropped: {error}")
-
-            async with listen_for_peers(
-                host,
-                port,
-                pair,
-                on_open=lambda protocol, name, connection: (
-                    serve_reader(connection, feeds[name])
-                    if protocol in (PROTOCOL, PROTOCOL_ALIAS) and name in feeds
-                    else None
-                ),
-            ) as listener:
-                out.print(f"serving {len(feeds)} feeds on {listener.host}:{listener.port}")
-                await stop.wait()
-
-    run_daemon(main)
-
-
-@feed.command()
-def clone(
-    context: typer.Context,
-    key: str,
-    source: Annotated[
-        list[str], typer.Option("--from", metavar="HOST:PORT", help="A peer; repeat for more.")
-    ],
-    target: Annotated[
-        Path | None, typer.Option("--to", help="Restore the file or folder here.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace what is there.")] = False,
-    json: JsonFlag = False,
-) -> None:
-    """Fetch a feed from peers, verified; interrupted, run it again and it goes on."""
-    name = zbase32.parse_key(key)
-    current = session(context)
-    sources = [endpoint(each, None) for each in source]
-    if not current.home.path.exists():
-        # A reader needs no identity: with no home, the clone lives only as long as this.
-        if target is None:
-            raise Unavailable(f"{current.home.path} does not exist: run `holdfast init`, or --to")
-        with tempfile.TemporaryDirectory(prefix="holdfast-clone-", dir=target.parent) as place:
-            _clone(Path(place) / "feeds.db", name, sources, target, overwrite, json)
-    else:
-        _clone(current.home.feeds, name, sources, target, overwrite, json)
-
-
-def _clone(
-    database: Path,
-    key: bytes,
-    sources: list[tuple[str, int]],
-    target: Path | None,
-    overwrite: bool,
-    json: bool,
-) -> None:
-    import uvloop
-
-    with FeedStore(database) as store:
-        found = store.create(key)
-        uvloop.run(_fetch(found, sources))
-        if target is not None:
-            _restore(found, target, overwrite)
-        _show(found, json)
-
-
-async def _fetch(found: Feed, sources: list[tuple[str, int]]) -> None:
-    """Download from all sources at once; one that fails does not stop the others."""
-    from holdfast.progress import transfer
-
-    claims: set[int] = set()
-    reasons: list[str] = []
-    with transfer("cloning") as tell:
-
-        def show(_: list[tuple[int, int]]) -> None:
-            tell(found.held_bytes, found.byte_length or None)
-
-        stop_watching = found.watch(show)
-        async with asyncio.TaskGroup() as tasks:
-            for host, port in sources:
-                tasks.create_task(_fetch_from(found, host, port, claims, reasons))
-        stop_watching()
-    if found.missing or not found.length:
-        raise Unavailable("; ".join(reasons) or f"{found.missing} chunks could not be had")
-
-
-async def _fetch_from(
-    found: Feed, host: str, port: int, claims: set[int], reasons: list[str]
-) -> None:
-    from secrets import token_bytes
-
-    from swarm.tcp import dial
-
-    try:
-        connection = await dial(host, port, KeyPair(token_bytes(32)))
-        try:
-            await download(connection, found, claims=claims)
-        finally:
-            await connection.close()
-    except (Unavailable, Malformed) as error:
-        reasons.append(f"{host}:{port}: {error}")
-
-
-def _existing(current: Session) -> Path:
+def existing(current: Session) -> Path:
+    """This home's feed store; raises `Unavailable` when there is none yet."""
     if not current.home.feeds.exists():
         raise Unavailable(f"{current.home.path} has no feeds yet: run `holdfast feed create PATH`")
     return current.home.feeds

@@ -1,4 +1,4 @@
-"""What all tests share: the golden vectors, and hypothesis without a time limit per example.
+"""What all tests share: golden vectors, quiet logs, hypothesis without a time limit per example.
 
 `pytest --vectors DIR` runs the vector tests over another folder of the same shape.
 """
@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 settings.register_profile("holdfast", deadline=None)
 settings.load_profile("holdfast")
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
 
 DEFAULT = Path(__file__).parent / "vectors" / "hypercore"
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.commands import COMMAND, document, environment
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("network")]
 
 HOSTER_SHARE = 700_000
 FOLDER_CHUNKS = 120

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.commands import document, environment, holdfast
 from tests.e2e.test_bad_input import free_port, running, until_answers
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("network")]
 
 ROOT = Path(__file__).parent.parent.parent
 

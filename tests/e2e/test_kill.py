@@ -23,11 +23,11 @@ from chain.records import (
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork
 from tests.e2e.published import publish
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("network")]
 
 SEED = int(os.environ.get("KILL_SEED", "7"))
 CHALLENGES = 2
-PATIENT = LOCAL_PARAMETERS.model_copy(update={"window_blocks": 48, "opening_blocks": 60})
+PATIENT = LOCAL_PARAMETERS.model_copy(update={"window_blocks": 60, "opening_blocks": 60})
 """A little more time in each phase: what is killed needs a second to come back."""
 
 
