@@ -7,7 +7,6 @@ from chain.records import (
     Desk,
     DueItem,
     PlanRecord,
-    Registration,
     RosterName,
     stake_key,
 )
@@ -17,7 +16,6 @@ from wire.primitives import tagged_hash
 from wire.prng import Stream
 
 OPEN = ("assigned", "active")
-GIB = 1 << 30
 
 
 def start_plan(draft: Draft, block: BlockContext, plan: bytes, beacon: bytes) -> None:
@@ -60,17 +58,8 @@ def _candidates(draft: Draft, plan: PlanRecord, contracts: list[ContractRecord])
         for hoster in draft.roster(RosterName.HOSTERS)
         if hoster not in known
         and hoster != plan.owner
-        and _fits(draft.registrations.at(hoster), size, plan.price_base)
+        and draft.registrations.at(hoster).takes(size, plan.price_base)
     ]
-
-
-def _fits(registration: Registration, size: int, price_base: int) -> bool:
-    offer = registration.offer
-    return (
-        offer is not None
-        and registration.hosted_bytes + size <= offer.capacity_bytes
-        and offer.price_base_per_gib * size <= price_base * GIB
-    )
 
 
 def _assign(draft: Draft, block: BlockContext, plan_id: bytes, hoster: bytes, epochs: int) -> None:

@@ -53,3 +53,4 @@ class Reason(StrEnum):
     # added since: members are appended
     KEY_UNPROVEN = "key_unproven"
     NO_CONSENT = "no_consent"
+    BEYOND_OFFER = "beyond_offer"

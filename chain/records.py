@@ -14,6 +14,8 @@ from chain.messages import Endpoint, Offer, Sla
 from wire.codec import Message
 from wire.primitives import Bytes, Hash, Natural, Ppm, PublicKey
 
+GIB = 1 << 30
+
 
 class Table(IntEnum):
     """The tables of the state, by the number that enters a record's key. Append only."""
@@ -78,6 +80,18 @@ class Registration(Message):
     attests: bool
     hosted_bytes: Natural = 0
     """Bytes of the feeds it is assigned: what is left of the offer follows."""
+
+    def takes(self, size_bytes: int, price_base: int, *, instead_of: int = 0) -> bool:
+        """Whether the offer has room for a feed at this price of an epoch.
+
+        `instead_of` is what the same contract counts with already.
+        """
+        offer = self.offer
+        return (
+            offer is not None
+            and self.hosted_bytes - instead_of + size_bytes <= offer.capacity_bytes
+            and offer.price_base_per_gib * size_bytes <= price_base * GIB
+        )
 
 
 class SwarmKey(Message):
@@ -165,7 +179,7 @@ class ContractRecord(Message):
     head: Head | None
     """What the hoster acknowledged; nothing before it did."""
     bytes: Natural
-    """Of the feed when it was assigned: counted against the offer."""
+    """Of the feed when it was assigned or last acknowledged: counted against the offer."""
     collateral_base: Natural
     acknowledge_by: Natural
     epochs_left: Natural

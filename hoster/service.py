@@ -26,14 +26,13 @@ from chain.records import (
     Registration,
     Table,
 )
-from feed import flat_tree
 from feed.events import Damaged, Event, Served
 from feed.feed import Feed
 from feed.manifest import decode_manifest, discovery_key
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
-from feed.session import Session, download, serve
+from feed.session import Session, serve
 from feed.store import FeedStore
-from feed.tree import Node, tree_hash
+from hoster.fetch_session import download_within, is_complete
 from hoster.receipts import ReceiptBook
 from swarm.server import listen
 from swarm.tcp import dial
@@ -197,13 +196,25 @@ class Hoster:
             watching.cancel()
 
     async def _hold(self, contract: ContractRecord, record: FeedRecord) -> None:
-        """Fetch what is missing of the feed, then acknowledge its head."""
+        """Fetch what is missing of the feed, then acknowledge its head.
+
+        A feed that has grown beyond our offer stays at the head that we acknowledged.
+        """
         manifest = decode_manifest(record.manifest) if record.manifest else None
         feed = self._store.create(record.feed, manifest)
         self._served[discovery_key(record.feed)] = feed
-        if feed.missing or not is_held(feed, record.head):
-            await self._fetch(feed, record, contract)
-        if contract.head != record.head:
+        room_bytes = await self._room_bytes(contract, record.head)
+        wanted = record.head if record.head.byte_length <= room_bytes else contract.head
+        if wanted != record.head:
+            log.warning(
+                "feed is beyond our offer",
+                feed=zbase32.encode(record.feed),
+                bytes=record.head.byte_length,
+                room_bytes=room_bytes,
+            )
+        if wanted is not None and not is_complete(feed, wanted):
+            await self._fetch(feed, wanted, room_bytes, record, contract)
+        if wanted is not None and contract.head != wanted:
             await self._wallet.send(
                 Acknowledge(
                     contract=contract.contract,
@@ -218,7 +229,25 @@ class Hoster:
                 chunks=record.head.length,
             )
 
-    async def _fetch(self, feed: Feed, record: FeedRecord, contract: ContractRecord) -> None:
+    async def _room_bytes(self, contract: ContractRecord, head: Head) -> int:
+        """How large the contract's feed may be by our offer on the chain."""
+        ours = await self._chain.need(Registration, Table.REGISTRATION, self._wallet.account)
+        plan = await self._chain.need(PlanRecord, Table.PLAN, contract.plan)
+        size, known = head.byte_length, contract.bytes
+        if size <= known or ours.takes(size, plan.price_base, instead_of=known):
+            # What the owner appends meanwhile is in order too, as far as there is room for it.
+            capacity_bytes = 0 if ours.offer is None else ours.offer.capacity_bytes
+            return max(size, capacity_bytes - ours.hosted_bytes + known)
+        return known
+
+    async def _fetch(
+        self,
+        feed: Feed,
+        head: Head,
+        room_bytes: int,
+        record: FeedRecord,
+        contract: ContractRecord,
+    ) -> None:
         """Download from the owner or another hoster, whoever answers."""
         reasons = []
         for source in [record.source, *await self._other_hosters(contract)]:
@@ -230,12 +259,12 @@ class Hoster:
                     expected_remote=source.swarm_key,
                 )
                 try:
-                    await download(connection, feed)
+                    await download_within(connection, feed, head.length, room_bytes)
                 finally:
                     await connection.close()
             except HoldfastError as error:
                 reasons.append(str(error))
-            if not feed.missing and is_held(feed, record.head):
+            if is_complete(feed, head):
                 return
         raise Unavailable("; ".join(reasons) or "no source has the feed's head yet")
 
@@ -332,16 +361,3 @@ class Serving:
         time_ms = time.time_ns() // 1_000_000
         signed = self._book.sign(fork=self._fork, length=self._length, time_ms=time_ms)
         self._session.send_extension(RECEIPT_EXTENSION, encode(signed))
-
-
-def is_held(feed: Feed, head: Head) -> bool:
-    """Whether the stored feed contains exactly the head that the chain knows."""
-    if feed.fork != head.fork or feed.length < head.length:
-        return False
-    roots: list[Node] = []
-    for index in flat_tree.full_roots(head.length):
-        node = feed.node(index)
-        if node is None:
-            return False
-        roots.append(node)
-    return tree_hash(roots) == head.tree_hash

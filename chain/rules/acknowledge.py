@@ -9,7 +9,10 @@ from wire.errors import Rejected
 
 
 def apply(draft: Draft, block: BlockContext, sender: bytes, body: Acknowledge) -> None:
-    """Activate an assigned contract with collateral, or move an active one to a newer head."""
+    """Activate an assigned contract with collateral, or move an active one to a newer head.
+
+    A feed that has grown counts against the hoster's offer with its present size, or is beyond it.
+    """
     contract = draft.contracts.require(body.contract, Reason.UNKNOWN_CONTRACT)
     if contract.hoster != sender:
         raise Rejected(Reason.NOT_THE_HOSTER)
@@ -20,6 +23,10 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: Acknowledge) -
         raise Rejected(Reason.STALE_HEAD, f"the feed's head is {head.length} chunks long")
     if contract.head == head:
         raise Rejected(Reason.ALREADY_ACKNOWLEDGED)
+    registration = draft.registrations.at(sender)
+    size, known, price = head.byte_length, contract.bytes, draft.plans.at(contract.plan).price_base
+    if size > known and not registration.takes(size, price, instead_of=known):
+        raise Rejected(Reason.BEYOND_OFFER, f"the feed has grown from {known} to {size} bytes")
 
     if contract.status == "assigned":
         collateral = block.parameters.contract_collateral_base
@@ -29,8 +36,6 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: Acknowledge) -
             raise Rejected(Reason.INSUFFICIENT_STAKE, f"{collateral} of free stake is needed")
         draft.stakes.change(key, locked_base=stake.locked_base + collateral)
         draft.set_listed(RosterName.ACTIVE_CONTRACTS, body.contract, True)
-        draft.contracts.change(
-            body.contract, status="active", head=head, collateral_base=collateral
-        )
-    else:
-        draft.contracts.change(body.contract, head=head)
+        draft.contracts.change(body.contract, status="active", collateral_base=collateral)
+    draft.contracts.change(body.contract, head=head, bytes=size)
+    draft.registrations.change(sender, hosted_bytes=registration.hosted_bytes - known + size)
