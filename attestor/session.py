@@ -7,7 +7,7 @@ every reader (`feed.session`). What differs is kept here: times, and the hoster'
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from secrets import token_bytes
 
 import structlog
@@ -19,15 +19,16 @@ from audit.messages import RECEIPT_EXTENSION, Outcome, SignedReceipt
 from audit.plan import VisitPlan
 from audit.receipts import SessionBinding, is_receipt_of
 from chain.messages import Endpoint
+from feed import flat_tree
 from feed.events import Arrived, Event, Heard, Lost, Wrong
 from feed.feed import Feed
 from feed.manifest import decode_manifest
 from feed.session import Session, open_session
 from feed.store import FeedStore
-from swarm.peers import Drop
+from swarm.peers import Drop, Limits
 from swarm.tcp import dial
 from wire.codec import decode
-from wire.errors import HoldfastError, Malformed, Rejected
+from wire.errors import HoldfastError, Malformed, Rejected, Unavailable
 from wire.keys import KeyPair
 from wire.ports import Connection
 
@@ -39,15 +40,20 @@ IN_FLIGHT = 4
 LEAST_RATE = 128 << 10
 """Bytes per second below which a line counts as dead: a chunk comes whole or not at all."""
 
-QUIET_S = 3.0
-"""With nothing coming for so long, what is still open is not coming: chunks that a hoster does
-not announce are asked for by telling it so, and to that there need not be an answer."""
 
-LINGER_S = 2.0
-"""After the last chunk: longer than a hoster waits before it signs for what was served."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a visit waits for what."""
 
-TRUTH_TIMEOUT_S = 10.0
-"""For fetching elsewhere what a hoster got wrong."""
+    quiet_s: float = 3.0
+    """With nothing coming for so long, what is still open is not coming: chunks that a hoster does
+    not announce are asked for by telling it so, and to that there need not be an answer."""
+    linger_s: float = 2.0
+    """After the last chunk: longer than a hoster waits before it signs for what was served."""
+    truth_s: float = 10.0
+    """For fetching from one peer what the visit left open."""
+    limits: Limits = field(default_factory=Limits)
+    """Of the connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,31 +72,34 @@ class VisitTask:
     manifest: bytes
     endpoint: Endpoint
     elsewhere: tuple[Endpoint, ...]
-    """Other peers that have the feed: asked only for what this hoster got wrong."""
+    """Other peers that have the feed: asked only for what the visit left open."""
 
 
 def _now_us() -> int:
     return time.monotonic_ns() // 1_000
 
 
-async def make_visit(task: VisitTask, key: KeyPair, deadline_s: float) -> VisitResult:
+async def make_visit(
+    task: VisitTask, key: KeyPair, deadline_s: float, patience: Patience | None = None
+) -> VisitResult:
     """Visit one hoster with a key that is used only here."""
+    patience = patience or Patience()
     visit = Visit(started_us=_now_us())
     with FeedStore(":memory:") as store:
         manifest = decode_manifest(task.manifest) if task.manifest else None
         feed = store.create(task.target.feed, manifest)
         try:
             async with asyncio.timeout(deadline_s):
-                await _look(visit, task, key, feed)
+                await _look(visit, task, key, feed, patience)
         except TimeoutError:
             visit.trouble = visit.trouble or Outcome.TOO_SLOW
         except HoldfastError as error:
             visit.trouble = visit.trouble or _trouble(visit, error)
             log.debug("visit cut short", reason=str(error))
         visit.ended_us = _now_us()
-        unproven = {a.index for a in visit.arrivals if feed.node(2 * a.index) is None}
+        unproven = _unproven(visit, task, feed)
         if unproven:
-            await _fetch_truth(task, feed, sorted(unproven))
+            await _fetch_truth(task, feed, unproven, patience)
         summary, evidence = conclude(
             visit,
             task.plan,
@@ -122,13 +131,14 @@ def _without_evidence(result: VisitResult) -> VisitResult:
     return VisitResult(contract=result.contract, summary=summary, evidence=None)
 
 
-async def _look(visit: Visit, task: VisitTask, key: KeyPair, feed: Feed) -> None:
+async def _look(
+    visit: Visit, task: VisitTask, key: KeyPair, feed: Feed, patience: Patience
+) -> None:
     """The visit itself; raises what ended it early."""
-    endpoint = task.endpoint
-    connection = await dial(endpoint.host, endpoint.port, key, expected_remote=endpoint.swarm_key)
+    connection = await _dial(task.endpoint, key, patience)
     try:
         visit.connected_us = _now_us()
-        witness = _Witness(visit, task, connection, key)
+        witness = _Witness(visit, task, connection, key, patience)
         session = await open_session(
             connection, feed, witness.on_event, in_flight=IN_FLIGHT, keep_wrong=True
         )
@@ -139,16 +149,33 @@ async def _look(visit: Visit, task: VisitTask, key: KeyPair, feed: Feed) -> None
             await witness.all_answered()
             await witness.linger()
             session.close()
-        if witness.open_chunks and session.failure is not None:
-            raise session.failure
+        if witness.open_chunks:
+            raise session.failure or Unavailable("the hoster hung up before it had answered")
     finally:
         await connection.close()
+
+
+async def _dial(endpoint: Endpoint, key: KeyPair, patience: Patience) -> Connection:
+    return await dial(
+        endpoint.host,
+        endpoint.port,
+        key,
+        expected_remote=endpoint.swarm_key,
+        limits=patience.limits,
+    )
 
 
 class _Witness:
     """Notes what happens in one session."""
 
-    def __init__(self, visit: Visit, task: VisitTask, connection: Connection, key: KeyPair) -> None:
+    def __init__(
+        self,
+        visit: Visit,
+        task: VisitTask,
+        connection: Connection,
+        key: KeyPair,
+        patience: Patience,
+    ) -> None:
         self._visit = visit
         self._open = set(task.plan.indices)
         self._signer = task.target.receipt_key
@@ -161,7 +188,8 @@ class _Witness:
         )
         self._news = asyncio.Event()
         self._over = False
-        self._quiet_s = QUIET_S + IN_FLIGHT * task.chunk_bytes / LEAST_RATE
+        self._quiet_s = patience.quiet_s + IN_FLIGHT * task.chunk_bytes / LEAST_RATE
+        self._linger_s = patience.linger_s
 
     @property
     def open_chunks(self) -> bool:
@@ -218,7 +246,7 @@ class _Witness:
     async def linger(self) -> None:
         """Stay as readers do; leave early only when all is signed for."""
         try:
-            async with asyncio.timeout(LINGER_S):
+            async with asyncio.timeout(self._linger_s):
                 while not self._all_signed() and not self._over:
                     self._news.clear()
                     await self._news.wait()
@@ -230,15 +258,30 @@ class _Witness:
         return receipt is not None and receipt.receipt.count == len(self._visit.arrivals)
 
 
-async def _fetch_truth(task: VisitTask, feed: Feed, chunks: Sequence[int]) -> None:
-    """Get from other peers the chunks that did not verify, to know which side was wrong."""
-    for endpoint in task.elsewhere:
+def _unproven(visit: Visit, task: VisitTask, feed: Feed) -> list[int]:
+    """Chunks whose true leaves and paths the evidence needs, and that the visit did not bring."""
+    lacking = {a.index for a in visit.arrivals if feed.node(2 * a.index) is None}
+    fork, length = task.target.fork, task.target.length
+    has_grown = feed.fork == fork and feed.length > length
+    if has_grown and any(feed.node(root) is None for root in flat_tree.full_roots(length)):
+        # The feed has grown since the draw. On the path of the last chunk of then lie all roots
+        # that it had then, from which the evidence leads to the head that the chain knows.
+        lacking.add(length - 1)
+    return sorted(lacking)
+
+
+async def _fetch_truth(
+    task: VisitTask, feed: Feed, chunks: Sequence[int], patience: Patience
+) -> None:
+    """Get from other peers, as another reader, what the visit left open.
+
+    The hoster itself is asked last: it cannot prove falsehoods, and may be the only one.
+    """
+    for endpoint in (*task.elsewhere, task.endpoint):
         reader = KeyPair(token_bytes(32))
         try:
-            async with asyncio.timeout(TRUTH_TIMEOUT_S):
-                connection = await dial(
-                    endpoint.host, endpoint.port, reader, expected_remote=endpoint.swarm_key
-                )
+            async with asyncio.timeout(patience.truth_s):
+                connection = await _dial(endpoint, reader, patience)
                 try:
                     session = await open_session(connection, feed)
                     async with asyncio.TaskGroup() as tasks:
@@ -262,6 +305,6 @@ def _trouble(visit: Visit, error: HoldfastError) -> Outcome:
         return Outcome.DISCONNECTED if visit.arrivals else Outcome.FEED_REFUSED
     if isinstance(cause, TimeoutError):
         return Outcome.CONNECT_TIMEOUT
-    if isinstance(cause, OSError):
+    if isinstance(cause, (OSError, ValueError)):
         return Outcome.CONNECT_REFUSED
     return Outcome.WRONG_KEY if Drop.NOT_ADMITTED in str(error) else Outcome.HANDSHAKE_FAILED

@@ -317,8 +317,9 @@ class Serving:
     receipt says of the new fork what was served of the old one.
     """
 
-    def __init__(self, book: ReceiptBook, feed: Feed) -> None:
+    def __init__(self, book: ReceiptBook, feed: Feed, idle_s: float = IDLE_RECEIPT_S) -> None:
         self.damaged = False
+        self._idle_s = idle_s
         self._book = book
         self._feed = feed
         self._fork = feed.fork
@@ -353,7 +354,7 @@ class Serving:
             self._sign()
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(IDLE_RECEIPT_S, self._sign)
+        self._timer = asyncio.get_running_loop().call_later(self._idle_s, self._sign)
 
     def _sign(self) -> None:
         if self._session is None or not self._book.unsigned:

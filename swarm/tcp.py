@@ -312,6 +312,10 @@ async def dial(
         raise Unavailable(f"{host}:{port} did not answer in time") from error
     except OSError as error:
         raise Unavailable(f"cannot reach {host}:{port}: {error.strerror or error}") from error
+    except ValueError as error:
+        # What no name can be: strangers choose the hosts that they are to be dialled at.
+        socket.drop(Drop.CLOSED_HERE)
+        raise Unavailable(f"{host!r} is no host: {error}") from error
     except BaseException:
         socket.drop(Drop.CLOSED_HERE)
         raise
