@@ -6,6 +6,7 @@ header's state root, and never a state older than the newest one it has seen.
 
 import asyncio
 import json
+import logging
 from base64 import b64decode
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -197,7 +198,8 @@ class ChainClient:
             except (Unavailable, Malformed) as error:
                 if not self._patient:
                     raise
-                log.log(20 if failures == 0 else 10, "waiting for the node", reason=str(error))
+                level = logging.DEBUG if failures else logging.INFO
+                log.log(level, "waiting for the node", reason=str(error))
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                 failures += 1
 
@@ -351,12 +353,15 @@ class Wallet:
         that expired without inclusion is signed anew.
         """
         async with self._turn:
+            failures = 0
             while True:
                 try:
                     return await self._send_once(body, sidecar)
                 except (Unavailable, Malformed) as error:
-                    log.debug("transaction not through yet", error=str(error))
-                    await asyncio.sleep(RETRY_S[1])
+                    level = logging.DEBUG if failures else logging.INFO
+                    log.log(level, "transaction not through yet", reason=str(error))
+                    await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+                    failures += 1
 
     def claim(self, swarm_key: KeyPair) -> bytes:
         """The proof in a `Register` that a swarm key is this account's."""

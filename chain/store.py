@@ -6,17 +6,18 @@ the present state instead of executing history; its root is compared with the la
 """
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 import aiosqlite
 
-from chain.consensus.port import Decided
+from chain.consensus.port import Decided, Prepared
 from chain.genesis import Genesis
 from chain.messages import Block, Certificate, Header, Notice, RecordName
 from chain.records import RECORDS, Table
-from chain.state import State
-from wire.codec import decode, encode
+from chain.state import Key, State
+from wire.codec import Message, decode, encode
 from wire.errors import NotFound, Unavailable
 
 SCHEMA_VERSION = 1
@@ -126,15 +127,11 @@ class ChainStore:
         changed = tuple(
             RecordName(table=table, key=key) for table, key in changes if table is not Table.DUE
         )
-        database = self._database
         try:
-            await database.execute("BEGIN IMMEDIATE")
+            await self._database.execute("BEGIN IMMEDIATE")
             if first:
-                await database.executemany(
-                    "INSERT INTO record VALUES (?, ?, ?)",
-                    [(t, k, encode(record)) for (t, k), record in genesis_state.records.items()],
-                )
-            await database.execute(
+                await self._put_records(genesis_state.records)
+            await self._database.execute(
                 "INSERT INTO block VALUES (?, ?, ?, ?, ?)",
                 (
                     header.height,
@@ -144,50 +141,53 @@ class ChainStore:
                     encode(changed),
                 ),
             )
-            await database.executemany(
-                "INSERT INTO sidecar VALUES (?, ?, ?)",
-                [
-                    (header.height, position, signed.sidecar)
-                    for position, signed in enumerate(prepared.block.transactions)
-                    if signed.sidecar
-                ],
-            )
-            await database.executemany(
-                "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        outcome.transaction,
-                        header.height,
-                        position,
-                        signed.transaction.sender,
-                        signed.transaction.body.kind,
-                        outcome.reason,
-                        outcome.detail,
-                    )
-                    for position, (signed, outcome) in enumerate(
-                        zip(prepared.block.transactions, prepared.outcomes, strict=True)
-                    )
-                ],
-            )
-            await database.executemany(
-                "INSERT OR REPLACE INTO record VALUES (?, ?, ?)",
-                [
-                    (table, key, encode(record))
-                    for (table, key), record in changes.items()
-                    if record is not None
-                ],
-            )
-            await database.executemany(
-                "DELETE FROM record WHERE tab = ? AND key = ?",
-                [key for key, record in changes.items() if record is None],
-            )
-            await database.execute("COMMIT")
+            await self._put_transactions(prepared)
+            await self._put_records(changes)
+            await self._database.execute("COMMIT")
         except sqlite3.Error as error:
             # Nothing was promised: the validator stops rather than sign what it cannot keep.
             raise Unavailable(
                 f"cannot write block {header.height} to {self._path}: {error}"
             ) from None
         return Notice(header=header, certificate=decided.certificate, changed=changed)
+
+    async def _put_transactions(self, prepared: Prepared) -> None:
+        height, transactions = prepared.block.header.height, prepared.block.transactions
+        await self._database.executemany(
+            "INSERT INTO sidecar VALUES (?, ?, ?)",
+            [
+                (height, position, signed.sidecar)
+                for position, signed in enumerate(transactions)
+                if signed.sidecar
+            ],
+        )
+        await self._database.executemany(
+            "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    outcome.transaction,
+                    height,
+                    position,
+                    signed.transaction.sender,
+                    signed.transaction.body.kind,
+                    outcome.reason,
+                    outcome.detail,
+                )
+                for position, (signed, outcome) in enumerate(
+                    zip(transactions, prepared.outcomes, strict=True)
+                )
+            ],
+        )
+
+    async def _put_records(self, records: Mapping[Key, Message | None]) -> None:
+        await self._database.executemany(
+            "INSERT OR REPLACE INTO record VALUES (?, ?, ?)",
+            [(*key, encode(record)) for key, record in records.items() if record is not None],
+        )
+        await self._database.executemany(
+            "DELETE FROM record WHERE tab = ? AND key = ?",
+            [key for key, record in records.items() if record is None],
+        )
 
     async def block(self, height: int) -> tuple[Block, Certificate]:
         """A block and its certificate; raises `NotFound`."""

@@ -164,7 +164,7 @@ class Demo:
         network = self._network
         owner = await network.run(
             "owner",
-            *("publish", str(self._path), "--json", "--chunk-bytes", str(CHUNK_BYTES)),
+            *("publish", str(self._path.resolve()), "--json", "--chunk-bytes", str(CHUNK_BYTES)),
             *("--replicas", str(self._replicas), "--epochs", "24"),
             *("--price", str(PRICE_BASE)),
         )

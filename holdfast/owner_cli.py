@@ -15,6 +15,7 @@ from rich.table import Table as Grid
 from chain.client import ChainClient
 from chain.messages import Sla
 from chain.records import VerdictRecord
+from feed.folder import CHUNK_BYTES, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
 from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, Session, session
 from holdfast.daemon import first_error, until_stopped
@@ -34,16 +35,6 @@ from wire.errors import Malformed, Unavailable
 plan = typer.Typer(no_args_is_help=True, help="Order the hosting of feeds.")
 
 T = TypeVar("T")
-
-ReplicasFlag = Annotated[int, typer.Option(min=1, max=64, help="Hosters to have it.")]
-EpochsFlag = Annotated[int, typer.Option(min=1, help="Audited epochs to pay for.")]
-PriceFlag = Annotated[int, typer.Option(min=1, help="Base units per replica and epoch.")]
-AvailabilityFlag = Annotated[
-    float, typer.Option(min=0, max=100, help="Percent of asked chunks that must be served.")
-]
-LatencyFlag = Annotated[int, typer.Option(min=1, help="95th percentile, in milliseconds.")]
-ThroughputFlag = Annotated[int, typer.Option(min=0, help="Bytes per second, at least.")]
-SamplesFlag = Annotated[int, typer.Option(min=1, help="Chunks each attestor asks for.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -73,40 +64,6 @@ def with_chain(current: Session, work: Callable[[ChainClient], Coroutine[Any, An
         return asyncio.run(main())
     except BaseExceptionGroup as group:
         raise first_error(group) from None
-
-
-@plan.command(name="create")
-def create_plan(
-    context: typer.Context,
-    feed: Annotated[str, typer.Argument(help="Key of a feed in this home.")],
-    replicas: ReplicasFlag = 3,
-    epochs: EpochsFlag = 24,
-    price: PriceFlag = 100_000,
-    availability: AvailabilityFlag = 99.0,
-    latency_ms: LatencyFlag = 2_000,
-    throughput: ThroughputFlag = 0,
-    samples: SamplesFlag = 30,
-    listen: Annotated[str | None, typer.Option(metavar="HOST:PORT")] = None,
-    json: JsonFlag = False,
-) -> None:
-    """Register a feed of this home, order its hosting, and serve it until hosters have it."""
-    from feed.store import FeedStore
-    from owner.service import PlanTerms
-
-    current = session(context)
-    terms = PlanTerms(
-        replicas=replicas,
-        epochs=epochs,
-        price_base=price,
-        sla=Sla(
-            availability_ppm=round(availability * 10_000),
-            latency_us=latency_ms * 1_000,
-            throughput_bytes_per_s=throughput,
-        ),
-        samples=samples,
-    )
-    with FeedStore(current.home.feeds) as store:
-        _order(current, store.open(zbase32.parse_key(feed)), terms, listen, json)
 
 
 def _order(current: Session, feed: Any, terms: Any, listen: str | None, json: bool) -> None:
@@ -162,21 +119,35 @@ def list_plans(context: typer.Context, feed: str, json: JsonFlag = False) -> Non
             )
 
 
+@plan.command(name="create")
 def publish(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A file or a folder.")],
-    chunk_bytes: Annotated[int, typer.Option(min=1_024, max=1 << 22)] = 65_536,
-    replicas: ReplicasFlag = 3,
-    epochs: EpochsFlag = 24,
-    price: PriceFlag = 100_000,
-    availability: AvailabilityFlag = 99.0,
-    latency_ms: LatencyFlag = 2_000,
-    throughput: ThroughputFlag = 0,
-    samples: SamplesFlag = 30,
-    listen: Annotated[str | None, typer.Option(metavar="HOST:PORT")] = None,
+    what: Annotated[
+        str, typer.Argument(help="A file, a folder, or the key of a feed in this home.")
+    ],
+    chunk_bytes: Annotated[
+        int, typer.Option(min=MIN_CHUNK_BYTES, max=MAX_CHUNK_BYTES, help="For a new feed.")
+    ] = CHUNK_BYTES,
+    replicas: Annotated[int, typer.Option(min=1, max=64, help="Hosters to have it.")] = 3,
+    epochs: Annotated[int, typer.Option(min=1, help="Audited epochs to pay for.")] = 24,
+    price: Annotated[int, typer.Option(min=1, help="Base units per replica and epoch.")] = 100_000,
+    availability: Annotated[
+        float, typer.Option(min=0, max=100, help="Percent of asked chunks that must be served.")
+    ] = 99.0,
+    latency_ms: Annotated[
+        int, typer.Option(min=1, help="95th percentile, in milliseconds.")
+    ] = 2_000,
+    throughput: Annotated[int, typer.Option(min=0, help="Bytes per second, at least.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Chunks that each attestor asks for.")] = 30,
+    listen: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where hosters fetch it from.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Turn a file or folder into a feed, order its hosting, and serve it until hosters have it."""
+    """Order the hosting of a file, folder or feed, and serve it until hosters have it.
+
+    Interrupted, run it again: nothing is made, registered or paid twice.
+    """
     from feed.store import FeedStore
     from holdfast.feed_cli import create_feed
     from owner.service import PlanTerms
@@ -195,7 +166,20 @@ def publish(
         samples=samples,
     )
     with FeedStore(current.home.feeds) as store:
-        _order(current, create_feed(current, store, path, chunk_bytes), terms, listen, json)
+        if is_key(what) and not Path(what).exists():
+            feed = store.open(zbase32.parse_key(what))
+        else:
+            feed = create_feed(current, store, Path(what), chunk_bytes)
+        _order(current, feed, terms, listen, json)
+
+
+def is_key(text: str) -> bool:
+    """Whether a text can be a key."""
+    try:
+        zbase32.parse_key(text)
+    except Malformed:
+        return False
+    return True
 
 
 def report(
@@ -327,6 +311,8 @@ def demo(
     root = Path(tempfile.mkdtemp(prefix="holdfast-demo-"))
     repair = {f"hoster-{hosters}": "hoster.repair = false"} if sabotage != "none" else {}
 
+    waiting = err.status("")
+
     def tell(line: str) -> None:
         err.print(f"[green]•[/] {line}")
 
@@ -337,7 +323,8 @@ def demo(
         network = LocalNetwork(root, attestors=attestors, hosters=hosters, settings=repair)
         async with network:
             story = Demo(network, source, sabotage.value, tell, hosters)
-            document = await story.run()
+            with waiting:
+                document = await story.run()
             print_json(document) if json else print_document(document)
             told = True
             if keep:
