@@ -48,7 +48,7 @@ def create_api(node: Node) -> FastAPI:
         title="Holdfast chain",
         version="1",
         description="Availability that anyone can check. Responses in CBOR carry proofs.",
-        docs_url="/api/docs",
+        docs_url=None,  # its page would be fetched from strangers
         openapi_url="/api/openapi.json",
         redoc_url=None,
     )

@@ -38,20 +38,28 @@ class Home:
         return self.path / ATTESTOR_NAME
 
     def create(self) -> bool:
-        """Make the directory and a new seed; False when there is one already."""
+        """Make the directory and a new seed; False when there is one already.
+
+        The seed appears whole or not at all: it is written beside its place, then linked.
+        """
+        place = self.path / SEED_NAME
+        draft = self.path / f".{SEED_NAME}.{os.getpid()}"
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(
-                self.path / SEED_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600
-            )
+            if place.exists():
+                return False
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode=0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(zbase32.encode(secrets.token_bytes(32)) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, place)
         except FileExistsError:
             return False
         except OSError as error:
             raise Unavailable(f"cannot make {self.path}: {error.strerror}") from None
-        with os.fdopen(handle, "w") as file:
-            file.write(zbase32.encode(secrets.token_bytes(32)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        finally:
+            draft.unlink(missing_ok=True)
         return True
 
     def seed(self) -> bytes:
