@@ -202,9 +202,14 @@ class Session:
 
     @property
     def missing(self) -> tuple[bytes, ...]:
-        """Whom this member waits for at the moment; after exit 3, the guilty."""
-        outcome = self._flip.outcome
-        return (outcome.accused,) if isinstance(outcome, Malicious) else self._flip.missing
+        """Whom this member waits for; after exit 2 whom it missed, after exit 3 the guilty."""
+        match self._flip.outcome:
+            case Offline(who=who):
+                return who
+            case Malicious(accused=accused):
+                return (accused,)
+            case _:
+                return self._flip.missing
 
     async def outcome(self) -> Outcome:
         """How the flip ended."""

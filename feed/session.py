@@ -106,21 +106,26 @@ async def download(
     on_event: OnEvent | None = None,
     *,
     claims: set[int] | None = None,
+    chunks: range | None = None,
     stall_s: float = STALL_S,
 ) -> None:
-    """Fetch all of a feed that is missing, then close the channel; what is stored stays.
+    """Fetch all of a feed that is missing, or some `chunks`, then close the channel.
 
-    A download that was cut short is continued by calling this again, with any peer. Raises
-    `Unavailable` when the peer leaves or gives nothing for `stall_s`, `Malformed` when it lies,
-    `Conflict` when it shows that the owner does.
+    What is stored stays: a download that was cut short is continued by calling this again, with
+    any peer. Raises `NotFound` when the peer does not give one of `chunks`, `Unavailable` when it
+    leaves or gives nothing for `stall_s`, `Malformed` when it lies, `Conflict` when it shows that
+    the owner does.
     """
     session = await open_session(connection, feed, on_event, claims=claims)
-    session.fetch_all()
+    if chunks is None:
+        session.fetch_all()
+    else:
+        session.fetch(chunks)
     failure = None
     async with asyncio.TaskGroup() as group:
         group.create_task(session.replicate())
         try:
-            await session.completed(stall_s)
+            await session.completed(stall_s, chunks)
         except HoldfastError as error:
             failure = error
         session.close()
@@ -212,12 +217,12 @@ class Session:
             await self._changed.wait()
         return self.feed.chunk(index)
 
-    async def completed(self, stall_s: float = STALL_S) -> None:
-        """Wait until all that the peer told of is here; the session must be running.
+    async def completed(self, stall_s: float = STALL_S, chunks: range | None = None) -> None:
+        """Wait until all that the peer told of, or some `chunks`, is here; the session must run.
 
         Raises `Unavailable` when nothing came for `stall_s`, and what ended the session.
         """
-        while not self._core.is_complete:
+        while not self._is_here(chunks):
             self._require_open()
             if not self.feed.missing:
                 self.feed.require_growing()
@@ -232,6 +237,14 @@ class Session:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    def _is_here(self, chunks: range | None) -> bool:
+        if chunks is None:
+            return self._core.is_complete
+        for index in self._lost:
+            if index in chunks and not self.feed.has(index):
+                raise NotFound(f"the peer does not give chunk {index}")
+        return not chunks or self.feed.held.contiguous(chunks.start) >= chunks.stop
 
     def _require_open(self) -> None:
         if self.failure is not None:

@@ -200,17 +200,18 @@ class FeedStore:
         (chunks,) = self.run("SELECT coalesce(sum(held_bytes), 0) FROM feed").fetchone()
         return Space(pages * PAGE_BYTES, free * PAGE_BYTES, chunks)
 
-    def refresh(self) -> None:
-        """Take in what other processes changed; cheap when they did nothing."""
+    def refresh(self) -> bool:
+        """Take in what other processes changed, and tell whether they did; cheap when not."""
         (version,) = self.run("PRAGMA data_version").fetchone()
         if version == self._data_version:
-            return
+            return False
         self._data_version = version
         for key, feed in list(self._feeds.items()):
             try:
                 feed.reload()
             except NotFound:
                 del self._feeds[key]
+        return True
 
     def flush(self) -> None:
         """Have all that was stored on the disk, against a power cut too."""

@@ -269,6 +269,7 @@ def show(found: Feed, json: bool) -> None:
         "chunks": found.length,
         "bytes": found.byte_length,
         "missing": found.missing,
+        "conflict": found.conflict is not None,
     }
     if json:
         print_json(document)
@@ -277,6 +278,8 @@ def show(found: Feed, json: bool) -> None:
     out.print(f"chunks {found.length}, {bytes_text(found.byte_length)}")
     if found.missing:
         out.print(f"[yellow]{found.missing} chunks are missing[/]")
+    if found.conflict is not None:
+        out.print("[red]its owner has signed two histories: it grows no more[/]")
 
 
 @feed.command()

@@ -328,7 +328,8 @@ def demo(
             print_json(document) if json else print_document(document)
             told = True
             if keep:
-                err.print(f"still running: {network.url}/api/v1/status, homes in {root}; Ctrl-C ends it")
+                err.print(f"still running, homes in {root}; Ctrl-C ends it")
+                err.print(f"try {network.url}/api/v1/status")
                 await stop.wait()
 
     async def run() -> None:

@@ -2,10 +2,13 @@
 
 import pytest
 
+from chain import mempool
+from chain.ledger import Ledger
 from chain.mempool import MAX_PER_SENDER, Mempool
 from chain.messages import SignedTransaction, Transfer
 from chain.reasons import Reason
-from tests.people import ATTESTORS, OWNER, STRANGER, Person
+from tests.chain.test_ledger import proposal
+from tests.people import ATTESTORS, OWNER, STRANGER, Person, genesis
 from tests.stages import funded
 from wire.codec import encode
 from wire.errors import Rejected, Unavailable
@@ -89,3 +92,116 @@ def test_what_a_block_held_is_forgotten_and_what_no_longer_fits_as_well():
 
     made.settle((held,), 1, refuse)
     assert made.select(10, MEBIBYTE) == (other,)
+
+
+def admits(signed: SignedTransaction, pending: int) -> None:
+    """A ledger that takes everything."""
+
+
+def test_the_pool_holds_so_many_and_no_more(monkeypatch):
+    monkeypatch.setattr(mempool, "MAX_WAITING", 3)
+    made = pool(pay(ONE, 10), pay(TWO, 10), pay(THREE, 10))
+    with pytest.raises(Unavailable, match="full"):
+        made.add(pay(OWNER, 10**6), admits)
+    made.settle((pay(ONE, 10),), 1, admits)
+    made.add(pay(OWNER, 10), admits)
+    assert len(made) == 3
+
+
+def test_the_pool_holds_so_many_bytes_and_no_more(monkeypatch):
+    large = pay(ONE, 10, sidecar=bytes(10_000))
+    monkeypatch.setattr(mempool, "MAX_BYTES", len(encode(large)) + 100)
+    made = pool(large)
+    with pytest.raises(Unavailable, match="full"):
+        made.add(pay(TWO, 10, sidecar=bytes(10_000)), admits)
+    made.settle((large,), 1, admits)
+    made.add(pay(TWO, 10, sidecar=bytes(10_000)), admits)
+
+
+def test_what_is_not_admitted_takes_no_room():
+    made = pool(pay(ONE, 10))
+
+    def refuse(signed: SignedTransaction, pending: int) -> None:
+        raise Rejected(Reason.FEE_TOO_LOW)
+
+    for nonce in range(3):
+        with pytest.raises(Rejected):
+            made.add(pay(TWO, 10, nonce), refuse)
+    assert len(made) == 1
+    assert pay(TWO, 10).transaction.id not in made
+    assert made.select(10, MEBIBYTE) == (pay(ONE, 10),)
+
+
+def test_a_sender_is_asked_about_with_what_waits_before_it():
+    asked: list[int] = []
+    made = Mempool()
+    for nonce in range(3):
+        made.add(pay(ONE, 10, nonce), lambda _, pending: asked.append(pending))
+    made.add(pay(TWO, 10), lambda _, pending: asked.append(pending))
+    assert asked == [0, 1, 2, 0]
+
+
+def test_a_dearer_transaction_with_the_same_nonce_replaces_nothing():
+    made = Mempool()
+    ledger = Ledger(genesis(), funded().state, None)
+    cheap, dear = pay(ONE, 10), pay(ONE, 1_000)
+    made.add(cheap, ledger.check)
+    with pytest.raises(Rejected) as refused:
+        made.add(dear, ledger.check)
+    assert refused.value.reason is Reason.NONCE_USED
+    assert made.add(cheap, ledger.check) == cheap.transaction.id
+    assert made.select(10, MEBIBYTE) == (cheap,)
+
+
+def test_a_gap_in_the_nonces_is_not_admitted():
+    made = Mempool()
+    ledger = Ledger(genesis(), funded().state, None)
+    with pytest.raises(Rejected) as refused:
+        made.add(pay(ONE, 10, nonce=1), ledger.check)
+    assert refused.value.reason is Reason.NONCE_AHEAD
+
+
+def test_what_is_settled_can_be_known_by_its_name_no_more():
+    one, two = pay(ONE, 10), pay(TWO, 10)
+    made = pool(one, two)
+    assert one.transaction.id in made
+    made.settle((one,), 1, admits)
+    assert one.transaction.id not in made
+    assert two.transaction.id in made
+    made.settle((one, two), 2, admits)
+    assert len(made) == 0
+    assert made.select(10, MEBIBYTE) == ()
+
+
+@pytest.mark.parametrize("expiring", [0, 1, 2])
+def test_what_expires_goes_and_so_does_what_needs_its_nonce(expiring):
+    lives = [3 if nonce == expiring else 40 for nonce in range(3)]
+    world = funded()
+    one = Ledger(genesis(), world.state, None)
+    waiting = [
+        world.sign(ONE, Transfer(to=STRANGER.id, amount_base=1), nonce=nonce, valid_until=life)
+        for nonce, life in enumerate(lives)
+    ]
+    made = Mempool()
+    for signed in waiting:
+        made.add(signed, one.check)
+    for height in range(1, 4):
+        one.commit(one.propose(proposal(height), ()))
+        made.settle((), height, one.check)
+        assert len(made) == (3 if height < 3 else expiring)
+    assert made.select(10, MEBIBYTE) == tuple(waiting[:expiring])
+
+
+def test_what_its_sender_can_no_longer_pay_for_goes():
+    world = funded()
+    one = Ledger(genesis(), world.state, None)
+    rich = world.balance(ONE)
+    spend = world.sign(ONE, Transfer(to=STRANGER.id, amount_base=rich - 15), nonce=0)
+    behind = world.sign(ONE, Transfer(to=STRANGER.id, amount_base=1), nonce=1)
+    made = Mempool()
+    for signed in (spend, behind):
+        made.add(signed, one.check)
+    prepared = one.propose(proposal(1), made.select(1, MEBIBYTE))
+    one.commit(prepared)
+    made.settle((spend,), 1, one.check)
+    assert len(made) == 0
