@@ -1,0 +1,106 @@
+"""Final blocks and what they prove, made by the validators themselves: valid by default."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from chain.genesis import Genesis, GenesisValidator
+from chain.ledger import Ledger
+from chain.messages import (
+    FINALIZE_DOMAIN,
+    Certificate,
+    Header,
+    MetLeaf,
+    ProvenRecord,
+    StateProof,
+    ValidatorSignature,
+    Vote,
+)
+from chain.records import Table
+from chain.state import State, tree_key
+from chain.statetree import prove
+from chain.transition import genesis_state
+from tests.chain.test_ledger import proposal
+from tests.people import BLOCK_MS, START_MS, VALIDATOR, Person, genesis
+from wire import signing
+from wire.codec import encode
+from wire.keys import KeyPair, Use
+
+Name = tuple[Table, bytes]
+
+
+@cache
+def validators(count: int) -> tuple[Person, ...]:
+    """So many validators; the first is the one of `genesis()`."""
+    return (VALIDATOR, *(Person(f"validator {number}") for number in range(1, count)))
+
+
+@cache
+def genesis_of(count: int) -> Genesis:
+    """A network with so many validators."""
+    return genesis().model_copy(
+        update={
+            "validators": tuple(
+                GenesisValidator(
+                    account=person.id,
+                    key=person.key(Use.VALIDATOR).public,
+                    vrf_key=person.key(Use.VRF).public,
+                )
+                for person in validators(count)
+            )
+        }
+    )
+
+
+@cache
+def _first_header(agreed: Genesis) -> Header:
+    one = Ledger(agreed, genesis_state(agreed), None)
+    return one.propose(proposal(1), ()).block.header
+
+
+def header(agreed: Genesis, height: int = 1, **changes: object) -> Header:
+    """A header at some height of a network."""
+    fields = {"height": height, "view": height, "time_ms": START_MS + height * BLOCK_MS}
+    return _first_header(agreed).model_copy(update={**fields, **changes})
+
+
+def vote(of: Header) -> Vote:
+    return Vote(height=of.height, view=of.view, block=of.id)
+
+
+def signature(
+    of: Header, index: int, key: KeyPair | None = None, network: bytes | None = None
+) -> ValidatorSignature:
+    """The vote of the validator at a place, or of somebody else in its name."""
+    person = validators(max(index + 1, 1))[index]
+    signed = signing.sign(
+        key or person.key(Use.VALIDATOR), FINALIZE_DOMAIN, network or of.network, encode(vote(of))
+    )
+    return ValidatorSignature(index=index, signature=signed)
+
+
+def certificate(of: Header, signers: Iterable[int] = (0,)) -> Certificate:
+    return Certificate(vote=vote(of), signatures=tuple(signature(of, index) for index in signers))
+
+
+def proven(state: State, name: Name) -> ProvenRecord:
+    """A record of a state, or its absence."""
+    table, key = name
+    proof = prove(state.tree, tree_key(table, key))
+    record = state.get(name)
+    return ProvenRecord(
+        table=int(table),
+        key=key,
+        record=None if record is None else encode(record),
+        siblings=proof.siblings,
+        met=None if proof.met is None else MetLeaf(key=proof.met[0], value=proof.met[1]),
+    )
+
+
+def state_proof(agreed: Genesis, state: State, height: int, names: Sequence[Name]) -> StateProof:
+    """Records of a state that a final block at `height` leads to."""
+    final = header(agreed, height, state_root=state.root)
+    return StateProof(
+        header=final,
+        certificate=certificate(final),
+        records=tuple(proven(state, name) for name in names),
+    )
