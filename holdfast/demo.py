@@ -53,12 +53,21 @@ class Demo:
     """One run of the demo on a prepared network."""
 
     def __init__(
-        self, network: LocalNetwork, path: Path, sabotage: Sabotage, tell: Tell, replicas: int
+        self,
+        network: LocalNetwork,
+        path: Path,
+        sabotage: Sabotage,
+        replicas: int,
+        *,
+        tell: Tell,
+        show: Tell,
     ) -> None:
+        """`tell` is given each step of the story, `show` what it waits for meanwhile."""
         self._network = network
         self._path = path
         self._sabotage = sabotage
         self._tell = tell
+        self._show = show
         self._replicas = replicas
         self._started = time.monotonic()
 
@@ -71,6 +80,7 @@ class Demo:
                 async with asyncio.timeout(STORY_TIMEOUT_S):
                     await self._start(chain)
                     background.append(group.create_task(chain.run()))
+                    background.append(group.create_task(self._watch_height(chain)))
                     document = await self._story(chain)
             except TimeoutError:
                 raise Unavailable(
@@ -85,6 +95,10 @@ class Demo:
         while True:
             self._network.require_alive()
             await asyncio.sleep(0.5)
+
+    async def _watch_height(self, chain: ChainClient) -> None:
+        while True:
+            self._show(f"[dim]height {await chain.next_block()}[/]")
 
     async def _start(self, chain: ChainClient) -> None:
         network = self._network

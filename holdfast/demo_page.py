@@ -21,8 +21,8 @@ def print_document(document: dict[str, Any]) -> None:
         out.print(_verdicts(challenge))
         power = max((v["detection_ppm"] for v in challenge["verdicts"]), default=0)
         out.print(
-            f"[dim]{challenge['reports']} of {challenge['attestors']} reports; a hoster that had "
-            f"lost 1 % of the chunks would be seen with {ppm_text(power)}[/]"
+            f"[dim]{challenge['reports']} of {challenge['attestors']} reports; these samples would "
+            f"show the loss of 1 % with {ppm_text(power)}[/]"
         )
     out.print()
     out.print(_accounts(document["accounts"]))

@@ -322,7 +322,7 @@ def demo(
         nonlocal told
         network = LocalNetwork(root, attestors=attestors, hosters=hosters, settings=repair)
         async with network:
-            story = Demo(network, source, sabotage.value, tell, hosters)
+            story = Demo(network, source, sabotage.value, hosters, tell=tell, show=waiting.update)
             with waiting:
                 document = await story.run()
             print_json(document) if json else print_document(document)
