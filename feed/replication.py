@@ -70,11 +70,15 @@ class Replication:
         self._last_name_heard = ""
 
     @property
+    def is_current(self) -> bool:
+        """Whether the head that the peer told of, or a newer one, is stored here."""
+        feed, remote = self.feed, self.remote
+        return remote.synced and (remote.fork, remote.length) <= (feed.fork, feed.length)
+
+    @property
     def is_complete(self) -> bool:
         """Whether everything that the peer told of, and every chunk of it, is stored here."""
-        feed, remote = self.feed, self.remote
-        behind = (remote.fork, remote.length) > (feed.fork, feed.length)
-        return remote.synced and not behind and not feed.missing and self._downloader.idle
+        return self.is_current and not self.feed.missing and self._downloader.idle
 
     @property
     def commit_due_us(self) -> int | None:

@@ -244,6 +244,8 @@ class Session:
         for index in self._lost:
             if index in chunks and not self.feed.has(index):
                 raise NotFound(f"the peer does not give chunk {index}")
+        if self._core.is_current and chunks.stop > self.feed.length:
+            raise NotFound(f"the peer has only {self.feed.length} chunks")
         return not chunks or self.feed.held.contiguous(chunks.start) >= chunks.stop
 
     def _require_open(self) -> None:

@@ -130,6 +130,24 @@ async def test_a_chunk_that_the_peer_refuses_is_not_found(stores: Stores) -> Non
         session.close()
 
 
+async def test_some_chunks_are_downloaded_and_what_cannot_be_is_told(stores: Stores) -> None:
+    source, feed = owned(stores(), 100), stores().create(KEY)
+
+    async def fetch(chunks: range) -> None:
+        here, there = connect()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(serve(there, source))
+            await download(here, feed, chunks=chunks)
+
+    await fetch(range(10, 20))
+    await fetch(range(15, 25))
+    await fetch(range(0))
+    assert list(feed.held) == [(10, 25)]
+    with pytest.raises(ExceptionGroup) as raised:
+        await fetch(range(98, 101))
+    assert raised.group_contains(NotFound, match="only 100 chunks")
+
+
 async def test_what_is_appended_while_connected_arrives(stores: Stores) -> None:
     here, there = connect()
     source, feed = owned(stores(), 5), stores().create(KEY)
