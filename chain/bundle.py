@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from chain.genesis import Genesis
+from chain.genesis import Genesis, Parameters
 from chain.judging import judge_report
 from chain.light import verify_state
 from chain.messages import StateProof
@@ -26,6 +26,7 @@ from chain.records import (
     VerdictRecord,
 )
 from chain.settlement import Visit, classify, score_of
+from feed.tree import MAX_LENGTH
 from wire.codec import Message
 from wire.errors import Malformed, Rejected
 from wire.primitives import Bytes, Hash, PublicKey
@@ -77,6 +78,8 @@ def check_bundle(bundle: Bundle) -> Checked:
     records = _Records(bundle)
     feed = records.need(FeedRecord, Table.FEED, bundle.feed)
     listed = records.need(Availability, Table.AVAILABILITY, bundle.feed).verdicts
+    if len(listed) % 2:
+        raise Malformed("the list of verdicts names half of one")
     pairs = [
         (challenge, contract)
         for challenge, contract in zip(listed[::2], listed[1::2], strict=True)
@@ -87,6 +90,7 @@ def check_bundle(bundle: Bundle) -> Checked:
     for challenge_id in dict.fromkeys(challenge for challenge, _ in pairs):
         challenge = records.need(ChallengeRecord, Table.CHALLENGE, challenge_id)
         draw = records.need(DrawRecord, Table.DRAW, challenge_id)
+        _require_sound(bundle.genesis.parameters, challenge, draw)
         opened = [
             records.need(ReportRecord, Table.REPORT, challenge_id + member)
             for member in challenge.opened
@@ -136,6 +140,25 @@ class _Records:
             raise Malformed(f"the bundle lacks {table.name.lower()} {key.hex()[:16]}…")
         assert isinstance(record, kind)
         return record
+
+
+def _require_sound(parameters: Parameters, challenge: ChallengeRecord, draw: DrawRecord) -> None:
+    """Raise `Malformed` for records that no ledger writes.
+
+    Whoever made the file may have made its network too, and all that is judged below takes for
+    granted what the rules of a ledger see to.
+    """
+    known = {attestor.account for attestor in draw.attestors}.intersection(challenge.members)
+    contracts = {drawn.contract for drawn in draw.eligible}
+    if not known.issuperset(challenge.opened) or len(set(challenge.opened)) < len(challenge.opened):
+        raise Malformed("a report was opened by somebody who was not drawn, or twice")
+    if len(contracts) < len(draw.eligible):
+        raise Malformed("a contract was drawn twice")
+    for drawn in draw.eligible:
+        if not (0 < drawn.head.length <= MAX_LENGTH):
+            raise Malformed(f"a feed of {drawn.head.length} chunks was drawn")
+        if drawn.samples > parameters.samples_maximum:
+            raise Malformed(f"{drawn.samples} samples are more than the network allows")
 
 
 def _judge_again(
