@@ -213,7 +213,7 @@ class Hoster:
                 room_bytes=room_bytes,
             )
         if wanted is not None and not is_complete(feed, wanted):
-            await self._fetch(feed, wanted, room_bytes, record, contract)
+            await self._fetch(feed, wanted, room_bytes, record)
         if wanted is not None and contract.head != wanted:
             await self._wallet.send(
                 Acknowledge(
@@ -246,11 +246,10 @@ class Hoster:
         head: Head,
         room_bytes: int,
         record: FeedRecord,
-        contract: ContractRecord,
     ) -> None:
         """Download from the owner or another hoster, whoever answers."""
         reasons = []
-        for source in [record.source, *await self._other_hosters(contract)]:
+        for source in [record.source, *await self._other_hosters(record)]:
             try:
                 connection = await dial(
                     source.host,
@@ -268,14 +267,13 @@ class Hoster:
                 return
         raise Unavailable("; ".join(reasons) or "no source has the feed's head yet")
 
-    async def _other_hosters(self, contract: ContractRecord) -> list[Endpoint]:
-        plan = await self._chain.need(PlanRecord, Table.PLAN, contract.plan)
-        others = await self._chain.records(ContractRecord, Table.CONTRACT, plan.contracts)
-        hosters = [
-            other.hoster
-            for other in others
-            if other.status == "active" and other.hoster != self._wallet.account
-        ]
+    async def _other_hosters(self, record: FeedRecord) -> list[Endpoint]:
+        """Who has acknowledged the feed, under whatever plan; the owner may be long gone."""
+        plans = await self._chain.records(PlanRecord, Table.PLAN, record.plans)
+        contracts = [contract for plan in plans for contract in plan.contracts]
+        others = await self._chain.records(ContractRecord, Table.CONTRACT, contracts)
+        active = {other.hoster for other in others if other.status == "active"}
+        hosters = sorted(active - {self._wallet.account})
         found = await self._chain.records(Registration, Table.REGISTRATION, hosters)
         return [registration.endpoint for registration in found]
 
