@@ -3,12 +3,16 @@
 One transaction a block, synchronous FULL: when `commit` returns, the block survives a power
 cut; killed before, the block never was. Records are written as they change, so a start reads
 the present state instead of executing history; its root is compared with the last header's.
+
+Reads have a connection of their own: the writer's would show a block that is not yet kept, and
+whoever was shown one could see it contradicted after a crash.
 """
 
 import sqlite3
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import aiosqlite
 
@@ -18,9 +22,12 @@ from chain.messages import Block, Certificate, Header, Notice, RecordName
 from chain.records import RECORDS, Table
 from chain.state import Key, State
 from wire.codec import Message, decode, encode
-from wire.errors import NotFound, Unavailable
+from wire.errors import Malformed, NotFound, Unavailable
 
 SCHEMA_VERSION = 1
+APPLICATION_ID = 0x484F4C43
+"""`HOLC`: marks the file as a validator's."""
+
 _SCHEMA = f"""
 CREATE TABLE network (id BLOB PRIMARY KEY) STRICT;
 CREATE TABLE block (
@@ -39,6 +46,7 @@ CREATE TABLE sidecar (
 CREATE TABLE record (
     tab INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (tab, key)
 ) STRICT, WITHOUT ROWID;
+PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
@@ -50,45 +58,49 @@ Outcome = tuple[bytes, int, int, str, str]
 class ChainStore:
     """The blocks and records of one network. One task writes; reads may overlap."""
 
-    def __init__(self, database: aiosqlite.Connection, path: Path) -> None:
+    def __init__(
+        self, database: aiosqlite.Connection, reader: aiosqlite.Connection, path: Path
+    ) -> None:
         self._database = database
+        self._reader = reader
         self._path = path
 
     @classmethod
     async def open(cls, path: Path, genesis: Genesis) -> Self:
         """Open or create the database; raises `Unavailable` with what to do when it cannot."""
-        try:
-            database = await aiosqlite.connect(path, isolation_level=None)
-        except sqlite3.OperationalError as error:
-            raise Unavailable(f"cannot open the chain's database {path}: {error}") from None
-        try:
-            await database.execute("PRAGMA journal_mode = WAL")
-            await database.execute("PRAGMA synchronous = FULL")
-            await cls._prepare(database, path, genesis)
-        except sqlite3.DatabaseError as error:
-            await database.close()
-            raise _damaged(path, error) from None
-        except BaseException:
-            await database.close()
-            raise
-        return cls(database, path)
+        async with AsyncExitStack() as opened:
+            try:
+                database = await aiosqlite.connect(path, isolation_level=None)
+                opened.push_async_callback(database.close)
+                await cls._prepare(database, path, genesis)
+                reader = await aiosqlite.connect(path, isolation_level=None)
+                opened.push_async_callback(reader.close)
+                await reader.execute("PRAGMA query_only = 1")
+            except sqlite3.OperationalError as error:
+                raise Unavailable(f"cannot open the chain's database {path}: {error}") from None
+            except sqlite3.DatabaseError as error:
+                raise _damaged(path, error) from None
+            opened.pop_all()
+        return cls(database, reader, path)
 
     @staticmethod
     async def _prepare(database: aiosqlite.Connection, path: Path, genesis: Genesis) -> None:
-        async with database.execute("PRAGMA user_version") as cursor:
-            row = await cursor.fetchone()
-        version = row[0] if row else 0
-        if version == 0:
-            await database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-            await database.execute("INSERT INTO network VALUES (?)", (genesis.network,))
-        elif version != SCHEMA_VERSION:
+        mark = await _one(database, "PRAGMA application_id")
+        version = await _one(database, "PRAGMA user_version")
+        tables = await _one(database, "SELECT count(*) FROM sqlite_master")
+        if mark != APPLICATION_ID and (mark or tables):
+            raise Unavailable(f"{path} is another program's database: choose another --home")
+        if mark == APPLICATION_ID and version != SCHEMA_VERSION:
             raise Unavailable(
                 f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: "
                 "use the version of holdfast that wrote it"
             )
-        async with database.execute("SELECT id FROM network") as cursor:
-            row = await cursor.fetchone()
-        if row is None or row[0] != genesis.network:
+        await database.execute("PRAGMA journal_mode = WAL")
+        await database.execute("PRAGMA synchronous = FULL")
+        if mark != APPLICATION_ID:
+            named = f"INSERT INTO network VALUES (x'{genesis.network.hex()}');"  # noqa: S608
+            await database.executescript(f"BEGIN; {_SCHEMA} {named} COMMIT;")
+        if await _one(database, "SELECT id FROM network") != genesis.network:
             raise Unavailable(
                 f"{path} belongs to another network: choose another --home, or the genesis "
                 "file it was made with"
@@ -96,6 +108,7 @@ class ChainStore:
 
     async def close(self) -> None:
         """Close the database."""
+        await self._reader.close()
         await self._database.close()
 
     async def load(self, genesis_state: State) -> tuple[State, Header | None]:
@@ -112,9 +125,9 @@ class ChainStore:
                 async for number, key, value in cursor:
                     table = Table(number)
                     state.load(table, key, decode(RECORDS[table], value))
-        except sqlite3.DatabaseError as error:
+            header = decode(Block, row[0]).header
+        except (sqlite3.DatabaseError, Malformed, ValueError) as error:
             raise _damaged(self._path, error) from None
-        header = decode(Block, row[0]).header
         if state.root != header.state_root:
             raise _damaged(self._path, "its records do not match its last block")
         return state, header
@@ -191,7 +204,7 @@ class ChainStore:
 
     async def block(self, height: int) -> tuple[Block, Certificate]:
         """A block and its certificate; raises `NotFound`."""
-        async with self._database.execute(
+        async with self._reader.execute(
             "SELECT block, certificate FROM block WHERE height = ?", (height,)
         ) as cursor:
             row = await cursor.fetchone()
@@ -199,7 +212,7 @@ class ChainStore:
             raise NotFound(f"there is no block {height} yet")
         block: Block = decode(Block, row[0])
         transactions = list(block.transactions)
-        async with self._database.execute(
+        async with self._reader.execute(
             "SELECT position, bytes FROM sidecar WHERE height = ?", (height,)
         ) as cursor:
             async for position, sidecar in cursor:
@@ -212,7 +225,7 @@ class ChainStore:
 
     async def notice(self, height: int) -> Notice:
         """What followers were told of a block; raises `NotFound`."""
-        async with self._database.execute(
+        async with self._reader.execute(
             "SELECT block, certificate, changed FROM block WHERE height = ?", (height,)
         ) as cursor:
             row = await cursor.fetchone()
@@ -226,7 +239,7 @@ class ChainStore:
 
     async def outcome(self, transaction: bytes) -> Outcome:
         """Where a transaction was included and what became of it; raises `NotFound`."""
-        async with self._database.execute(
+        async with self._reader.execute(
             "SELECT transaction_id, height, position, reason, detail FROM outcome "
             "WHERE transaction_id = ?",
             (transaction,),
@@ -238,12 +251,19 @@ class ChainStore:
 
     async def block_outcomes(self, height: int) -> list[Outcome]:
         """The outcomes of one block's transactions, in order."""
-        async with self._database.execute(
+        async with self._reader.execute(
             "SELECT transaction_id, height, position, reason, detail FROM outcome "
             "WHERE height = ? ORDER BY position",
             (height,),
         ) as cursor:
             return [(row[0], row[1], row[2], row[3], row[4]) async for row in cursor]
+
+
+async def _one(database: aiosqlite.Connection, question: str) -> Any:
+    """The one value that answers a question, None where there is no row."""
+    async with database.execute(question) as cursor:
+        row = await cursor.fetchone()
+    return None if row is None else row[0]
 
 
 def _without_sidecars(block: Block) -> Block:
