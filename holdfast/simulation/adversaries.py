@@ -11,6 +11,11 @@ from coinflip.messages import (
     Deal,
     Echo,
     Equivocation,
+    FalseAccusation,
+    FalseConfirmation,
+    FalseDeal,
+    FalseDealing,
+    FalseReveal,
     Ping,
     Pong,
     Reveal,
@@ -36,8 +41,9 @@ class Crook(Player):
 
 
 class Silent(Crook):
-    """Withholds some kinds of message."""
+    """Withholds some kinds of message, and may be missed for it."""
 
+    absent = True
     kinds: tuple[type[Body], ...] = ()
 
     def tell(self, message: Signed) -> None:
@@ -68,7 +74,7 @@ class MuteEchoer(Silent):
 
 
 class Withholder(Silent):
-    """Falls silent once the coin is sealed."""
+    """Falls silent once the coin is sealed: a majority of such is missed, a minority is not."""
 
     kinds = (Reveal, Share, Ping, Pong, Accuse)
 
@@ -101,6 +107,8 @@ class TwoFaced(Crook):
 class Equivocator(TwoFaced):
     """Commits to two secrets."""
 
+    crimes = (Equivocation,)
+
     def other(self, body: Body) -> Body | None:
         if not isinstance(body, Commit):
             return None
@@ -111,12 +119,17 @@ class Equivocator(TwoFaced):
 class EchoLiar(TwoFaced):
     """Echoes a digest that some have never seen."""
 
+    crimes = (Equivocation,)
+    absent = True
+
     def other(self, body: Body) -> Body | None:
         return Echo(digest=sha256(body.digest).digest()) if isinstance(body, Echo) else None
 
 
 class LyingRevealer(TwoFaced):
     """Reveals its secret to all but one, who gets another."""
+
+    crimes = (FalseReveal,)
 
     def other(self, body: Body) -> Body | None:
         return Reveal(secret=sha256(body.secret).digest()) if isinstance(body, Reveal) else None
@@ -138,6 +151,8 @@ class Distorter(Crook):
 class LeafForger(Distorter):
     """Deals other leaves than it committed to."""
 
+    crimes = (FalseDeal,)
+
     def distort(self, body: Body) -> Body:
         if isinstance(body, Deal):
             return body.model_copy(update={"leaves": body.leaves[::-1]})
@@ -146,6 +161,8 @@ class LeafForger(Distorter):
 
 class Starver(Distorter):
     """Deals a bad ciphertext to one member, the next one."""
+
+    crimes = (FalseDeal,)
 
     def distort(self, body: Body) -> Body:
         if isinstance(body, Deal):
@@ -159,12 +176,16 @@ class Starver(Distorter):
 class StingyDealer(Distorter):
     """Deals to nobody."""
 
+    crimes = (FalseDeal,)
+
     def distort(self, body: Body) -> Body:
         return body.model_copy(update={"ciphertexts": ()}) if isinstance(body, Deal) else body
 
 
 class FalseRevealer(Distorter):
     """Reveals what it never committed to."""
+
+    crimes = (FalseReveal,)
 
     def distort(self, body: Body) -> Body:
         return Reveal(secret=sha256(body.secret).digest()) if isinstance(body, Reveal) else body
@@ -180,6 +201,8 @@ class ShareForger(Distorter):
 class FalsePinger(Distorter):
     """Claims to know another coin."""
 
+    crimes = (FalseConfirmation,)
+
     def distort(self, body: Body) -> Body:
         if isinstance(body, Ping):
             return body.model_copy(update={"proof": sha256(body.proof).digest()})
@@ -188,6 +211,8 @@ class FalsePinger(Distorter):
 
 class Slanderer(Crook):
     """Accuses an honest member with a forged pair of Commits, when it should commit."""
+
+    crimes = (FalseAccusation,)
 
     def tell(self, message: Signed) -> None:
         super().tell(message)
@@ -217,12 +242,14 @@ class SteepSeat(Seat):
 class SteepDealer(Crook):
     """Reveals its secret, whose shares would have given another."""
 
+    crimes = (FalseReveal, FalseDealing)
     seat_type = SteepSeat
 
 
 class SilentSteepDealer(Silent):
     """Deals what belongs to no secret, then falls silent."""
 
+    crimes = (FalseDealing,)
     seat_type = SteepSeat
     kinds = (Reveal, Share, Ping, Pong, Accuse)
 
@@ -238,12 +265,14 @@ class OtherSeat(Seat):
 class OtherDealer(Crook):
     """Commits to one secret and shares another; reveals the one."""
 
+    crimes = (FalseReveal, FalseDealing)
     seat_type = OtherSeat
 
 
 class SilentOtherDealer(Silent):
     """Commits to one secret and shares another; reveals nothing."""
 
+    crimes = (FalseDealing,)
     seat_type = OtherSeat
     kinds = (Reveal, Share, Ping, Pong, Accuse)
 
@@ -260,6 +289,7 @@ class CopyingSeat(Seat):
 class Copier(Crook):
     """Waits for an honest Commit, commits to the same, and reveals the same."""
 
+    crimes = (FalseReveal, FalseDealing)
     seat_type = CopyingSeat
 
     def __post_init__(self) -> None:
@@ -287,6 +317,8 @@ class Copier(Crook):
 
 class Rusher(Crook):
     """Will commit once it has learned an honest secret, as the source's rule allows."""
+
+    absent = True
 
     def take(self, given: Input) -> None:
         learned = [key for key in self.seat.members if self.flip.said(key, Reveal)]

@@ -1,9 +1,10 @@
 """Coin flips inside a `World`: honest members, a chain that seals, and named adversaries."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
+from typing import ClassVar
 
 from coinflip.events import (
     Broadcast,
@@ -29,7 +30,7 @@ from coinflip.opening import open_coin, topic_id, verify_seal
 from coinflip.seat import Seat, derive_seat
 from coinflip.state import Flip
 from holdfast.simulation.world import Weather, World
-from wire.codec import decode, encode
+from wire.codec import Message, decode, encode
 from wire.errors import Malformed
 from wire.keys import KeyPair, Use
 
@@ -43,6 +44,9 @@ PATIENCE_MS = {
     Phase.CONFIRM: 2_000,
 }
 SEAL_DEADLINE_MS = 20_000
+CALM_STALL_MS = 1_000
+"""How often members repeat themselves where no message is lost: often costs time, not coins."""
+
 LIMIT_MS = 60_000
 AFTERMATH_MS = 1_000
 """The flip goes on a little after all have ended: late evidence, late confirmations."""
@@ -55,24 +59,31 @@ def master(seed: int, member: int) -> bytes:
     return sha256(f"{seed}/{member}".encode()).digest()
 
 
-def seats(seed: int, count: int, strict: bool = False) -> list[Seat]:
-    """Seats for one flip, in the members' order."""
+def seats(
+    seed: int,
+    count: int,
+    strict: bool = False,
+    attempt: int = 0,
+    left_out: Collection[bytes] = (),
+) -> list[Seat]:
+    """Seats for one attempt of a challenge's flip, in the members' order."""
     masters = {
         KeyPair.derive(master(seed, i), Use.ACCOUNT).public: master(seed, i) for i in range(count)
     }
-    members = tuple(sorted(masters))
-    topic = topic_id(NETWORK, sha256(b"challenge").digest(), seed, members, SEAL_DEADLINE_MS)
+    members = tuple(sorted(masters.keys() - set(left_out)))
+    challenge = sha256(f"challenge {seed}".encode()).digest()
+    topic = topic_id(NETWORK, challenge, attempt, members, SEAL_DEADLINE_MS)
     return [derive_seat(masters[key], NETWORK, topic, members, strict) for key in members]
 
 
 class Chain:
     """Finalizes the first good seal before the deadline, and tells everyone, each in its time."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, deadline_ms: int = SEAL_DEADLINE_MS) -> None:
         self.world = world
         self.verdict: Sealed | Expired | None = None
         self.players: list[Player] = []
-        world.after(SEAL_DEADLINE_MS, lambda: self.decide(Expired(phase=Phase.SEAL)))
+        world.after(deadline_ms, lambda: self.decide(Expired(phase=Phase.SEAL)))
 
     def submit(self, seat: Seat, seal: SubmitSeal) -> None:
         """Take a seal transaction; a bad one is a bug of ours."""
@@ -97,7 +108,14 @@ class Chain:
 
 @dataclass(eq=False)
 class Player:
-    """A member that follows the protocol; adversaries override what they do otherwise."""
+    """A member that follows the protocol; adversaries override what they do otherwise.
+
+    `crimes` are the kinds of evidence that its way to play can be convicted by, and `absent`
+    whether it can be missed when a flip ends offline: blame is exact if no other is ever laid.
+    """
+
+    crimes: ClassVar[tuple[type[Message], ...]] = ()
+    absent: ClassVar[bool] = False
 
     world: World
     chain: Chain
@@ -107,6 +125,7 @@ class Player:
     disk: list[bytes] = field(default_factory=list)
     malformed: int = 0
     stalls: int = 0
+    stall_ms: int = STALL_MS
     fuse: int | None = None
     outages_ms: list[int] = field(default_factory=list)
     told: list[Outcome] = field(default_factory=list)
@@ -208,24 +227,40 @@ class Player:
         self.seen.clear()
         self.stalls += 1
         self.take(Stalled(times=self.stalls))
-        self.world.after(STALL_MS, self._tick, owner=self.name)
+        self.world.after(self.stall_ms, self._tick, owner=self.name)
+
+
+Cast = Mapping[int, Callable[[World, Chain, int, Seat], Player]]
+"""Who plays otherwise than by the rules, by position among the members."""
 
 
 def sit_down(
     seed: int,
     count: int,
-    crooks: Mapping[int, type[Player]] | None = None,
+    crooks: Cast | None = None,
     weather: Weather | None = None,
     strict: bool = False,
 ) -> list[Player]:
     """A world with one flip in it; `crooks` says which members are which adversary."""
+    return arrange(seed, seats(seed, count, strict), crooks or {}, weather)
+
+
+def arrange(
+    seed: int,
+    seated: Sequence[Seat],
+    crooks: Cast,
+    weather: Weather | None = None,
+    deadline_ms: int = SEAL_DEADLINE_MS,
+    stall_ms: int = STALL_MS,
+) -> list[Player]:
+    """A world with one flip between these seats in it."""
     world = World(seed, weather or Weather())
-    chain = Chain(world)
+    chain = Chain(world, deadline_ms)
     players = [
-        (crooks or {}).get(name, Player)(world, chain, name, seat)
-        for name, seat in enumerate(seats(seed, count, strict))
+        crooks.get(name, Player)(world, chain, name, seat) for name, seat in enumerate(seated)
     ]
     for player in players:
+        player.stall_ms = stall_ms
         world.after(world.between(0, 300), player.start, owner=player.name)
     return players
 
@@ -236,16 +271,19 @@ def play(players: list[Player]) -> None:
     ended = world.run(LIMIT_MS, lambda: all(player.flip.outcome for player in honest))
     assert ended, f"unfinished: {[(p.name, p.flip.phase) for p in honest]}"
     world.run(world.now_ms + AFTERMATH_MS)
+    known = {player.key: player for player in players}
     keys = {player.key for player in honest}
     coins = set()
     for player in honest:
         outcome, seat = player.flip.outcome, player.seat
         for accused, evidence in player.flip.convicted.items():
             assert accused not in keys, "an honest member was accused"
+            assert isinstance(evidence, known[accused].crimes), "convicted of what it did not do"
             claim = (seat.network, seat.topic, seat.members)
             assert verify_evidence(*claim, decode(Evidence, encode(evidence))) == accused
         if isinstance(outcome, Offline):
             assert not keys & set(outcome.who), "an honest member was blamed"
+            assert all(known[key].absent for key in outcome.who), "a member that spoke was blamed"
         if isinstance(outcome, Landed):
             assert player.flip.digest
             coin = open_coin(seat.topic, seat.members, player.flip.digest, outcome.opening)
