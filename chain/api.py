@@ -5,12 +5,14 @@ responses are `application/cbor` messages of `chain.messages`; nothing in them n
 see `chain.light`.
 """
 
+import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Path, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.requests import ClientDisconnect
 
 from chain.messages import MAX_SIDECAR_BYTES, RecordNames, SignedTransaction
 from chain.money import held_base
@@ -30,6 +32,7 @@ from chain.state import Draft
 from wire import zbase32
 from wire.codec import Message, decode, encode
 from wire.errors import Malformed, NotFound, Rejected, Unavailable
+from wire.primitives import MAX_INT
 
 CBOR = "application/cbor"
 MAX_BODY_BYTES = MAX_SIDECAR_BYTES + (1 << 16)
@@ -38,6 +41,10 @@ MAX_BODY_BYTES = MAX_SIDECAR_BYTES + (1 << 16)
 MAX_NAMES_BYTES = 1 << 17
 """The longest list of record names."""
 
+BODY_TIMEOUT_S = 20
+"""For a whole body to come: a client that drips one holds a connection and gives nothing."""
+
+HeightNumber = Annotated[int, Path(ge=1, le=MAX_INT)]
 KeyText = Annotated[str, Path(max_length=64, description="z-base-32 or hexadecimal")]
 HexText = Annotated[str, Path(pattern="^([0-9a-f]{2}){0,64}$", description="hexadecimal")]
 
@@ -126,7 +133,7 @@ def _add_proofs(api: FastAPI, node: Node) -> None:
         return Response(found, media_type=CBOR)
 
     @api.get("/api/v1/events", tags=["proofs"], response_class=StreamingResponse)
-    async def events(after: Annotated[int, Query(ge=0)] = 0) -> StreamingResponse:
+    async def events(after: Annotated[int, Query(ge=0, le=MAX_INT)] = 0) -> StreamingResponse:
         """Server-sent events: one per final block above `after`, data = base64 of a Notice."""
 
         async def stream() -> AsyncIterator[bytes]:
@@ -139,10 +146,16 @@ def _add_proofs(api: FastAPI, node: Node) -> None:
 
 async def _body(request: Request, limit_bytes: int) -> bytes:
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limit_bytes:
-            raise HTTPException(413, f"at most {limit_bytes} bytes are read here")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > limit_bytes:
+                    raise HTTPException(413, f"at most {limit_bytes} bytes are read here")
+    except TimeoutError:
+        raise HTTPException(408, f"the body did not come within {BODY_TIMEOUT_S} s") from None
+    except ClientDisconnect:
+        raise Malformed("the body ended early") from None
     return bytes(body)
 
 
@@ -185,7 +198,7 @@ def _add_reading(api: FastAPI, node: Node) -> None:
         return {"genesis_base": node.genesis.supply_base, "counted_base": counted}
 
     @api.get("/api/v1/blocks/{height}", tags=["reading"])
-    async def block(height: Annotated[int, Path(ge=1)]) -> dict[str, Any]:
+    async def block(height: HeightNumber) -> dict[str, Any]:
         """One block: its header, transactions and their outcomes."""
         found, certificate = await node.block(height)
         outcomes = await node.store.block_outcomes(height)

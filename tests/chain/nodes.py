@@ -1,0 +1,88 @@
+"""Nodes for tests: in this process, on a chain of their own or at a point of a world's life."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+
+from chain.consensus.solo import Solo
+from chain.genesis import Genesis
+from chain.ledger import Ledger
+from chain.node import Node
+from chain.server import bind, run_node
+from chain.store import ChainStore
+from tests.builders import World
+from tests.chain.final import header
+from tests.people import PARAMETERS, VALIDATOR, genesis
+from wire.keys import Use
+
+INTERVAL_MS = 20
+QUICK = genesis(PARAMETERS.model_copy(update={"block_interval_ms": INTERVAL_MS}))
+"""A network that writes fifty blocks a second."""
+
+HOST = "127.0.0.1"
+
+
+@asynccontextmanager
+async def idle_node(path: Path, agreed: Genesis = QUICK) -> AsyncIterator[Node]:
+    """A node that does not write blocks by itself."""
+    node = await Node.open(agreed, VALIDATOR.master, path)
+    try:
+        yield node
+    finally:
+        await node.close()
+
+
+@asynccontextmanager
+async def writing(node: Node) -> AsyncIterator[Node]:
+    """Have a node write its blocks until the block ends."""
+    task = asyncio.create_task(node.run())
+    try:
+        yield node
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def node_at(world: World, path: Path) -> AsyncIterator[Node]:
+    """A node that goes on where a world is; earlier blocks are not in its store."""
+    store = await ChainStore.open(path, world.genesis)
+    tip = header(world.genesis, world.height, state_root=world.state.root)
+    ledger = Ledger(world.genesis, world.fork().state, tip)
+    engine = Solo(world.genesis, ledger, VALIDATOR.key(Use.VALIDATOR), VALIDATOR.key(Use.VRF))
+    try:
+        yield Node(world.genesis, store, ledger, engine)
+    finally:
+        await store.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until the condition holds; a generous limit ends a vain wait."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.002)
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as each:
+        each.bind((HOST, 0))
+        port: int = each.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def served_node(path: Path, port: int = 0, agreed: Genesis = QUICK) -> AsyncIterator[str]:
+    """A node that writes blocks and answers over HTTP; yields its URL."""
+    listener = bind(HOST, port)
+    with listener:
+        node = await Node.open(agreed, VALIDATOR.master, path)
+        task = asyncio.create_task(run_node(node, listener))
+        try:
+            yield f"http://{HOST}:{listener.getsockname()[1]}"
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
