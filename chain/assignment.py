@@ -13,7 +13,6 @@ from chain.records import (
 from chain.rules import register
 from chain.state import Draft
 from wire.primitives import tagged_hash
-from wire.prng import Stream
 
 OPEN = ("assigned", "active")
 
@@ -34,7 +33,7 @@ def fill_vacancies(draft: Draft, block: BlockContext, plan_id: bytes, beacon: by
     operators = {draft.registrations.at(hoster).operator for hoster in serving} - {""}
     seed = tagged_hash("assignment", beacon, plan_id, len(contracts).to_bytes(8, "big"))
     vacancies = list(plan.vacancies)
-    for hoster in Stream(seed, b"hosters").shuffle(_candidates(draft, plan, contracts)):
+    for hoster in ranked(seed, _candidates(draft, block, plan, contracts)):
         if not vacancies:
             break
         operator = draft.registrations.at(hoster).operator
@@ -49,17 +48,37 @@ def fill_vacancies(draft: Draft, block: BlockContext, plan_id: bytes, beacon: by
     draft.plans.change(plan_id, vacancies=tuple(vacancies), retry_at=retry_at)
 
 
-def _candidates(draft: Draft, plan: PlanRecord, contracts: list[ContractRecord]) -> list[bytes]:
-    """Hosters with room and a price that fits, who never failed this plan, not its owner."""
+def ranked(seed: bytes, hosters: list[bytes]) -> list[bytes]:
+    """Hosters in the order that the seed gives them.
+
+    Each rank is its own hash, and no shuffle of the list: to leave when the seed is known moves
+    the others up and changes nothing else among them.
+    """
+    return sorted(hosters, key=lambda hoster: tagged_hash("rank", seed, hoster))
+
+
+def _candidates(
+    draft: Draft, block: BlockContext, plan: PlanRecord, contracts: list[ContractRecord]
+) -> list[bytes]:
+    """Hosters with room and a price that fits, who never failed this plan, not its owner.
+
+    Offer, operator and stake are older than the registration lag, hence than the seed.
+    """
     size = draft.feeds.at(plan.feed).head.byte_length
     known = {contract.hoster for contract in contracts}
-    return [
-        hoster
-        for hoster in draft.roster(RosterName.HOSTERS)
-        if hoster not in known
-        and hoster != plan.owner
-        and draft.registrations.at(hoster).takes(size, plan.price_base)
-    ]
+    candidates = []
+    for hoster in draft.roster(RosterName.HOSTERS):
+        registration = draft.registrations.at(hoster)
+        staked = draft.stakes.at(stake_key("hoster", hoster)).since_height
+        since = max(registration.since_height, staked)
+        if (
+            hoster not in known
+            and hoster != plan.owner
+            and since + block.parameters.registration_lag_blocks <= block.height
+            and registration.takes(size, plan.price_base)
+        ):
+            candidates.append(hoster)
+    return candidates
 
 
 def _assign(draft: Draft, block: BlockContext, plan_id: bytes, hoster: bytes, epochs: int) -> None:

@@ -22,10 +22,13 @@ class Parameters(Message):
     block_interval_ms: Positive = 2_000
     """How often a validator proposes; clients only use it to estimate when a height comes."""
     registration_lag_blocks: Natural = 20
-    """Stake must be this old before it can be drawn: nobody registers to fit a known seed."""
+    """Stake and offers must be this old to be drawn: nobody registers to fit a known seed."""
 
     epoch_blocks: Positive = 300
     """The least distance between two draws."""
+    draw_delay_blocks: Annotated[int, Field(ge=2, le=MAX_INT)] = 2
+    """From the line-up to its draw: at least one block between is written by who cannot know
+    the one before it, so nobody joins or leaves to fit the draw."""
     committee_members: Annotated[int, Field(ge=MIN_MEMBERS, le=MAX_MEMBERS)] = 10
     committee_minimum: Annotated[int, Field(ge=MIN_MEMBERS, le=MAX_MEMBERS)] = 4
     """No challenge opens, and no retry, with fewer attestors."""

@@ -1,8 +1,10 @@
 """The beacon, and who is drawn by it.
 
 B(h) = H(B(h-1), VRF output of block h), and every coin that is opened is folded in. A leader
-can only withhold its block, never choose among outputs. A draw in block h uses B(h-1), fixed
-before the block was written, and stake that is older than the registration lag.
+can only withhold its block, never choose among outputs. A draw takes two steps: a line-up of
+those whose stake is older than the registration lag, and some blocks later the choice among
+them by the beacon of the block before. Who is in the line-up cannot know that beacon, and who
+knows it can no longer join, leave, or change its weight or its keys.
 """
 
 from chain import schedule
@@ -13,6 +15,8 @@ from chain.records import (
     DrawnContract,
     DrawRecord,
     DueItem,
+    LinedUpAttestor,
+    LineUp,
     RosterName,
     stake_key,
 )
@@ -22,6 +26,9 @@ from wire.prng import Stream
 
 ELIGIBLE_MAXIMUM = 1_024
 """Contracts that one draw lists: its record stays below the 1 MiB that a proof may carry."""
+
+ATTESTORS_MAXIMUM, CONTRACTS_MAXIMUM = 6_144, 12_288
+"""In one line-up, for the same reason: 80 and 34 bytes each."""
 
 
 def next_beacon(beacon: bytes, vrf_output: bytes) -> bytes:
@@ -35,53 +42,85 @@ def fold_coin(draft: Draft, coin: bytes) -> None:
     draft.meta = draft.meta.model_copy(update={"beacon": beacon})
 
 
+def line_up(draft: Draft, block: BlockContext) -> None:
+    """Fix whom the next draw is among, when the last challenges are settled and there is work."""
+    meta, parameters = draft.meta, block.parameters
+    waiting = meta.open_challenges or draft.line_ups.get(b"") is not None
+    if waiting or block.height < meta.next_draw:
+        return
+    contracts = draft.roster(RosterName.ACTIVE_CONTRACTS)
+    attestors = _attestors(draft, block)
+    if not contracts or len(attestors) < parameters.committee_minimum:
+        return
+    draw_height = block.height + parameters.draw_delay_blocks
+    draft.line_ups.put(
+        b"",
+        LineUp(
+            height=block.height,
+            draw_height=draw_height,
+            attestors=attestors,
+            contracts=_some(contracts, meta.epoch),
+        ),
+    )
+    schedule.at(draft, draw_height, DueItem(kind="draw", id=b""))
+    draft.meta = meta.model_copy(update={"next_draw": block.height + parameters.epoch_blocks})
+
+
+def _attestors(draft: Draft, block: BlockContext) -> tuple[LinedUpAttestor, ...]:
+    """All whose stake is old enough; of too many those with the most."""
+    found = []
+    for account in draft.roster(RosterName.ATTESTORS):
+        stake = draft.stakes.at(stake_key("attestor", account))
+        if stake.since_height + block.parameters.registration_lag_blocks <= block.height:
+            vrf_key = draft.registrations.at(account).vrf_key
+            attestor = LinedUpAttestor(
+                account=account, vrf_key=vrf_key, weight_base=stake.amount_base
+            )
+            found.append(attestor)
+    if len(found) > ATTESTORS_MAXIMUM:
+        found.sort(key=lambda attestor: (-attestor.weight_base, attestor.account))
+        found = sorted(found[:ATTESTORS_MAXIMUM], key=lambda attestor: attestor.account)
+    return tuple(found)
+
+
+def _some(contracts: tuple[bytes, ...], epoch: int) -> tuple[bytes, ...]:
+    """All contracts; of too many a stretch that moves on with each epoch."""
+    if len(contracts) <= CONTRACTS_MAXIMUM:
+        return contracts
+    start = epoch * CONTRACTS_MAXIMUM % len(contracts)
+    return (contracts + contracts)[start : start + CONTRACTS_MAXIMUM]
+
+
 def draw_challenges(draft: Draft, block: BlockContext, beacon: bytes) -> None:
-    """Open the next epoch's challenges, when the last are settled and there is work.
+    """Open the next epoch's challenges with those of the line-up whom the beacon chooses.
 
     *Who* is drawn is public from here on. What they will be sent to is not: the record of
     the draw lists everything that the committee's own coin may choose from.
     """
     meta, parameters = draft.meta, block.parameters
-    if meta.open_challenges or block.height < meta.next_draw:
-        return
-    contracts = draft.roster(RosterName.ACTIVE_CONTRACTS)
-    attestors, weights = _weighted_attestors(draft, block)
-    if not contracts or len(attestors) < parameters.committee_minimum:
-        return
+    fixed = draft.line_ups.at(b"")
+    draft.line_ups.remove(b"")
+    attestors, contracts = fixed.attestors, fixed.contracts
     members = min(parameters.committee_members, len(attestors))
     committees = min(len(attestors) // members, -(-len(contracts) // parameters.challenge_targets))
     epoch = meta.epoch + 1
     seed = tagged_hash("draw", beacon, epoch.to_bytes(8, "big"))
+    weights = [attestor.weight_base for attestor in attestors]
     drawn = Stream(seed, b"attestors").weighted_sample(weights, members * committees)
     shuffled = Stream(seed, b"contracts").shuffle(contracts)
     opened = []
     for index in range(committees):
-        chosen = drawn[index * members : (index + 1) * members]
+        places = drawn[index * members : (index + 1) * members]
+        chosen = [attestors[place] for place in places]
+        chosen.sort(key=lambda attestor: attestor.account)
         challenge = tagged_hash(
             "challenge", block.network, epoch.to_bytes(8, "big"), index.to_bytes(8, "big")
         )
-        accounts = sorted(attestors[place] for place in chosen)
         eligible = shuffled[index::committees][:ELIGIBLE_MAXIMUM]
-        _open(draft, block, challenge, epoch, accounts)
-        _record_draw(draft, block, challenge, accounts, eligible)
+        _open(draft, block, challenge, epoch, [attestor.account for attestor in chosen])
+        _record_draw(draft, block, challenge, chosen, eligible)
         opened.append(challenge)
-    draft.meta = meta.model_copy(
-        update={
-            "epoch": epoch,
-            "open_challenges": tuple(opened),
-            "next_draw": block.height + parameters.epoch_blocks,
-        }
-    )
-
-
-def _weighted_attestors(draft: Draft, block: BlockContext) -> tuple[list[bytes], list[int]]:
-    attestors, weights = [], []
-    for account in draft.roster(RosterName.ATTESTORS):
-        stake = draft.stakes.at(stake_key("attestor", account))
-        if stake.since_height + block.parameters.registration_lag_blocks <= block.height:
-            attestors.append(account)
-            weights.append(stake.amount_base)
-    return attestors, weights
+    draft.meta = meta.model_copy(update={"epoch": epoch, "open_challenges": tuple(opened)})
 
 
 def _open(
@@ -107,12 +146,11 @@ def _record_draw(
     draft: Draft,
     block: BlockContext,
     challenge: bytes,
-    accounts: list[bytes],
+    chosen: list[LinedUpAttestor],
     contracts: list[bytes],
 ) -> None:
     attestors = tuple(
-        DrawnAttestor(account=account, vrf_key=draft.registrations.at(account).vrf_key)
-        for account in accounts
+        DrawnAttestor(account=attestor.account, vrf_key=attestor.vrf_key) for attestor in chosen
     )
     eligible = []
     for contract_id in sorted(contracts):

@@ -36,6 +36,7 @@ class Table(IntEnum):
     DUE = 13
     SWARM_KEY = 14
     AVAILABILITY = 15
+    LINE_UP = 16
 
 
 class Meta(Message):
@@ -80,6 +81,8 @@ class Registration(Message):
     attests: bool
     hosted_bytes: Natural = 0
     """Bytes of the feeds it is assigned: what is left of the offer follows."""
+    since_height: Natural = 0
+    """Of its offer and operator as they are."""
 
     def takes(self, size_bytes: int, price_base: int, *, instead_of: int = 0) -> bool:
         """Whether the offer has room for a feed at this price of an epoch.
@@ -193,6 +196,23 @@ class Desk(Message):
     contracts: tuple[Hash, ...] = ()
 
 
+class LinedUpAttestor(Message):
+    """Who may be drawn: its weight, and its VRF key, whose change would choose another plan."""
+
+    account: PublicKey
+    vrf_key: PublicKey
+    weight_base: Natural
+
+
+class LineUp(Message):
+    """Whom and what the next draw is among, fixed before its seed can be known (key: empty)."""
+
+    height: Natural
+    draw_height: Natural
+    attestors: tuple[LinedUpAttestor, ...]
+    contracts: tuple[Hash, ...]
+
+
 class DrawnContract(Message):
     """An eligible contract as it stood at the draw."""
 
@@ -206,7 +226,7 @@ class DrawnContract(Message):
 
 
 class DrawnAttestor(Message):
-    """A member and its VRF key at the draw: who could change it later could choose its plan."""
+    """A member and its VRF key in the line-up."""
 
     account: PublicKey
     vrf_key: PublicKey
@@ -326,7 +346,14 @@ class DueItem(Message):
     """Something that happens at a height with no transaction."""
 
     kind: Literal[
-        "start_plan", "acknowledge", "seal", "window_end", "opening_deadline", "unbond", "assign"
+        "start_plan",
+        "acknowledge",
+        "seal",
+        "window_end",
+        "opening_deadline",
+        "unbond",
+        "assign",
+        "draw",
     ]
     id: Bytes
     amount_base: Natural = 0
@@ -355,6 +382,7 @@ RECORDS: dict[Table, type[Message]] = {
     Table.DUE: Due,
     Table.SWARM_KEY: SwarmKey,
     Table.AVAILABILITY: Availability,
+    Table.LINE_UP: LineUp,
 }
 
 

@@ -20,6 +20,7 @@ from chain.records import (
     DrawRecord,
     Due,
     FeedRecord,
+    LineUp,
     Meta,
     PlanRecord,
     Registration,
@@ -138,6 +139,7 @@ class Draft:
         self.dues: View[Due] = View(self, Table.DUE)
         self.swarm_keys: View[SwarmKey] = View(self, Table.SWARM_KEY)
         self.availability: View[Availability] = View(self, Table.AVAILABILITY)
+        self.line_ups: View[LineUp] = View(self, Table.LINE_UP)
         self._metas: View[Meta] = View(self, Table.META)
 
     def get(self, key: Key) -> Message | None:

@@ -202,7 +202,7 @@ def _end_block(draft: Draft, block: BlockContext, before: bytes) -> None:
     while items := schedule.take(draft, block.height):
         for item in items:
             _fall_due(draft, block, item, before)
-    lottery.draw_challenges(draft, block, before)
+    lottery.line_up(draft, block)
 
 
 def _fall_due(draft: Draft, block: BlockContext, item: DueItem, beacon: bytes) -> None:
@@ -223,3 +223,5 @@ def _fall_due(draft: Draft, block: BlockContext, item: DueItem, beacon: bytes) -
             settlement.settle(draft, block, item.id, beacon)
         case "unbond":
             stake.release(draft, item)
+        case "draw":
+            lottery.draw_challenges(draft, block, beacon)

@@ -22,7 +22,7 @@ from chain.messages import (
     sign_transaction,
 )
 from chain.money import held_base
-from chain.records import ChallengeRecord, ContractRecord, DrawRecord, PlanRecord
+from chain.records import ChallengeRecord, ContractRecord, DrawRecord, LineUp, PlanRecord
 from chain.rules.seal_coin import topic
 from chain.state import Draft, State
 from chain.transition import Execution, execute
@@ -152,6 +152,10 @@ class World:
             return self.draft.challenges.at(self.focus)
         keys = [key for table, key in self.state.records if table.name == "CHALLENGE"]
         return max((self.draft.challenges.at(key) for key in keys), key=lambda c: c.epoch)
+
+    @property
+    def line_up(self) -> LineUp:
+        return self.draft.line_ups.at(b"")
 
     @property
     def draw(self) -> DrawRecord:

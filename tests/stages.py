@@ -70,10 +70,19 @@ def planned() -> World:
 
 
 @staged
-def drawn() -> World:
-    """Both contracts are active, and a committee is drawn."""
+def lined_up() -> World:
+    """Both contracts are active, and it is fixed whom the draw is among."""
     world = planned()
     world.block(*(world.sign(BY_ID[c.hoster], world.acknowledge(c)) for c in world.contracts))
+    assert world.line_up.height == world.height
+    return world
+
+
+@staged
+def drawn() -> World:
+    """Both contracts are active, and a committee is drawn."""
+    world = lined_up()
+    world.pass_until(world.line_up.draw_height)
     assert world.challenge.status == "flipping"
     return world
 

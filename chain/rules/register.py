@@ -31,9 +31,17 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: Register) -> N
             offer=body.offer,
             attests=body.attests,
             hosted_bytes=before.hosted_bytes if before else 0,
+            since_height=_since(block, before, body),
         ),
     )
     refresh_rosters(draft, block, sender)
+
+
+def _since(block: BlockContext, before: Registration | None, body: Register) -> int:
+    """Since when the offer is known: a new one is not drawn at once, a new address is nothing."""
+    if before is not None and (before.offer, before.operator) == (body.offer, body.operator):
+        return before.since_height
+    return block.height
 
 
 def refresh_rosters(draft: Draft, block: BlockContext, account: bytes) -> None:

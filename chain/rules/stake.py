@@ -11,13 +11,17 @@ from wire.errors import Rejected
 
 
 def apply(draft: Draft, block: BlockContext, sender: bytes, body: Stake) -> None:
-    """Lock the amount; more stake counts from now on, so its age starts anew."""
+    """Lock the amount; more stake counts from now on, so its age starts anew.
+
+    A hoster is not drawn by its stake: there more than enough makes nothing young again.
+    """
     money.debit(draft, sender, body.amount_base)
     key = stake_key(body.role, sender)
     record = draft.stakes.get(key) or StakeRecord()
+    enough = record.amount_base >= block.parameters.hoster_stake_base
     fields = {
         "amount_base": record.amount_base + body.amount_base,
-        "since_height": block.height,
+        "since_height": record.since_height if body.role == "hoster" and enough else block.height,
     }
     draft.stakes.put(key, record.model_copy(update=fields))
     register.refresh_rosters(draft, block, sender)

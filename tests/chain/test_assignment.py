@@ -1,11 +1,24 @@
 """Who hosts what: assigned, replaced and released."""
 
+from collections import Counter
+
 import pytest
 
-from chain.messages import Offer, Stake
+from chain.assignment import ranked
+from chain.messages import Offer, Stake, Unstake
 from chain.records import Desk, RosterName, Table, stake_key
+from chain.rules import create_plan as create_plan_rule
 from tests.builders import World
-from tests.people import BY_ID, HOSTERS, OWNER, STRANGER, create_plan, register
+from tests.people import (
+    BY_ID,
+    HOSTERS,
+    OFFER,
+    OWNER,
+    PARAMETERS,
+    STRANGER,
+    create_plan,
+    register,
+)
 from tests.stages import drawn, planned, play, published
 
 SIZE = sum(len(f"chunk {number} of this library") for number in range(40))
@@ -57,6 +70,88 @@ def test_the_beacon_chooses_among_hosters():
         world.pass_blocks(wait)
         chosen.update(assigned(start(world, replicas=1)))
     assert chosen == {str(hoster) for hoster in HOSTERS}
+
+
+def test_to_leave_when_the_seed_is_known_moves_the_others_up_and_nothing_else():
+    # Each subset of hosters that leaves would be another draw, were the list only shuffled.
+    for wait in range(6):
+        world = published()
+        world.pass_blocks(wait)
+        orders = []
+        for leaving in (None, *HOSTERS):
+            late = world.fork()
+            late.must(OWNER, create_plan(late.library.key, replicas=3))
+            # The seed of the next block is known; its assignment is the last of all.
+            if leaving is None:
+                late.pass_blocks()
+            else:
+                late.must(leaving, register(leaving, offer=None))
+            orders.append([contract.hoster for contract in late.contracts])
+        everybody = orders[0]
+        for leaving, order in zip(HOSTERS, orders[1:], strict=True):
+            assert order == [hoster for hoster in everybody if hoster != leaving.id]
+
+
+def test_the_rank_of_a_hoster_is_its_own():
+    hosters = [bytes([number]) * 32 for number in range(40)]
+    seed = b"s" * 32
+    order = ranked(seed, hosters)
+    assert sorted(order) == hosters and order != hosters
+    assert order == ranked(seed, hosters[::-1])
+    assert ranked(seed, hosters[::3]) == [one for one in order if one in hosters[::3]]
+    assert order != ranked(b"t" * 32, hosters)
+    firsts = Counter(ranked(number.to_bytes(32, "big"), hosters[:4])[0] for number in range(1_000))
+    # Each of four is first 250 times, give or take five standard deviations of 14.
+    assert all(180 < firsts[hoster] < 320 for hoster in hosters[:4])
+
+
+def late(world: World, what: str) -> None:
+    """The first hoster is as it will be but for one thing, for long enough."""
+    hoster = HOSTERS[0]
+    match what:
+        case "an offer":
+            world.must(hoster, register(hoster, offer=None))
+        case "another offer":
+            world.must(
+                hoster, register(hoster, offer=OFFER.model_copy(update={"capacity_bytes": 9}))
+            )
+        case "another operator":
+            world.must(hoster, register(hoster, operator="Acme"))
+        case "stake":
+            world.must(hoster, Unstake(role="hoster", amount_base=2_000))
+    world.pass_blocks(world.parameters.registration_lag_blocks)
+
+
+@pytest.mark.parametrize("what", ["an offer", "another offer", "another operator", "stake"])
+def test_who_comes_when_the_seed_is_known_comes_too_late(what):
+    hoster = HOSTERS[0]
+    stake = Stake(role="hoster", amount_base=2_000)
+    body = stake if what == "stake" else register(hoster)
+    lag = PARAMETERS.registration_lag_blocks
+    for early in range(lag + 1):
+        world = published()
+        late(world, what)
+        world.must(hoster, body)
+        assert hoster.id in world.draft.roster(RosterName.HOSTERS)
+        world.pass_blocks(early)
+        start = world.height + 1
+        world.state.commit(due_now(world, start))
+        world.pass_blocks()
+        # Registered at `start - 1 - early`.
+        assert (str(hoster) in assigned(world)) == (early + 1 >= lag)
+
+
+def due_now(world: World, height: int):
+    """A plan that starts with the block at `height`, as if it had been made long ago."""
+    draft = world.draft
+    create_plan_rule.apply(
+        draft,
+        world.context(height - 1),
+        OWNER.id,
+        b"p" * 32,
+        create_plan(world.library.key, replicas=3),
+    )
+    return draft
 
 
 def test_more_replicas_than_hosters_leave_vacancies():

@@ -35,6 +35,12 @@ def acknowledge_all(world):
     world.block(*signed)
 
 
+def drawn_at_last(world):
+    """Wait for the draw among those in the line-up."""
+    world.pass_until(world.line_up.draw_height)
+    return world
+
+
 def test_a_draw_opens_a_challenge_with_a_sorted_committee():
     world = drawn()
     challenge = world.challenge
@@ -45,7 +51,8 @@ def test_a_draw_opens_a_challenge_with_a_sorted_committee():
     assert challenge.seal_deadline == world.height + world.parameters.flip_blocks
     meta = world.draft.meta
     assert meta.open_challenges == (challenge.challenge,)
-    assert (meta.epoch, meta.next_draw) == (1, world.height + world.parameters.epoch_blocks)
+    lined_up = world.height - world.parameters.draw_delay_blocks
+    assert (meta.epoch, meta.next_draw) == (1, lined_up + world.parameters.epoch_blocks)
 
 
 def test_the_draw_keeps_what_the_committee_may_be_sent_to_and_the_keys_as_they_were():
@@ -76,10 +83,19 @@ def test_nothing_is_drawn_with_too_few_attestors():
     for attestor in ATTESTORS[2:]:
         world.must(attestor, Unstake(role="attestor", amount_base=2_000))
     acknowledge_all(world)
+    world.pass_blocks(world.parameters.draw_delay_blocks)
+    assert world.draft.line_ups.get(b"") is None
     assert world.draft.meta.open_challenges == ()
     world.must(ATTESTORS[2], Stake(role="attestor", amount_base=2_000))
     world.pass_blocks(world.parameters.registration_lag_blocks)
-    assert len(world.challenge.members) == 3
+    assert len(drawn_at_last(world).challenge.members) == 3
+
+
+def weights_of(world):
+    """Who could be lined up by the next block, with what weight."""
+    found = lottery._attestors(world.draft, world.context())
+    assert [one.account for one in found] == sorted(one.account for one in found)
+    return {one.account: one.weight_base for one in found}
 
 
 def test_stake_is_drawn_only_once_it_is_old_enough():
@@ -87,15 +103,12 @@ def test_stake_is_drawn_only_once_it_is_old_enough():
     newcomer = STRANGER
     fresh = ATTESTORS[0]
     world.must(fresh, Stake(role="attestor", amount_base=1))
-    block = world.context()
-    accounts, weights = lottery._weighted_attestors(world.draft, block)
-    assert fresh.id not in accounts
-    assert newcomer.id not in accounts
-    assert len(accounts) == len(ATTESTORS) - 1
-    assert weights == [2_000] * 5
+    weights = weights_of(world)
+    assert fresh.id not in weights
+    assert newcomer.id not in weights
+    assert list(weights.values()) == [2_000] * (len(ATTESTORS) - 1)
     world.pass_blocks(world.parameters.registration_lag_blocks - 1)
-    accounts, weights = lottery._weighted_attestors(world.draft, world.context())
-    assert weights[accounts.index(fresh.id)] == 2_001
+    assert weights_of(world)[fresh.id] == 2_001
 
 
 def test_attestors_are_drawn_in_proportion_to_their_stake():
@@ -115,6 +128,7 @@ def test_attestors_are_drawn_in_proportion_to_their_stake():
         update={"committee_members": 2, "committee_minimum": 2, "flip_blocks": 1}
     )
     world.genesis = world.genesis.model_copy(update={"parameters": parameters})
+    lottery.line_up(draft, world.context())
     for number in range(600):
         attempt = draft.draft()
         lottery.draw_challenges(attempt, world.context(), blake2b_256(number.to_bytes(2, "big")))
@@ -138,9 +152,15 @@ def test_a_draw_waits_for_open_challenges_and_for_its_epoch():
     next_draw = done.draft.meta.next_draw
     assert done.draft.meta.open_challenges == ()
     done.pass_until(next_draw - 1)
-    assert done.draft.meta.open_challenges == ()
+    assert done.draft.line_ups.get(b"") is None
+    done.pass_blocks()
+    line_up = done.line_up
+    assert (line_up.height, line_up.draw_height) == (next_draw, next_draw + 2)
+    done.pass_blocks()
+    assert (done.line_up, done.draft.meta.open_challenges) == (line_up, ())
     done.pass_blocks()
     assert len(done.draft.meta.open_challenges) == 1
+    assert done.draft.line_ups.get(b"") is None
     assert done.draft.meta.next_draw == next_draw + done.parameters.epoch_blocks
 
 
@@ -151,7 +171,7 @@ def test_many_contracts_make_several_committees_that_share_nobody():
     world = planned()
     world.genesis = genesis(parameters)
     acknowledge_all(world)
-    first, second = world.draft.meta.open_challenges
+    first, second = drawn_at_last(world).draft.meta.open_challenges
     one, other = world.draft.challenges.at(first), world.draft.challenges.at(second)
     assert not set(one.members) & set(other.members)
     assert [len(world.draft.draws.at(c).eligible) for c in (first, second)] == [1, 1]
@@ -161,6 +181,7 @@ def test_no_committee_is_smaller_for_there_being_more_contracts():
     world = planned()
     world.genesis = genesis(PARAMETERS.model_copy(update={"challenge_targets": 1}))
     acknowledge_all(world)
+    drawn_at_last(world)
     # Six attestors make one committee of four, and two contracts would keep two busy.
     assert len(world.draft.meta.open_challenges) == 1
     assert len(world.challenge.members) == 4
@@ -171,7 +192,7 @@ def test_a_draw_lists_no_more_than_a_proof_can_carry(monkeypatch):
     monkeypatch.setattr(lottery, "ELIGIBLE_MAXIMUM", 1)
     world = planned()
     acknowledge_all(world)
-    assert len(world.draw.eligible) == 1
+    assert len(drawn_at_last(world).draw.eligible) == 1
 
 
 def test_the_next_beacon_follows_from_the_last_and_the_vrf():
@@ -256,7 +277,7 @@ def test_attempts_are_bounded_and_the_next_epoch_decides_anew():
     assert attempts == set(range(world.parameters.flip_attempts))
     total = sum(world.parameters.flip_blocks * (number + 1) for number in range(3))
     assert world.height == first.drawn_height + total
-    assert world.challenge.challenge != first.challenge
+    assert drawn_at_last(world).challenge.challenge != first.challenge
     assert world.challenge.epoch == 2
 
 
@@ -301,8 +322,7 @@ def test_a_sealed_challenge_ignores_the_deadline_of_its_flip():
     assert (world.challenge.status, world.challenge.attempt) == ("visiting", 0)
 
 
-def test_a_late_attestor_cannot_join_a_known_seed():
-    # The beacon of a block is known with the block before it: whoever stakes then is too young.
+def test_a_late_attestor_cannot_join_a_line_up():
     world = planned()
     late = STRANGER
     world.must(OWNER, create_plan(world.library.key))
@@ -314,4 +334,5 @@ def test_a_late_attestor_cannot_join_a_known_seed():
     world.must(late, Stake(role="attestor", amount_base=4_000))
     acknowledge_all(world)
     assert late.id in world.draft.roster(RosterName.ATTESTORS)
-    assert late.id not in world.challenge.members
+    assert late.id not in {attestor.account for attestor in world.line_up.attestors}
+    assert late.id not in drawn_at_last(world).challenge.members

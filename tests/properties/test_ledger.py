@@ -298,6 +298,7 @@ def test_the_histories_reach_every_phase():
     """A whole life in one history, so that the generator above is known to be able to."""
     life = [
         (acknowledge, 0, 0, 0),
+        (wait, 2, 0, 0),
         (flip, 1, 0, 0),
         (visit, 0, 0, 1),
         *[(wait, 5, 0, 0)] * 1,

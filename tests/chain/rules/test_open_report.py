@@ -183,7 +183,8 @@ def test_evidence_of_another_shape_is_refused(evidence):
         lambda w, m: bytes(80),
         lambda w, m: w.plan_proof(w.members[1]),
         lambda w, m: vrf.prove(m.key(Use.VRF), b"another input"),
-        lambda w, m: w.plan_proof(m)[:-1] + b"\x00",
+        lambda w, m: bytes([w.plan_proof(m)[0] ^ 1]) + w.plan_proof(m)[1:],
+        lambda w, m: w.plan_proof(m)[:-1] + bytes([w.plan_proof(m)[-1] ^ 1]),
     ],
 )
 def test_another_plan_proof_is_refused(proof):

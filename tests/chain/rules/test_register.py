@@ -36,6 +36,16 @@ def test_a_change_keeps_what_is_hosted():
     assert record.offer.capacity_bytes == 1
 
 
+def test_a_new_address_makes_no_offer_young_again():
+    world = staffed()
+    since = world.draft.registrations.at(HOSTER.id).since_height
+    world.must(HOSTER, register(HOSTER, NEW, receipt_key=b"r" * 32))
+    assert world.draft.registrations.at(HOSTER.id).since_height == since < world.height
+    for changes in ({"operator": "Acme"}, {"offer": None}, {}):
+        world.must(HOSTER, register(HOSTER, NEW, **changes))
+        assert world.draft.registrations.at(HOSTER.id).since_height == world.height
+
+
 def test_withdrawing_the_offer_unlists_the_hoster():
     world = staffed()
     world.must(HOSTER, register(HOSTER, offer=None))

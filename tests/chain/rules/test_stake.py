@@ -37,6 +37,16 @@ def test_more_stake_starts_its_age_anew():
     assert (record.amount_base, record.since_height) == (2_001, world.height)
 
 
+def test_more_than_enough_stake_makes_no_hoster_young_again():
+    world = staffed()
+    since = stake_of(world, "hoster", HOSTER).since_height
+    world.must(HOSTER, Stake(role="hoster", amount_base=500))
+    assert stake_of(world, "hoster", HOSTER).since_height == since
+    world.must(HOSTER, Unstake(role="hoster", amount_base=1_501))
+    world.must(HOSTER, Stake(role="hoster", amount_base=1))
+    assert stake_of(world, "hoster", HOSTER).since_height == world.height
+
+
 def test_enough_stake_and_a_registration_are_listed_in_either_order():
     for first, second in (
         (register(ATTESTOR), Stake(role="attestor", amount_base=1_000)),
