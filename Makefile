@@ -1,13 +1,13 @@
-# The only entry points: make setup demo test check sim interop bench (and fix, clean).
+# The only entry points: make setup demo test check sim mutants interop bench (and fix, clean).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 JOBS ?= auto
-SEEDS ?= 2000
+SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix sim interop bench clean
+.PHONY: help setup demo test check fix sim mutants interop bench clean
 
 help:
 	@echo "make setup    install into .venv (no-op when nothing changed)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test     run the tests"
 	@echo "make check    format, lint, types, layers"
 	@echo "make sim      long simulations; SEEDS=n"
+	@echo "make mutants  put faults into the code, one at a time: the tests must notice"
 	@echo "make interop  against the real npm hypercore (needs node and npm)"
 	@echo "make bench    the table of benchmarks"
 
@@ -48,6 +49,9 @@ fix: setup
 
 sim: setup
 	@SEEDS=$(SEEDS) $(BIN)/pytest -n $(JOBS) -q tests/simulation
+
+mutants: setup
+	@$(BIN)/python -m tests.mutants
 
 interop: setup
 	@INTEROP=full $(BIN)/pytest -q -rs tests/interop
