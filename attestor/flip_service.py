@@ -15,9 +15,10 @@ from attestor.identity import Identity
 from attestor.messages import CoinKept
 from attestor.store import AttestorStore
 from audit.messages import PeerMetric
-from chain.client import ChainClient, Wallet
+from chain.client import ChainClient
 from chain.messages import ReportAbsent, SealCoin
 from chain.records import ChallengeRecord, Registration, Table
+from chain.wallet_client import Wallet
 from coinflip.events import Landed, Malicious, Offline
 from coinflip.messages import Evidence
 from coinflip.opening import topic_id

@@ -31,10 +31,11 @@ from audit.messages import (
     report_commitment,
 )
 from audit.plan import plan_input, visit_plans
-from chain.client import ChainClient, Wallet
+from chain.client import ChainClient
 from chain.judging import target_of, targets_of
 from chain.messages import MAX_SIDECAR_BYTES, Body, CommitReport, OpenCoin, OpenReport
 from chain.records import ChallengeRecord, DrawRecord, FeedRecord, Registration, Table
+from chain.wallet_client import Wallet
 from coinflip.messages import CoinOpening
 from swarm.service import Swarm
 from wire import vrf

@@ -11,9 +11,10 @@ import structlog
 from attestor.identity import Identity
 from attestor.round_service import Round
 from attestor.store import AttestorStore
-from chain.client import ChainClient, Wallet
+from chain.client import ChainClient
 from chain.messages import Endpoint, Register
 from chain.records import ChallengeRecord, Meta, Table
+from chain.wallet_client import Wallet
 from swarm.service import Swarm, open_swarm
 from wire import zbase32
 from wire.errors import HoldfastError

@@ -11,45 +11,30 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 import aiohttp
 import structlog
 
-from audit.evidence import Flaw
-from chain.fees import with_least_fee
 from chain.genesis import Genesis
 from chain.light import Forked, verify_certificate, verify_state, verify_transaction
 from chain.messages import (
     MAX_PROVEN_RECORDS,
-    Body,
     Header,
     Notice,
     RecordName,
-    Register,
-    Role,
-    Stake,
     StateProof,
-    Transaction,
     TransactionProof,
-    claim_swarm_key,
-    sign_transaction,
 )
-from chain.reasons import Reason
+from chain.reasons import parse_reason
 from chain.records import (
     RECORDS,
-    Account,
     Meta,
-    Registration,
-    StakeRecord,
     Table,
-    stake_key,
 )
 from wire.codec import Message, decode, encode
 from wire.errors import HoldfastError, Malformed, NotFound, Rejected, Unavailable
-from wire.keys import KeyPair
 
 log = structlog.get_logger()
 
@@ -332,100 +317,6 @@ class ChainClient:
         return cast("TransactionProof", proof)
 
 
-class Wallet:
-    """One account's transactions, sent one at a time and followed until they are final."""
-
-    def __init__(self, chain: ChainClient, key: KeyPair) -> None:
-        self._chain = chain
-        self._key = key
-        self._turn = asyncio.Lock()
-        """Nonces are used in order, so one transaction is under way at a time."""
-
-    @property
-    def account(self) -> bytes:
-        """The account's public key."""
-        return self._key.public
-
-    async def send(self, body: Body, sidecar: bytes = b"") -> bytes:
-        """Sign, submit and wait until final; returns the transaction's id.
-
-        Raises `Rejected` with the chain's reason. Lost nodes are waited for, and a transaction
-        that expired without inclusion is signed anew.
-        """
-        async with self._turn:
-            failures = 0
-            while True:
-                try:
-                    return await self._send_once(body, sidecar)
-                except (Unavailable, Malformed) as error:
-                    level = logging.DEBUG if failures else logging.INFO
-                    log.log(level, "transaction not through yet", reason=str(error))
-                    await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
-                    failures += 1
-
-    def claim(self, swarm_key: KeyPair) -> bytes:
-        """The proof in a `Register` that a swarm key is this account's."""
-        return claim_swarm_key(swarm_key, self._chain.genesis.network, self.account)
-
-    async def enrol(self, wanted: Register, role: Role, stake_base: int) -> None:
-        """Bring this account's registration and stake to what its daemon is set to.
-
-        One account serves one role: its endpoint is where that role listens.
-        """
-        known = await self._chain.record(Registration, Table.REGISTRATION, self.account)
-        if known is not None and (known.offer is not None) != (wanted.offer is not None):
-            raise Unavailable(
-                f"this account is registered as {'a hoster' if known.offer else 'an attestor'}: "
-                "use another --home for the other role"
-            )
-        if known is None or any(
-            getattr(known, name) != getattr(wanted, name)
-            for name in Register.model_fields
-            if name not in ("kind", "swarm_proof")
-        ):
-            await self.send(wanted)
-        stake = await self._chain.record(StakeRecord, Table.STAKE, stake_key(role, self.account))
-        missing = stake_base - (stake.amount_base if stake else 0)
-        if missing > 0:
-            await self.send(Stake(role=role, amount_base=missing))
-
-    async def _send_once(self, body: Body, sidecar: bytes) -> bytes:
-        chain = self._chain
-        parameters = chain.genesis.parameters
-        account = await chain.record(Account, Table.ACCOUNT, self._key.public)
-        if account is None:
-            raise Rejected(Reason.UNKNOWN_ACCOUNT, "nobody has sent it coins yet")
-        lifetime = max(parameters.transaction_lifetime_blocks // 2, 1)
-        transaction = Transaction(
-            network=chain.genesis.network,
-            sender=self._key.public,
-            nonce=account.nonce,
-            fee_base=0,
-            valid_until=chain.height + lifetime,
-            body=body,
-        )
-        transaction = with_least_fee(parameters, transaction, sidecar)
-        signed = encode(sign_transaction(self._key, transaction, sidecar))
-        name = transaction.id
-        while chain.height <= transaction.valid_until:
-            used = False
-            try:
-                await chain.submit(signed)
-            except Rejected as rejected:
-                used = rejected.reason is Reason.NONCE_USED
-                if not used:
-                    raise
-            proof = await chain.outcome(name)
-            if proof is not None:
-                if proof.reason:
-                    raise Rejected(_reason(proof.reason), proof.detail)
-                return name
-            if used:
-                raise Unavailable("another transaction of this account took its nonce")
-            await chain.next_block()
-        raise Unavailable("the transaction expired before a block took it")
-
-
 async def _error_of(response: aiohttp.ClientResponse) -> HoldfastError:
     """A node's refusal as the error it stands for."""
     try:
@@ -437,16 +328,8 @@ async def _error_of(response: aiohttp.ClientResponse) -> HoldfastError:
         case 404:
             return NotFound(detail)
         case 409:
-            return Rejected(_reason(reason), detail)
+            return Rejected(parse_reason(reason), detail)
         case 400:
             return Malformed(detail)
         case _:
             return Unavailable(detail)
-
-
-def _reason(text: str) -> StrEnum:
-    """A reason of the ledger, or of the audit's rules that it applies."""
-    for reasons in (Reason, Flaw):
-        if text in {member.value for member in reasons}:
-            return reasons(text)
-    raise Malformed(f"the node gave an unknown reason: {text[:64]}")

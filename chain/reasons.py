@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+from audit.evidence import Flaw
+from wire.errors import Malformed
+
 
 class Reason(StrEnum):
     """A rule that a transaction breaks."""
@@ -54,3 +57,11 @@ class Reason(StrEnum):
     KEY_UNPROVEN = "key_unproven"
     NO_CONSENT = "no_consent"
     BEYOND_OFFER = "beyond_offer"
+
+
+def parse_reason(text: str) -> Reason | Flaw:
+    """The reason of that name: of the ledger, or of the audit's rules that it applies."""
+    for reasons in (Reason, Flaw):
+        if text in {member.value for member in reasons}:
+            return reasons(text)
+    raise Malformed(f"the node gave an unknown reason: {text[:64]}")

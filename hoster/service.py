@@ -15,7 +15,7 @@ import structlog
 from audit.messages import RECEIPT_EXTENSION
 from audit.messages import Served as ServedEntry
 from audit.receipts import SessionBinding
-from chain.client import ChainClient, Wallet
+from chain.client import ChainClient
 from chain.messages import Acknowledge, Endpoint, Offer, Register
 from chain.records import (
     ContractRecord,
@@ -26,6 +26,7 @@ from chain.records import (
     Registration,
     Table,
 )
+from chain.wallet_client import Wallet
 from feed.events import Damaged, Event, Served
 from feed.feed import Feed
 from feed.manifest import decode_manifest, discovery_key

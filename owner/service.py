@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from chain.bundle import MAX_BUNDLE_BYTES, Bundle, ReportEvidence
-from chain.client import ChainClient, Wallet
+from chain.client import ChainClient
 from chain.messages import (
     MAX_PROVEN_RECORDS,
     CreatePlan,
@@ -32,6 +32,7 @@ from chain.records import (
     Table,
     VerdictRecord,
 )
+from chain.wallet_client import Wallet
 from feed.feed import Feed
 from feed.manifest import discovery_key, encode_manifest
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from chain.client import ChainClient, Wallet
+from chain.client import ChainClient
 from chain.messages import CreatePlan, Sla
 from chain.records import ContractRecord, FeedRecord, PlanRecord, Table
+from chain.wallet_client import Wallet
 from holdfast.network import LocalNetwork
 from tests.e2e.published import publish
 from wire.keys import KeyPair, Use
