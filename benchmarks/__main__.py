@@ -8,7 +8,7 @@ import sys
 from benchmarks.figure import Figure
 from holdfast.logs import set_up
 
-NAMES = ("memory",)
+NAMES = ("coinflip", "memory")
 
 
 def main() -> int:
