@@ -1,0 +1,63 @@
+"""The commands around the coin flip, as a user runs them."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import document, holdfast
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_flip_with_every_fault_lands_without_the_guilty() -> None:
+    found = document(
+        "flip", "--peers", "7", "--faults", "withhold=1,malform=1,equivocate=1", "--json"
+    )
+    assert (found["peers"], found["exit"]) == (7, 1)
+    assert len(bytes.fromhex(found["coin"])) == 32
+    assert (found["recovered"], found["excluded"]) == (["peer-5"], ["peer-6"])
+    assert {(each["peer"], each["evidence"]) for each in found["blamed"]} == {
+        ("peer-6", "false_reveal"),
+        ("peer-7", "equivocation"),
+    }
+    assert sum(found["phases_ms"].values()) == pytest.approx(found["flip_ms"], abs=1)
+
+
+def test_a_seed_decides_the_coin() -> None:
+    coins = [document("flip", "--peers", "2", "--seed", seed, "--json")["coin"] for seed in "112"]
+    assert coins[0] == coins[1] != coins[2]
+
+
+def test_a_flip_says_to_people_what_happened() -> None:
+    done = holdfast("flip", "--peers", "3", "--faults", "withhold=1")
+    assert done.returncode == 0
+    for words in ("exit 1, landed", "recovered  peer-3", "coin ", "stood in for the chain"):
+        assert words in done.stdout
+
+
+def test_a_flip_without_a_coin_fails() -> None:
+    done = holdfast("flip", "--peers", "2", "--faults", "equivocate=1")
+    assert done.returncode == 1 and "exit 3, malicious" in done.stdout
+
+
+@pytest.mark.parametrize("faults", ["snooze=1", "withhold=2", "withhold"])
+def test_faults_that_make_no_sense_are_a_usage_error(faults: str) -> None:
+    assert holdfast("flip", "--peers", "2", "--faults", faults).returncode == 2
+
+
+@pytest.mark.parametrize("scenario", ["flip-rushing", "flip-abort", "flip-copy"])
+def test_a_simulation_prints_the_same_document_for_the_same_seed(scenario: str) -> None:
+    first, again = (
+        holdfast("simulate", scenario, "--seed", "4", "--runs", "4", "--json") for _ in range(2)
+    )
+    assert first.returncode == 0 and first.stdout == again.stdout
+    found = document("simulate", scenario, "--seed", "4", "--runs", "4", "--json")
+    assert found["runs"] == 4 and found["source"]["forced"] > found["ours"]["forced"] == 0
+
+
+def test_a_result_is_drawn(tmp_path: Path) -> None:
+    for name in ("plot.svg", "plot.png"):
+        plot = tmp_path / name
+        done = holdfast("simulate", "flip-copy", "--runs", "2", "--plot", plot)
+        assert done.returncode == 0 and plot.stat().st_size > 500
+    assert holdfast("simulate", "flip-copy", "--plot", "plot.gif").returncode == 2
