@@ -131,6 +131,24 @@ def test_a_seal_of_something_else_reveals_nothing() -> None:
     assert table.give(0, Sealed(digest=other(table.digest)))[1:] == (Offline(()),)
 
 
+def test_nobody_waits_for_the_secret_of_the_guilty_and_everybody_for_others() -> None:
+    table = Table(4)
+    table.seal()
+    lie = Reveal(secret=other(table.seats[1].secret))
+    assert Share not in kinds(table.hear(0, table.seats[1].sign(lie)))
+    table.hear(0, table.seats[2].sign(Reveal(secret=table.seats[2].secret)))
+    effects = table.hear(0, table.seats[3].sign(Reveal(secret=table.seats[3].secret)))
+    assert [body.dealer for body in said(effects) if isinstance(body, Share)] == [table.members[1]]
+
+
+def test_the_first_seal_is_final() -> None:
+    table = Table(3)
+    table.give(0, Sealed(digest=other(table.digest)))
+    assert table.give(0, Sealed(digest=table.digest)) == ()
+    table.echo_all()
+    assert Offline(()) in table.effects[0]
+
+
 def test_a_member_that_lost_its_log_still_reveals_under_its_own_seal() -> None:
     table = Table(3)
     table.give(0, Sealed(digest=table.digest))

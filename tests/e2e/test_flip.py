@@ -36,7 +36,7 @@ def test_a_flip_says_to_people_what_happened() -> None:
 
 
 def test_a_flip_without_a_coin_fails() -> None:
-    done = holdfast("flip", "--peers", "2", "--faults", "equivocate=1")
+    done = holdfast("flip", "--peers", "2", "--faults", "slander=1")
     assert done.returncode == 1 and "exit 3, malicious" in done.stdout
 
 
