@@ -19,6 +19,8 @@ OPEN = ("assigned", "active")
 
 def start_plan(draft: Draft, block: BlockContext, plan: bytes, beacon: bytes) -> None:
     """A plan's start height has come: look for its hosters."""
+    if draft.plans.at(plan).status != "waiting":
+        return
     draft.plans.change(plan, status="running")
     fill_vacancies(draft, block, plan, beacon)
 
@@ -132,6 +134,38 @@ def finish(draft: Draft, contract_id: bytes) -> None:
     _end_if_served(draft, contract.plan)
 
 
+def cancel(draft: Draft, block: BlockContext, plan_id: bytes) -> None:
+    """Seek no hosters and draw no contract of this plan any more; end it when none is drawn.
+
+    What is in a line-up or a challenge is visited and paid as agreed, so running contracts end
+    once every challenge that can hold them is over; at once, when there is none.
+    """
+    plan = draft.plans.change(plan_id, status="ending", vacancies=())
+    running = False
+    for contract_id in plan.contracts:
+        contract = draft.contracts.at(contract_id)
+        if contract.status == "assigned":
+            _close(draft, contract, "ended")
+        elif contract.status == "active":
+            draft.set_listed(RosterName.ACTIVE_CONTRACTS, contract_id, False)
+            running = True
+    if running and (draft.meta.open_challenges or draft.line_ups.get(b"")):
+        due = block.height + block.parameters.challenge_blocks
+        due = schedule.soon(draft, due, DueItem(kind="end_plan", id=plan_id))
+        draft.plans.change(plan_id, ends_at=due)
+    else:
+        end_plan(draft, plan_id)
+
+
+def end_plan(draft: Draft, plan_id: bytes) -> None:
+    """A cancelled plan ends: collateral returns, and what is unspent."""
+    for contract_id in draft.plans.at(plan_id).contracts:
+        if draft.contracts.at(contract_id).status in OPEN:
+            finish(draft, contract_id)
+    if draft.plans.at(plan_id).status != "ended":
+        _end_if_served(draft, plan_id)
+
+
 def _end_if_served(draft: Draft, plan_id: bytes) -> None:
     """When nobody serves a plan any more and nobody is sought, what is unspent returns."""
     plan = draft.plans.at(plan_id)
@@ -166,6 +200,9 @@ def slash(
 def _vacate(draft: Draft, block: BlockContext, contract: ContractRecord, beacon: bytes) -> None:
     """Somebody else shall serve the epochs that are left."""
     plan = draft.plans.at(contract.plan)
+    if plan.status == "ending":
+        _end_if_served(draft, contract.plan)
+        return
     draft.plans.change(contract.plan, vacancies=(*plan.vacancies, contract.epochs_left))
     fill_vacancies(draft, block, contract.plan, beacon)
 

@@ -66,6 +66,12 @@ class Parameters(Message):
     slow_pay_ppm: Ppm = 500_000
     """Of a full hoster share: what service outside the agreed latency or throughput earns."""
 
+    @property
+    def challenge_blocks(self) -> int:
+        """The most blocks from a line-up to the end of a challenge that is drawn from it."""
+        flips = self.flip_blocks * self.flip_attempts * (self.flip_attempts + 1) // 2
+        return self.draw_delay_blocks + flips + self.window_blocks + self.opening_blocks
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         shares = self.hoster_share_ppm + self.attestor_share_ppm + self.validator_share_ppm

@@ -171,6 +171,13 @@ class CreatePlan(Message):
     start_height: Natural
 
 
+class CancelPlan(Message):
+    """End a plan before its epochs are served; what is unspent returns."""
+
+    kind: Literal["cancel_plan"] = "cancel_plan"
+    plan: Hash
+
+
 class Acknowledge(Message):
     """A hoster's word that it holds an assigned feed up to this head."""
 
@@ -238,7 +245,8 @@ Body = Annotated[
     | Annotated[ReportAbsent, Tag("report_absent")]
     | Annotated[OpenCoin, Tag("open_coin")]
     | Annotated[CommitReport, Tag("commit_report")]
-    | Annotated[OpenReport, Tag("open_report")],
+    | Annotated[OpenReport, Tag("open_report")]
+    | Annotated[CancelPlan, Tag("cancel_plan")],
     BY_KIND,
 ]
 

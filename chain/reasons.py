@@ -57,6 +57,8 @@ class Reason(StrEnum):
     KEY_UNPROVEN = "key_unproven"
     NO_CONSENT = "no_consent"
     BEYOND_OFFER = "beyond_offer"
+    UNKNOWN_PLAN = "unknown_plan"
+    PLAN_CLOSED = "plan_closed"
 
 
 def parse_reason(text: str) -> Reason | Flaw:

@@ -143,7 +143,8 @@ class FeedRecord(Message):
     """The newest that were made for it."""
 
 
-PlanStatus = Literal["waiting", "running", "ended"]
+PlanStatus = Literal["waiting", "running", "ended", "ending"]
+"""*Ending*: cancelled, while a challenge may still visit its hosters."""
 
 
 class PlanRecord(Message):
@@ -165,6 +166,8 @@ class PlanRecord(Message):
     contracts: tuple[Hash, ...] = ()
     retry_at: Natural = 0
     """When vacancies are looked at again."""
+    ends_at: Natural = 0
+    """When a cancelled plan ends at the latest."""
 
 
 ContractStatus = Literal["assigned", "active", "lapsed", "ended"]
@@ -354,6 +357,7 @@ class DueItem(Message):
         "unbond",
         "assign",
         "draw",
+        "end_plan",
     ]
     id: Bytes
     amount_base: Natural = 0

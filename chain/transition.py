@@ -12,6 +12,7 @@ from chain.context import BlockContext
 from chain.genesis import Genesis
 from chain.messages import (
     Acknowledge,
+    CancelPlan,
     CommitReport,
     CreatePlan,
     OpenCoin,
@@ -31,6 +32,7 @@ from chain.reasons import Reason
 from chain.records import Account, DueItem
 from chain.rules import (
     acknowledge,
+    cancel_plan,
     commit_report,
     create_plan,
     open_coin,
@@ -175,6 +177,8 @@ def apply_body(  # noqa: C901, PLR0912 - one case per kind is the point
             publish_feed.apply_update(draft, sender, body)
         case CreatePlan():
             create_plan.apply(draft, block, sender, signed.transaction.id, body)
+        case CancelPlan():
+            cancel_plan.apply(draft, block, sender, body)
         case Acknowledge():
             acknowledge.apply(draft, block, sender, body)
         case SealCoin():
@@ -223,5 +227,7 @@ def _fall_due(draft: Draft, block: BlockContext, item: DueItem, beacon: bytes) -
             settlement.settle(draft, block, item.id, beacon)
         case "unbond":
             stake.release(draft, item)
+        case "end_plan":
+            assignment.end_plan(draft, item.id)
         case "draw":
             lottery.draw_challenges(draft, block, beacon)

@@ -109,7 +109,7 @@ def list_plans(context: typer.Context, feed: str, json: JsonFlag = False) -> Non
         return
     for each in found:
         out.print(
-            f"plan {each['plan'][:16]}…  {each['status']}, {each['replicas']} replicas, "
+            f"plan {each['plan']}  {each['status']}, {each['replicas']} replicas, "
             f"{each['escrow_base']} base units left"
         )
         for contract in each["contracts"]:
@@ -117,6 +117,35 @@ def list_plans(context: typer.Context, feed: str, json: JsonFlag = False) -> Non
                 f"  {contract['status']:9} {contract['hoster']}  "
                 f"{contract['epochs_left']} epochs left, earned {contract['earned_base']}"
             )
+
+
+@plan.command(name="cancel")
+def cancel_plan(
+    context: typer.Context,
+    plan_id: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id.")],
+    json: JsonFlag = False,
+) -> None:
+    """End a plan early: running contracts after the present audit; what is unspent returns."""
+    from owner.service import Owner
+
+    current = session(context)
+    seed = current.home.seed()
+    try:
+        name = bytes.fromhex(plan_id)
+    except ValueError:
+        name = b""
+    if len(name) != 32:
+        raise Malformed(f"a plan's id has 64 hexadecimal digits, not {plan_id!r}")
+    found = with_chain(current, lambda chain: Owner(chain, seed).cancel(name))
+    if json:
+        print_json(found.model_dump(mode="json"))
+    elif found.status == "ended":
+        out.print("the plan has ended, and what was unspent has returned")
+    else:
+        out.print(
+            f"no hoster is sought any more; the plan ends at height {found.ends_at} at the latest, "
+            f"and what is left of {found.escrow_base} base units returns then"
+        )
 
 
 @plan.command(name="create")

@@ -14,6 +14,7 @@ from chain.bundle import MAX_BUNDLE_BYTES, Bundle, ReportEvidence
 from chain.client import ChainClient
 from chain.messages import (
     MAX_PROVEN_RECORDS,
+    CancelPlan,
     CreatePlan,
     Endpoint,
     PublishFeed,
@@ -38,7 +39,7 @@ from feed.manifest import discovery_key, encode_manifest
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
 from feed.session import serve
 from swarm.server import listen
-from wire.errors import HoldfastError, NotFound
+from wire.errors import HoldfastError, NotFound, Unavailable
 from wire.keys import KeyPair, Use
 from wire.ports import Connection
 
@@ -141,7 +142,8 @@ class Owner:
         for plan in await self._chain.records(PlanRecord, Table.PLAN, known.plans):
             agreed = (plan.replicas, plan.epochs, plan.price_base, plan.sla, plan.samples)
             wanted = (terms.replicas, terms.epochs, terms.price_base, terms.sla, terms.samples)
-            ours = plan.owner == self._wallet.account and plan.status != "ended"
+            lasts = plan.status in ("waiting", "running")
+            ours = plan.owner == self._wallet.account and lasts
             if ours and agreed == wanted:
                 return plan.plan
         return await self._wallet.send(
@@ -156,6 +158,11 @@ class Owner:
             )
         )
 
+    async def cancel(self, plan: bytes) -> PlanRecord:
+        """End a plan of ours early; its record afterwards says when it ends, if not at once."""
+        await self._wallet.send(CancelPlan(plan=plan))
+        return await self._chain.need(PlanRecord, Table.PLAN, plan)
+
     async def _until_hosted(self, plan_id: bytes, tell: Progress) -> Published:
         while True:
             plan = await self._chain.need(PlanRecord, Table.PLAN, plan_id)
@@ -164,6 +171,8 @@ class Owner:
             tell("replicating", len(active), plan.replicas)
             if len(active) >= plan.replicas:
                 return Published(plan.feed, plan_id, active)
+            if plan.status in ("ending", "ended"):
+                raise Unavailable("the plan was cancelled before hosters had the feed")
             await self._chain.next_block()
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.messages import (
+    CancelPlan,
     CommitReport,
     Offer,
     ReportAbsent,
@@ -93,6 +94,15 @@ def order(world, one, two, three):
         start_height=pick((0, world.height + 3), two),
     )
     return [(pick((OWNER, OWNER, STRANGER), three), body)]
+
+
+def cancel(world, one, two, three):
+    plans = [plan for plan in records(world.state, PlanRecord) if plan.status != "ended"]
+    if not plans:
+        return []
+    plan = pick(plans, one)
+    owner = BY_ID[plan.owner] if three % 5 else STRANGER
+    return [(owner, CancelPlan(plan=plan.plan))]
 
 
 def acknowledge(world, one, two, three):
@@ -185,6 +195,7 @@ ACTIONS = (
     publish,
     change_registration,
     order,
+    cancel,
     acknowledge,
     acknowledge,
     flip,
@@ -232,7 +243,11 @@ def check_books(world):
         assert registration.hosted_bytes == sum(contract.bytes for contract in mine)
         desk = world.draft.desks.get(registration.account)
         assert sorted(desk.contracts if desk else ()) == sorted(one.contract for one in mine)
-    active = sorted(one.contract for one in contracts if one.status == "active")
+    active = sorted(
+        one.contract
+        for one in contracts
+        if one.status == "active" and world.draft.plans.at(one.plan).status == "running"
+    )
     assert list(world.draft.roster(RosterName.ACTIVE_CONTRACTS)) == active
     for plan in records(world.state, PlanRecord):
         mine = [world.draft.contracts.at(contract) for contract in plan.contracts]
@@ -240,6 +255,11 @@ def check_books(world):
         owed = (due + sum(plan.vacancies)) * plan.price_base
         assert plan.escrow_base >= owed if plan.status != "ended" else plan.escrow_base == 0
         assert all(vacancy > 0 for vacancy in plan.vacancies)
+        if plan.status in ("ending", "ended"):
+            assert not plan.vacancies
+            assert not any(contract.status == "assigned" for contract in mine)
+        if plan.status == "ending":
+            assert any(contract.status == "active" for contract in mine)
     opened = [c for c in records(world.state, ChallengeRecord) if c.status not in DONE]
     assert sorted(c.challenge for c in opened) == sorted(world.draft.meta.open_challenges)
     for table, key in world.state.records:

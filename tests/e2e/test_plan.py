@@ -1,0 +1,61 @@
+"""Order the hosting of a feed that is already there, think better of it, get the coins back."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import document, holdfast
+from tests.e2e.test_bad_input import assert_one_line, free_port, running, until_answers
+
+pytestmark = pytest.mark.e2e
+
+PATIENCE_S = 30
+
+
+def test_a_plan_that_nobody_takes_is_cancelled_and_paid_back(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    account = document("init", "--json", home=home)["account"]
+    made = ("chain", "genesis", "--block-interval-ms", "100", "--balance", f"{account}=10000000")
+    assert holdfast(*made, home=home).returncode == 0
+    port = free_port()
+    (home / "holdfast.toml").write_text(f'chain.url = "http://127.0.0.1:{port}"\n')
+    (tmp_path / "data.bin").write_bytes(os.urandom(100_000))
+    feed = document("feed", "create", tmp_path / "data.bin", "--json", home=home)["feed"]
+    order = ("plan", "create", feed, "--replicas", "2", "--epochs", "3", "--price", "1000")
+    with running(home, "chain", "run", "--listen", f"127.0.0.1:{port}"):
+        until_answers(port)
+        with running(home, *order, "--listen", f"127.0.0.1:{free_port()}"):
+            plan = plan_of(home, feed)
+        assert (plan["status"] in ("waiting", "running"), plan["escrow_base"]) == (True, 6_000)
+        before = document("chain", "account", account, "--json", home=home)["balance_base"]
+        ended = document("plan", "cancel", plan["plan"], "--json", home=home)
+        assert (ended["status"], ended["escrow_base"]) == ("ended", 0)
+        after = document("chain", "account", account, "--json", home=home)["balance_base"]
+        # The one validator earns its own fees.
+        assert after == before + 6_000
+        assert_one_line(holdfast("plan", "cancel", plan["plan"], home=home), 1, "plan_closed")
+        assert_one_line(holdfast("plan", "cancel", "nonsense", home=home), 1, "64")
+
+        reader = tmp_path / "reader"
+        assert holdfast("init", "--genesis", home / "genesis.cbor", home=reader).returncode == 0
+        serving = free_port()
+        with running(home, "feed", "serve", "--listen", f"127.0.0.1:{serving}"):
+            until_answers(serving)
+            source = ("--from", f"127.0.0.1:{serving}")
+            assert holdfast("feed", "clone", feed, *source, home=reader).returncode == 0
+        assert_one_line(holdfast(*order, home=reader), 1, "did not make", feed)
+
+
+def plan_of(home: Path, feed: str) -> dict[str, object]:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        listed = holdfast("plan", "list", feed, "--json", home=home)
+        if listed.returncode == 0 and (
+            plans := document("plan", "list", feed, "--json", home=home)
+        ):
+            found: dict[str, object] = plans[0]
+            return found
+        time.sleep(0.1)
+    raise AssertionError("no plan was made")
