@@ -9,15 +9,15 @@ import json
 import logging
 from base64 import b64decode
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-import aiohttp
 import structlog
 
 from chain.genesis import Genesis
+from chain.http_client import NodeHttp
 from chain.light import Forked, verify_certificate, verify_state, verify_transaction
 from chain.messages import (
     MAX_PROVEN_RECORDS,
@@ -27,28 +27,15 @@ from chain.messages import (
     StateProof,
     TransactionProof,
 )
-from chain.reasons import parse_reason
 from chain.records import (
     RECORDS,
     Meta,
     Table,
 )
 from wire.codec import Message, decode, encode
-from wire.errors import HoldfastError, Malformed, NotFound, Rejected, Unavailable
+from wire.errors import Malformed, NotFound, Unavailable
 
 log = structlog.get_logger()
-
-REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=20)
-"""A node that has not answered by then is busy or gone; the request is repeated."""
-
-EVENTS_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=120)
-"""Events never end; two minutes without a block and the connection is made anew."""
-
-MAX_ANSWER_BYTES = 4 << 20
-"""The largest message the codec takes; more is cut off unread."""
-
-MAX_EVENT_BYTES = 8 << 20
-"""One notice, in base64."""
 
 RETRY_S = (0.2, 0.5, 1, 2, 5)
 """Waits between attempts to reach a node, the last one for ever after."""
@@ -62,10 +49,10 @@ class ChainClient:
     def __init__(self, url: str, genesis: Genesis, *, patient: bool = False) -> None:
         """A `patient` client waits for a node that is gone: for daemons, not for people."""
         self.url = url.rstrip("/")
+        self._node = NodeHttp(url)
         self._patient = patient
         self.genesis = genesis
         self.tip: Header | None = None
-        self._session: aiohttp.ClientSession | None = None
         self._news = asyncio.Condition()
         self._heard = 0
         """Height of the last notice. The tip may be ahead of it: proofs move it too."""
@@ -75,7 +62,7 @@ class ChainClient:
         """For records that somebody waits for: the height that last wrote them."""
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(read_bufsize=MAX_EVENT_BYTES)
+        await self._node.__aenter__()
         return self
 
     async def __aexit__(
@@ -84,8 +71,7 @@ class ChainClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._session is not None
-        await self._session.close()
+        await self._node.__aexit__(kind, error, trace)
 
     @property
     def height(self) -> int:
@@ -97,24 +83,33 @@ class ChainClient:
         failures = 0
         while True:
             try:
-                async for notice in self._events():
-                    failures = 0
-                    await self._hear(notice)
+                async with aclosing(self._events()) as notices:
+                    async for notice in notices:
+                        failures = 0
+                        await self._hear(notice)
             except (Unavailable, Malformed) as error:
                 log.debug("lost the chain's events", error=str(error))
             await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
             failures += 1
 
-    async def _events(self) -> AsyncIterator[Notice]:
+    async def _events(self) -> AsyncGenerator[Notice]:
         if not self._heard:
             await self._begin()
         path = f"/api/v1/events?after={self._heard}"
-        async with self._request("GET", path, timeout=EVENTS_TIMEOUT) as response:
-            async for line in response.content:
-                if line.startswith(b"data: "):
-                    notice = decode(Notice, b64decode(line[6:]))
-                    verify_certificate(self.genesis, notice.header, notice.certificate)
-                    yield notice
+        async with aclosing(self._node.events(path)) as events:
+            async for data in events:
+                yield self._notice(data)
+
+    def _notice(self, data: bytes) -> Notice:
+        """The next block's notice; raises `Malformed` for what is not that."""
+        try:
+            notice: Notice = decode(Notice, b64decode(data, validate=True))
+        except ValueError as error:
+            raise Malformed(f"an event that is not base64: {error}") from None
+        verify_certificate(self.genesis, notice.header, notice.certificate)
+        if notice.header.height != self._heard + 1:
+            raise Malformed(f"block {notice.header.height} was told of after block {self._heard}")
+        return notice
 
     async def _begin(self) -> None:
         """Start hearing at the present; whoever read before it may have missed a change."""
@@ -192,14 +187,16 @@ class ChainClient:
         self, keys: Sequence[tuple[Table, bytes]]
     ) -> tuple[StateProof, list[Message | None]]:
         names = tuple(RecordName(table=int(table), key=key) for table, key in keys)
-        body = await self._read("POST", "/api/v1/records", data=encode(names))
+        newest = self.height
+        body = await self._node.read("POST", "/api/v1/records", encode(names))
         proof = decode(StateProof, body)
         if tuple((record.table, record.key) for record in proof.records) != tuple(
             (name.table, name.key) for name in names
         ):
             raise Malformed("the node proved other records than it was asked for")
         records = verify_state(self.genesis, proof)
-        if proof.header.height < self.height:
+        # The tip may have moved on since the question; that does not make the answer old.
+        if proof.header.height < newest:
             raise Unavailable("the node answered from an older state than it had shown")
         self._advance(proof.header)
         return proof, records
@@ -207,13 +204,13 @@ class ChainClient:
     async def read_json(self, path: str) -> Any:
         """What the node says at `/api/v1` + path. For people: nothing proves it."""
         try:
-            return json.loads(await self._read("GET", f"/api/v1{path}"))
-        except ValueError as error:
+            return json.loads(await self._node.read("GET", f"/api/v1{path}"))
+        except (ValueError, RecursionError) as error:
             raise Malformed(f"the node answered with no JSON: {error}") from None
 
     async def evidence(self, challenge: bytes, attestor: bytes) -> bytes:
         """What came beside an opened report; its digest is in the report."""
-        return await self._read("GET", f"/api/v1/evidence/{challenge.hex()}/{attestor.hex()}")
+        return await self._node.read("GET", f"/api/v1/evidence/{challenge.hex()}/{attestor.hex()}")
 
     async def need(self, kind: type[R], table: Table, key: bytes) -> R:
         """As `record`, but raises `NotFound` when there is none."""
@@ -239,16 +236,18 @@ class ChainClient:
         self._watched[watched] += 1
         try:
             while True:
+                begun = self._begun
                 try:
-                    record = await self.record(kind, table, key)
+                    proof, (record,) = await self.prove([(table, key)])
                 except (Unavailable, Malformed) as error:
                     log.debug("could not read a record", table=table.name, error=str(error))
                     await asyncio.sleep(RETRY_S[1])
                     continue
-                late = by_height is not None and self.height >= by_height
-                if record is not None and (late or ready(record)):
-                    return record
-                await self._written_after(self.height, watched, by_height)
+                height = proof.header.height
+                late = by_height is not None and height >= by_height
+                if record is not None and (late or ready(cast("R", record))):
+                    return cast("R", record)
+                await self._written_after(height, begun, watched, by_height)
         finally:
             self._watched[watched] -= 1
             if not self._watched[watched]:
@@ -256,9 +255,13 @@ class ChainClient:
                 self._written.pop(watched, None)
 
     async def _written_after(
-        self, height: int, watched: tuple[int, bytes], by_height: int | None
+        self, height: int, begun: bool, watched: tuple[int, bytes], by_height: int | None
     ) -> None:
-        begun = self._begun
+        """Wait until a record that was read at `height` may have changed.
+
+        What was written before events were heard is not known: `begun` says whether they were
+        when the record was asked for.
+        """
 
         def written() -> bool:
             late = by_height is not None and self._heard >= by_height
@@ -272,64 +275,16 @@ class ChainClient:
         """The record of the chain itself."""
         return await self.need(Meta, Table.META, b"")
 
-    async def _read(self, method: str, path: str, data: bytes | None = None) -> bytes:
-        async with self._request(method, path, data=data) as response:
-            body = await response.content.read(MAX_ANSWER_BYTES + 1)
-            while (part := await response.content.read(MAX_ANSWER_BYTES + 1)) and len(
-                body
-            ) <= MAX_ANSWER_BYTES:
-                body += part
-            if len(body) > MAX_ANSWER_BYTES:
-                raise Malformed(f"the node answered with more than {MAX_ANSWER_BYTES} bytes")
-            return body
-
-    @asynccontextmanager
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        data: bytes | None = None,
-        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        assert self._session is not None, "use the client as a context manager"
-        try:
-            async with self._session.request(
-                method, self.url + path, data=data, timeout=timeout
-            ) as response:
-                if response.status >= 400:
-                    raise await _error_of(response)
-                yield response
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(f"the node at {self.url} does not answer: {error}") from None
-
     async def submit(self, signed: bytes) -> None:
         """Hand one encoded signed transaction to the node; raises `Rejected`."""
-        await self._read("POST", "/api/v1/transactions", data=signed)
+        await self._node.submit("POST", "/api/v1/transactions", signed)
 
     async def outcome(self, transaction: bytes) -> TransactionProof | None:
         """What became of a transaction, proven; None while no block holds it."""
         try:
-            body = await self._read("GET", f"/api/v1/transactions/{transaction.hex()}")
+            body = await self._node.read("GET", f"/api/v1/transactions/{transaction.hex()}")
         except NotFound:
             return None
         proof = decode(TransactionProof, body)
         verify_transaction(self.genesis, transaction, proof)
         return cast("TransactionProof", proof)
-
-
-async def _error_of(response: aiohttp.ClientResponse) -> HoldfastError:
-    """A node's refusal as the error it stands for."""
-    try:
-        body = await response.json()
-        reason, detail = str(body["reason"]), str(body["detail"])[:500]
-    except (ValueError, KeyError, TypeError, aiohttp.ClientError):
-        return Unavailable(f"the node answered with status {response.status}")
-    match response.status:
-        case 404:
-            return NotFound(detail)
-        case 409:
-            return Rejected(parse_reason(reason), detail)
-        case 400:
-            return Malformed(detail)
-        case _:
-            return Unavailable(detail)

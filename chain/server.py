@@ -40,7 +40,8 @@ def bind(host: str, port: int) -> socket.socket:
 async def run_node(node: Node, listener: socket.socket) -> None:
     """Write blocks and serve the API until cancelled."""
     config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
+    # The server closes the one it is given, and whoever bound ours closes that.
+    config.bind = [f"fd://{listener.dup().detach()}"]
     config.graceful_timeout = SHUTDOWN_S
     config.shutdown_timeout = SHUTDOWN_S
     config.h11_max_incomplete_size = MAX_HEADER_BYTES

@@ -11,6 +11,7 @@ from chain.messages import (
     Body,
     Register,
     Role,
+    SignedTransaction,
     Stake,
     Transaction,
     claim_swarm_key,
@@ -46,15 +47,21 @@ class Wallet:
         that expired without inclusion is signed anew.
         """
         async with self._turn:
+            signed: SignedTransaction | None = None
             failures = 0
             while True:
                 try:
-                    return await self._send_once(body, sidecar)
+                    signed = signed or await self._sign(body, sidecar)
+                    if await self._see_through(signed):
+                        return signed.transaction.id
+                    signed = None
                 except (Unavailable, Malformed) as error:
+                    # A block may hold it by now, and another one would do the same again: this
+                    # one is asked about until it is in a block, or can be in none.
                     level = logging.DEBUG if failures else logging.INFO
                     log.log(level, "transaction not through yet", reason=str(error))
-                    await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
-                    failures += 1
+                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+                failures += 1
 
     def claim(self, swarm_key: KeyPair) -> bytes:
         """The proof in a `Register` that a swarm key is this account's."""
@@ -82,7 +89,7 @@ class Wallet:
         if missing > 0:
             await self.send(Stake(role=role, amount_base=missing))
 
-    async def _send_once(self, body: Body, sidecar: bytes) -> bytes:
+    async def _sign(self, body: Body, sidecar: bytes) -> SignedTransaction:
         chain = self._chain
         parameters = chain.genesis.parameters
         account = await chain.record(Account, Table.ACCOUNT, self._key.public)
@@ -98,22 +105,25 @@ class Wallet:
             body=body,
         )
         transaction = with_least_fee(parameters, transaction, sidecar)
-        signed = encode(sign_transaction(self._key, transaction, sidecar))
-        name = transaction.id
-        while chain.height <= transaction.valid_until:
-            used = False
+        return sign_transaction(self._key, transaction, sidecar)
+
+    async def _see_through(self, signed: SignedTransaction) -> bool:
+        """Submit until a block holds it; False when none does and none ever can."""
+        chain = self._chain
+        while True:
+            impossible = False
             try:
-                await chain.submit(signed)
+                await chain.submit(encode(signed))
             except Rejected as rejected:
-                used = rejected.reason is Reason.NONCE_USED
-                if not used:
+                impossible = rejected.reason in (Reason.NONCE_USED, Reason.EXPIRED)
+                if not impossible:
                     raise
-            proof = await chain.outcome(name)
+            # Asked after the refusal: the block that took it was there before.
+            proof = await chain.outcome(signed.transaction.id)
             if proof is not None:
                 if proof.reason:
                     raise Rejected(parse_reason(proof.reason), proof.detail)
-                return name
-            if used:
-                raise Unavailable("another transaction of this account took its nonce")
+                return True
+            if impossible:
+                return False
             await chain.next_block()
-        raise Unavailable("the transaction expired before a block took it")

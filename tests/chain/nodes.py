@@ -5,7 +5,13 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
+from typing import Any
 
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from chain.api import create_api
+from chain.client import ChainClient
 from chain.consensus.solo import Solo
 from chain.genesis import Genesis
 from chain.ledger import Ledger
@@ -86,3 +92,36 @@ async def served_node(path: Path, port: int = 0, agreed: Genesis = QUICK) -> Asy
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+@asynccontextmanager
+async def answering(node: Node, port: int = 0) -> AsyncIterator[str]:
+    """Answer for a node over HTTP, whether it writes blocks or not; yields its URL."""
+    config = Config()
+    stop = asyncio.Event()
+    with bind(HOST, port) as listener:
+        config.bind = [f"fd://{listener.dup().detach()}"]
+        config.graceful_timeout = 0.1
+        config.shutdown_timeout = 0.1
+        config.errorlog = None
+        api: Any = create_api(node)
+        task = asyncio.create_task(serve(api, config, shutdown_trigger=stop.wait, mode="asgi"))
+        try:
+            yield f"http://{HOST}:{listener.getsockname()[1]}"
+        finally:
+            for queue in node._followers:
+                queue.put_nowait(None)
+            stop.set()
+            await task
+
+
+@asynccontextmanager
+async def following(chain: ChainClient) -> AsyncIterator[ChainClient]:
+    """Have a client hear its node's events until the block ends."""
+    task = asyncio.create_task(chain.run())
+    try:
+        yield chain
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
