@@ -1,0 +1,266 @@
+"""A wallet's transactions: each is applied once, whatever becomes of the node meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from chain.client import ChainClient
+from chain.messages import Transfer
+from chain.node import Node
+from chain.reasons import Reason
+from chain.records import Account, Table
+from chain.wallet_client import Wallet
+from tests.chain.front import Answer, Front, front
+from tests.chain.nodes import (
+    HOST,
+    INTERVAL_MS,
+    answering,
+    following,
+    free_port,
+    idle_node,
+    until,
+    writing,
+)
+from tests.people import ATTESTORS, OFFER, OWNER, PARAMETERS, STRANGER, Person, genesis, register
+from wire.errors import Rejected, Unavailable
+from wire.keys import Use
+
+SHORT_LIVED = genesis(
+    PARAMETERS.model_copy(
+        update={"block_interval_ms": INTERVAL_MS, "transaction_lifetime_blocks": 8}
+    )
+)
+"""Transactions here are valid for four blocks."""
+
+AMOUNT = 7
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("chain.client.RETRY_S", "chain.wallet_client.RETRY_S"):
+        monkeypatch.setattr(module, (0.01, 0.02))
+
+
+@asynccontextmanager
+async def bent_node(path: Path) -> AsyncIterator[tuple[Node, Front, ChainClient]]:
+    """A node with a block, a front before it, and a client before that which hears events."""
+    async with (
+        idle_node(path / "chain.db", SHORT_LIVED) as node,
+        answering(node) as url,
+        front(url) as bent,
+        ChainClient(bent.url, SHORT_LIVED) as chain,
+    ):
+        await node._write_block()
+        async with following(chain):
+            yield node, bent, chain
+
+
+def payment(times: int = 1) -> Transfer:
+    return Transfer(to=STRANGER.id, amount_base=times * AMOUNT)
+
+
+def wallet(chain: ChainClient, person: Person = OWNER) -> Wallet:
+    return Wallet(chain, person.account)
+
+
+def account(node: Node, person: Person) -> Account:
+    found = node.state.get((Table.ACCOUNT, person.id))
+    assert isinstance(found, Account)
+    return found
+
+
+def payments(node: Node) -> int:
+    """How often the stranger was paid."""
+    received = account(node, STRANGER).balance_base - 100
+    assert received % AMOUNT == 0
+    return received // AMOUNT
+
+
+async def done(work: "asyncio.Task[bytes]") -> bytes:
+    return await asyncio.wait_for(work, 15)
+
+
+async def test_what_is_sent_is_final_when_it_returns(tmp_path):
+    async with bent_node(tmp_path) as (node, _, chain), writing(node):
+        name = await wallet(chain).send(payment())
+        proof = await chain.outcome(name)
+        assert proof is not None
+        assert (proof.reason, payments(node)) == ("", 1)
+
+
+async def test_what_the_ledger_rejects_is_raised_with_its_reason(tmp_path):
+    async with bent_node(tmp_path) as (node, _, chain), writing(node):
+        with pytest.raises(Rejected) as refused:
+            await wallet(chain).send(Transfer(to=STRANGER.id, amount_base=10**12))
+        assert refused.value.reason is Reason.INSUFFICIENT_BALANCE
+        nobody = wallet(chain, Person("nobody"))
+        with pytest.raises(Rejected) as refused:
+            await nobody.send(payment())
+        assert refused.value.reason is Reason.UNKNOWN_ACCOUNT
+
+
+async def test_what_is_sent_at_once_goes_one_after_another(tmp_path):
+    async with bent_node(tmp_path) as (node, _, chain), writing(node):
+        one = wallet(chain)
+        names = await asyncio.wait_for(asyncio.gather(*(one.send(payment()) for _ in range(4))), 15)
+        assert (len(set(names)), payments(node)) == (4, 4)
+        assert account(node, OWNER).nonce == 4
+
+
+async def test_two_programs_of_one_account_each_get_through(tmp_path):
+    async with bent_node(tmp_path) as (node, _, chain), writing(node):
+        sending = (wallet(chain).send(payment(times)) for times in (1, 2, 4))
+        names = await asyncio.wait_for(asyncio.gather(*sending), 15)
+        assert (len(set(names)), payments(node)) == (3, 7)
+
+
+@pytest.mark.parametrize("where", ["/api/v1/transactions", "/api/v1/transactions/", "/api/v1/rec"])
+@pytest.mark.parametrize("how", ["dropped", "unavailable", "garbage"])
+async def test_an_answer_that_is_lost_does_not_send_twice(tmp_path, where, how):
+    """The node has taken it, and a block holds it; only the word of it is lost."""
+    lost = 0
+
+    def lose(path: str, body: bytes) -> Answer:
+        nonlocal lost
+        is_submission = where == "/api/v1/transactions"
+        matches = path == where if is_submission else path.startswith(where)
+        if not matches or lost == 3:
+            return body  # what answers a submission that is taken is not read
+        lost += 1
+        return {"dropped": None, "unavailable": web.Response(status=503), "garbage": b"?"}[how]
+
+    async with bent_node(tmp_path) as (node, bent, chain), writing(node):
+        bent.answer = lose
+        sending = asyncio.create_task(wallet(chain).send(payment()))
+        await done(sending)
+        for _ in range(3):
+            await chain.next_block()
+        assert payments(node) == 1
+        assert lost
+
+
+async def test_a_block_that_holds_it_before_the_answer_is_lost_counts_once(tmp_path):
+    """The nonce moves on under the wallet's feet: it must not take the next one."""
+    async with bent_node(tmp_path) as (node, bent, chain):
+        bent.answer = lambda path, body: None if path == "/api/v1/transactions" else body
+        sending = asyncio.create_task(wallet(chain).send(payment()))
+        await until(lambda: node.waiting == 1)
+        await node._write_block()
+        assert payments(node) == 1
+        bent.answer = lambda path, body: body
+        await done(sending)
+        assert (node.waiting, payments(node), account(node, OWNER).nonce) == (0, 1, 1)
+
+
+async def test_a_transaction_that_expired_is_signed_anew(tmp_path):
+    swallowed: list[bytes] = []
+
+    def swallow(path: str, body: bytes) -> Answer:
+        if path != "/api/v1/transactions" or len(set(swallowed)) > 1:
+            return body
+        swallowed.append(body)
+        return web.json_response({"transaction": ""}, status=202)
+
+    def refuse(path: str, body: bytes) -> Answer:
+        """Forgetful for the first transaction's whole life, then as it should be."""
+        if path == "/api/v1/transactions" and node.ledger.height <= 6:
+            return swallow(path, body)
+        return body
+
+    async with bent_node(tmp_path) as (node, bent, chain):
+        bent.ask = refuse
+        async with writing(node):
+            name = await done(asyncio.create_task(wallet(chain).send(payment())))
+            assert len(set(swallowed)) == 1
+            proof = await chain.outcome(name)
+            assert proof is not None
+            assert proof.header.height > 5, "the first was valid up to block 5"
+            assert payments(node) == 1
+
+
+async def test_a_node_that_starts_late_is_waited_for(tmp_path):
+    port = free_port()
+    url = f"http://{HOST}:{port}"
+    async with ChainClient(url, SHORT_LIVED) as chain, following(chain):
+        sending = asyncio.create_task(wallet(chain).send(payment()))
+        await asyncio.sleep(0.05)
+        assert not sending.done()
+        async with idle_node(tmp_path / "chain.db", SHORT_LIVED) as node, answering(node, port):
+            await asyncio.sleep(0.05)
+            async with writing(node):
+                await done(sending)
+                assert payments(node) == 1
+
+
+@pytest.mark.parametrize("included", [False, True])
+async def test_a_node_that_restarts_forgets_what_waited_and_is_told_again(tmp_path, included):
+    port = free_port()
+    path = tmp_path / "chain.db"
+    async with ChainClient(f"http://{HOST}:{port}", SHORT_LIVED) as chain, following(chain):
+        async with idle_node(path, SHORT_LIVED) as node:
+            async with answering(node, port):
+                await node._write_block()
+                sending = asyncio.create_task(wallet(chain).send(payment()))
+                await until(lambda: node.waiting == 1)
+            if included:
+                await node._write_block()
+        assert not sending.done()
+        async with idle_node(path, SHORT_LIVED) as node, answering(node, port):
+            assert (node.waiting, payments(node)) == (0, int(included))
+            async with writing(node):
+                await done(sending)
+                await until(lambda: node.ledger.height > 8)
+            assert (payments(node), account(node, OWNER).nonce) == (1, 1)
+
+
+async def test_a_wallet_that_is_cancelled_frees_its_turn(tmp_path):
+    async with bent_node(tmp_path) as (node, _, chain):
+        one = wallet(chain)
+        sending = asyncio.create_task(one.send(payment()))
+        await until(lambda: node.waiting == 1)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        async with writing(node):
+            await done(asyncio.create_task(one.send(payment(2))))
+        assert payments(node) == 3
+
+
+# enrolment
+
+
+async def test_enrolling_brings_registration_and_stake_to_what_is_wanted(tmp_path):
+    attestor = ATTESTORS[0]
+    async with bent_node(tmp_path) as (node, _, chain), writing(node):
+        one = wallet(chain, attestor)
+        wanted = register(attestor, swarm_proof=one.claim(attestor.key(Use.SWARM)))
+        await one.enrol(wanted, "attestor", 2_000)
+        nonce = account(node, attestor).nonce
+        assert nonce == 2
+        await one.enrol(wanted, "attestor", 2_000)
+        await one.enrol(wanted, "attestor", 500)
+        assert account(node, attestor).nonce == nonce, "nothing was left to do"
+        moved = wanted.model_copy(
+            update={"endpoint": wanted.endpoint.model_copy(update={"port": 4001})}
+        )
+        await one.enrol(moved, "attestor", 3_000)
+        assert account(node, attestor).nonce == nonce + 2
+        staked = node.state.get((Table.STAKE, b"a" + attestor.id))
+        assert staked is not None
+        assert staked.amount_base == 3_000  # type: ignore[attr-defined]
+
+
+async def test_one_account_does_not_serve_two_roles(tmp_path):
+    attestor = ATTESTORS[0]
+    async with bent_node(tmp_path) as (node, _, chain), writing(node):
+        one = wallet(chain, attestor)
+        wanted = register(attestor, swarm_proof=one.claim(attestor.key(Use.SWARM)))
+        await one.enrol(wanted, "attestor", 1_000)
+        hosting = wanted.model_copy(update={"offer": OFFER, "attests": False})
+        with pytest.raises(Unavailable, match="registered as an attestor"):
+            await one.enrol(hosting, "hoster", 1_000)
+        assert node.state.get((Table.STAKE, b"h" + attestor.id)) is None
