@@ -369,6 +369,19 @@ def test_nobody_waits_for_the_confirmation_of_the_silent_or_the_guilty() -> None
     assert isinstance(table.flips[0].outcome, Landed)
 
 
+def test_a_lie_about_the_coin_is_proven_even_after_landing() -> None:
+    table = Table(3)
+    table.seal()
+    for sender in (1, 2):
+        table.hear(0, table.seats[sender].sign(Reveal(secret=table.seats[sender].secret)))
+    table.give(0, Expired(phase=Phase.CONFIRM))
+    landed = table.flips[0].outcome
+    assert isinstance(landed, Landed)
+    lie = table.seats[1].sign(Ping(digest=table.digest, proof=bytes(32)))
+    assert kinds(table.hear(0, lie)) == [Accuse]
+    assert table.flips[0].outcome == landed and list(table.flips[0].convicted) == [table.members[1]]
+
+
 def test_a_ping_under_another_digest_says_nothing() -> None:
     table = Table(3)
     table.seal()

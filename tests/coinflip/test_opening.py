@@ -36,6 +36,30 @@ def test_a_topic_names_everything_it_depends_on() -> None:
     assert len({topic_id(*term) for term in terms}) == len(terms)
 
 
+def test_the_hashes_are_those_of_the_protocol_page() -> None:
+    """Written a second time from docs/protocol.md sections 1.2 and 8, and from nothing else."""
+
+    def h(tag: str, *parts: bytes) -> bytes:
+        framed = b"".join(len(part).to_bytes(8, "little") + part for part in (tag.encode(), *parts))
+        return blake2b(framed, digest_size=32, person=b"holdfast/v1").digest()
+
+    table = Table(3)
+    topic, members = table.topic, table.members
+    terms = (7).to_bytes(8, "big") + (9).to_bytes(8, "big")
+    assert topic_id(NETWORK, topic, 7, members, 9) == h(
+        "coin/topic", NETWORK, topic, terms, *members
+    )
+    for seat, commit in zip(table.seats, table.commits, strict=True):
+        assert commit.commitment == h("coin/commitment", topic, seat.key.public, seat.secret)
+    digests = [blake2b(encode(commit), digest_size=32).digest() for commit in table.commits]
+    pairs = zip(members, digests, strict=True)
+    assert table.digest == h("coin/seal", topic, *(member + digest for member, digest in pairs))
+    coin = h("coin/magic", topic, *(seat.key.public + seat.secret for seat in table.seats))
+    assert open_coin(topic, members, table.digest, table.opening()).value == coin
+    following = (int.from_bytes(coin, "big") + 1).to_bytes(32, "big")
+    assert confirmation("ping", topic, coin) == h("coin/ping", topic, following)
+
+
 def test_a_seal_has_every_members_signature_in_order() -> None:
     table = Table(3)
     echoes = [seat.sign(Echo(digest=table.digest)).signature for seat in table.seats]
