@@ -57,6 +57,8 @@ class Parameters(Message):
     attestor_stake_base: Positive = 1_000_000
     hoster_stake_base: Positive = 1_000_000
     contract_collateral_base: Positive = 100_000
+    unopened_penalty_base: Natural = 10_000
+    """What each member that committed to a report loses when none of them opens the coin."""
 
     hoster_share_ppm: Ppm = 700_000
     attestor_share_ppm: Ppm = 250_000
@@ -79,6 +81,8 @@ class Parameters(Message):
             raise ValueError("the shares add up to more than the price")
         if self.committee_minimum > self.committee_members:
             raise ValueError("the smallest committee is larger than the usual one")
+        if self.unbonding_blocks < self.challenge_blocks:
+            raise ValueError("stake could leave before the challenge it was drawn for is over")
         return self
 
 

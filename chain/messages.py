@@ -62,7 +62,10 @@ class Stake(Message):
 
 
 class Unstake(Message):
-    """Take coins from behind a role; they return after the unbonding time, still slashable."""
+    """Take coins from behind a role; they return after the unbonding time.
+
+    An attestor can lose them until then. A hoster cannot: what it may lose is locked.
+    """
 
     kind: Literal["unstake"] = "unstake"
     role: Role

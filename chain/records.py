@@ -65,7 +65,7 @@ class StakeRecord(Message):
     locked_base: Natural = 0
     """Collateral of active contracts: part of the amount."""
     unbonding_base: Natural = 0
-    """Beside the amount, on its way back, still slashable."""
+    """Beside the amount, on its way back; an attestor can still lose it."""
     since_height: Natural = 0
 
 

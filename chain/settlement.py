@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from audit.messages import VisitSummary
-from chain import assignment, lottery, money
+from chain import assignment, lottery, money, penalties
 from chain.context import BlockContext
 from chain.judging import targets_of
 from chain.records import (
@@ -60,6 +60,7 @@ def settle(draft: Draft, block: BlockContext, challenge_id: bytes, beacon: bytes
         return
     if challenge.coin is None:
         # Nobody opened the coin: whom they visited stays unknown, and nobody is paid.
+        penalties.coin_unopened(draft, block, challenge)
         draft.challenges.change(challenge_id, status="failed")
         lottery.close_challenge(draft, challenge_id)
         return

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
 from holdfast.cli import JsonFlag, Session, session
@@ -86,7 +87,12 @@ def _parameters(base: dict[str, int], texts: list[str]) -> Parameters:
                 + ", ".join(Parameters.model_fields)
             )
         chosen[name] = int(value)
-    return Parameters(**chosen)
+    try:
+        return Parameters(**chosen)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise Malformed(f"--parameter {name}: {first['msg']}".replace(" :", ":")) from None
 
 
 @chain.command(name="run")

@@ -45,7 +45,7 @@ PARAMETERS = Parameters(
     opening_blocks=6,
     samples_maximum=8,
     acknowledge_blocks=4,
-    unbonding_blocks=6,
+    unbonding_blocks=40,
     fee_minimum_base=10,
     fee_base_per_kib=0,
     transaction_lifetime_blocks=50,
@@ -53,6 +53,7 @@ PARAMETERS = Parameters(
     attestor_stake_base=1_000,
     hoster_stake_base=1_000,
     contract_collateral_base=301,
+    unopened_penalty_base=70,
 )
 SLA = Sla(availability_ppm=900_000, latency_us=50_000, throughput_bytes_per_s=1_000)
 

@@ -46,7 +46,7 @@ def apply_unstake(draft: Draft, block: BlockContext, sender: bytes, body: Unstak
 
 
 def release(draft: Draft, item: DueItem) -> None:
-    """Return unbonded coins to their account; slashing may have left less."""
+    """Return unbonded coins to their account; penalties may have left less."""
     record = draft.stakes.at(item.id)
     amount = min(item.amount_base, record.unbonding_base)
     draft.stakes.change(item.id, unbonding_base=record.unbonding_base - amount)

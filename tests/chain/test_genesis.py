@@ -51,10 +51,17 @@ def test_a_genesis_reads_as_it_was_written():
         {"flip_attempts": 0},
         {"acknowledge_blocks": 0},
         {"silence_share_ppm": 1_000_001},
+        {"unbonding_blocks": PARAMETERS.challenge_blocks - 1},
+        {"window_blocks": 5 + 40 - PARAMETERS.challenge_blocks + 1},
     ],
 )
 def test_parameters_that_cannot_work_are_refused(changes):
     refused(with_parameters(**changes))
+
+
+def test_stake_stays_until_the_longest_challenge_is_over():
+    good = with_parameters(unbonding_blocks=PARAMETERS.challenge_blocks)
+    assert decode(Genesis, encode(good)) == good
 
 
 def test_two_validators_with_one_key_are_refused():

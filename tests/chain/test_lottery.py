@@ -18,7 +18,7 @@ from tests.people import (
     genesis,
     register,
 )
-from tests.stages import drawn, opening, planned, sealed, settled, staffed
+from tests.stages import committed, drawn, opening, planned, sealed, settled, staffed
 from wire.primitives import blake2b_256
 
 
@@ -306,14 +306,76 @@ def test_a_failed_flip_uses_up_no_epoch_of_the_plan():
     assert world.plan.escrow_base == 60_000
 
 
-def test_a_coin_that_nobody_opens_pays_nobody():
-    world = opening()
+def test_a_coin_that_nobody_opens_pays_nobody_and_costs_who_knew_it():
+    world = opening(silent=[1])
     world.focus = world.challenge.challenge
+    burnt = world.draft.meta.burnt_base
     before = [world.balance(person) for person in (*HOSTERS, *ATTESTORS, OWNER)]
-    world.pass_until(world.challenge.opening_deadline)
+    world.pass_until(world.challenge.opening_deadline - 1)
+    assert (world.challenge.status, world.draft.meta.burnt_base) == ("opening", burnt)
+    world.pass_blocks()
     assert world.challenge.status == "failed"
     assert [world.balance(person) for person in (*HOSTERS, *ATTESTORS, OWNER)] == before
     assert world.plan.escrow_base == 60_000
+    stakes = [
+        world.draft.stakes.at(stake_key("attestor", member.id)).amount_base
+        for member in world.members
+    ]
+    assert stakes == [1_930, 2_000, 1_930, 1_930]
+    assert world.draft.meta.burnt_base == burnt + 3 * 70
+    assert {contract.epochs_left for contract in world.contracts} == {3}
+
+
+def test_stake_that_is_leaving_pays_too_and_nobody_pays_more_than_it_has():
+    world = committed()
+    world.focus = world.challenge.challenge
+    leaving, poor, listed, _ = world.members
+    for member, staked, unbonding in ((leaving, 30, 1_970), (poor, 20, 5), (listed, 1_000, 0)):
+        draft = world.draft
+        stake = draft.stakes.at(stake_key("attestor", member.id))
+        draft.stakes.change(
+            stake_key("attestor", member.id), amount_base=staked, unbonding_base=unbonding
+        )
+        left = stake.amount_base - staked - unbonding
+        draft.accounts.change(member.id, balance_base=world.balance(member) + left)
+        world.state.commit(draft)
+    world.pass_until(world.challenge.opening_deadline)
+    stakes = [world.draft.stakes.at(stake_key("attestor", one.id)) for one in world.members[:3]]
+    held = [(stake.amount_base, stake.unbonding_base) for stake in stakes]
+    assert held == [(0, 1_930), (0, 0), (930, 0)]
+    # Less than the least stake is listed no more.
+    assert listed.id not in world.draft.roster(RosterName.ATTESTORS)
+    assert world.draft.meta.burnt_base == 70 + 25 + 70 + 70
+
+
+def test_what_was_unstaked_returns_less_what_was_lost_meanwhile():
+    world = committed()
+    member = world.members[0]
+    world.must(member, Unstake(role="attestor", amount_base=1_980))
+    returns = world.height + world.parameters.unbonding_blocks
+    before = world.balance(member)
+    world.pass_until(world.challenge.opening_deadline)
+    stake = world.draft.stakes.at(stake_key("attestor", member.id))
+    assert (stake.amount_base, stake.unbonding_base) == (0, 1_930)
+    world.pass_until(returns)
+    assert world.balance(member) == before + 1_930
+    stake = world.draft.stakes.at(stake_key("attestor", member.id))
+    assert (stake.amount_base, stake.unbonding_base) == (0, 0)
+
+
+def test_no_challenge_lasts_longer_than_the_parameters_say():
+    world = drawn()
+    lined_up = world.challenge.drawn_height - world.parameters.draw_delay_blocks
+    for _ in range(world.parameters.flip_attempts - 1):
+        world.pass_until(world.challenge.seal_deadline)
+    assert world.challenge.attempt == world.parameters.flip_attempts - 1
+    world.pass_until(world.challenge.seal_deadline - 1)
+    world.must(STRANGER, world.seal())
+    world.focus = world.challenge.challenge
+    latest = lined_up + world.parameters.challenge_blocks
+    assert world.challenge.opening_deadline == latest
+    world.pass_until(latest)
+    assert world.challenge.status == "failed"
 
 
 def test_a_sealed_challenge_ignores_the_deadline_of_its_flip():

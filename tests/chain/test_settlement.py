@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from chain import settlement
-from chain.records import JudgedVisit
+from chain.records import JudgedVisit, stake_key
 from chain.settlement import Visit, classify, detection_ppm, quorum, score_of
 from tests.people import ATTESTORS, BY_ID, OWNER, SLA, STRANGER, VALIDATOR, create_plan
 from tests.reports import account_of
@@ -345,6 +345,26 @@ def test_who_committed_and_never_opened_delays_only_until_the_deadline():
     assert world.challenge.status == "settled"
     assert {verdict.verdict for verdict in verdicts(world)} == {"served"}
     assert {verdict.reports for verdict in verdicts(world)} == {3}
+
+
+def test_who_does_not_commit_or_does_not_open_earns_nothing():
+    before = drawn()
+    never_committed = settled(silent=[0])
+    idle, *diligent = never_committed.members
+    assert earned(never_committed, before, idle) == 0
+    assert [earned(never_committed, before, member) for member in diligent] == [2 * 833 - 20] * 3
+    never_opened = coin_opened()
+    never_opened.focus = never_opened.challenge.challenge
+    for member in never_opened.members[1:]:
+        parts = account_of(never_opened, member)
+        never_opened.must(member, parts.open(), parts.sidecar)
+    never_opened.pass_until(never_opened.challenge.opening_deadline)
+    assert never_opened.challenge.status == "settled"
+    # It has paid the fee of its commitment.
+    assert earned(never_opened, before, idle) == -10
+    for world in (never_committed, never_opened):
+        assert world.draft.reports.get(world.challenge.challenge + idle.id) is None
+        assert world.draft.stakes.at(stake_key("attestor", idle.id)).amount_base == 2_000
 
 
 def test_without_a_single_report_nothing_is_concluded():
