@@ -346,6 +346,7 @@ class Serving:
 
     def _count(self, session: Session, served: ServedEntry) -> None:
         if self._feed.fork != self._fork:
+            self._sign()
             session.close()
             return
         self._length = self._feed.length
