@@ -202,21 +202,33 @@ async def export_bundle(chain: ChainClient, feed: bytes) -> Bundle:
         *((Table.VERDICT, verdict.challenge + verdict.contract) for verdict in verdicts),
     ]
     evidence: list[ReportEvidence] = []
+    size = 0
     for challenge in challenges:
         room = MAX_PROVEN_RECORDS - len(names) - 2 - len(challenge.opened)
-        size = sum(len(shown.evidence) for shown in evidence)
-        if room < 0 or size > EVIDENCE_IN_BUNDLE_BYTES:
+        fits = room >= 0 and size <= EVIDENCE_IN_BUNDLE_BYTES
+        shown = await _evidence_of(chain, challenge) if fits else []
+        size += sum(len(report.evidence) for report in shown)
+        if not fits or size > EVIDENCE_IN_BUNDLE_BYTES:
             names = [name for name in names if not _is_verdict_of(name, challenge.challenge)]
             continue
         names += [(Table.CHALLENGE, challenge.challenge), (Table.DRAW, challenge.challenge)]
-        for member in challenge.opened:
-            names.append((Table.REPORT, challenge.challenge + member))
-            found = await chain.evidence(challenge.challenge, member)
-            evidence.append(
-                ReportEvidence(challenge=challenge.challenge, attestor=member, evidence=found)
-            )
+        names += [(Table.REPORT, challenge.challenge + member) for member in challenge.opened]
+        evidence += shown
+    if not any(table is Table.VERDICT for table, _ in names):
+        raise Unavailable("the evidence of the newest challenge is too large for one file")
     proof, _ = await chain.prove(names)
     return Bundle(genesis=chain.genesis, feed=feed, state=proof, evidence=tuple(evidence))
+
+
+async def _evidence_of(chain: ChainClient, challenge: ChallengeRecord) -> list[ReportEvidence]:
+    return [
+        ReportEvidence(
+            challenge=challenge.challenge,
+            attestor=member,
+            evidence=await chain.evidence(challenge.challenge, member),
+        )
+        for member in challenge.opened
+    ]
 
 
 def _is_verdict_of(name: tuple[Table, bytes], challenge: bytes) -> bool:

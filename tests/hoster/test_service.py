@@ -1,0 +1,263 @@
+"""A hoster's life on a real chain: it fetches, acknowledges, serves, mends, and takes up again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from audit.messages import RECEIPT_EXTENSION, SignedReceipt
+from audit.receipts import SessionBinding, is_receipt_of
+from chain.client import ChainClient
+from chain.messages import Endpoint, Sla
+from chain.records import ContractRecord, PlanRecord, Roster, RosterName, Table
+from feed.events import Event, Heard
+from feed.feed import Feed
+from feed.manifest import discovery_key
+from feed.messages import PROTOCOL
+from feed.session import Session, download, open_session, serve
+from feed.store import FeedStore
+from hoster.service import Hoster, HosterTerms
+from owner.service import Owner, PlanTerms
+from swarm.server import listen
+from swarm.tcp import dial
+from tests.chain.nodes import HOST, INTERVAL_MS, following, free_port, served_node, until
+from tests.feed.owner import KEY, PAIR, SIGN, chunk, owned
+from tests.people import HOSTERS, OWNER, PARAMETERS, STRANGER, genesis
+from wire.codec import decode
+from wire.errors import HoldfastError, Unavailable
+from wire.keys import KeyPair, Use
+from wire.ports import Connection
+
+HOSTER = HOSTERS[0]
+LENGTH = 40
+GENESIS = genesis(
+    PARAMETERS.model_copy(
+        update={
+            "block_interval_ms": INTERVAL_MS,
+            "acknowledge_blocks": 100_000,
+            "transaction_lifetime_blocks": 400,
+        }
+    )
+)
+TERMS = PlanTerms(
+    replicas=1,
+    epochs=3,
+    price_base=10_000,
+    sla=Sla(availability_ppm=900_000, latency_us=1, throughput_bytes_per_s=0),
+    samples=3,
+)
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("chain.client", "chain.wallet_client", "hoster.service"):
+        monkeypatch.setattr(f"{module}.RETRY_S", (0.02, 0.05))
+
+
+def terms(port: int) -> HosterTerms:
+    return HosterTerms(
+        host=HOST,
+        port=port,
+        public_host=HOST,
+        capacity_bytes=1 << 30,
+        price_base_per_gib=0,
+        operator="",
+        stake_base=2_000,
+        repair=True,
+    )
+
+
+@asynccontextmanager
+async def hosting(url: str, path: Path, port: int) -> AsyncIterator[FeedStore]:
+    """A hoster's daemon on the store at `path`, until it is killed."""
+    with FeedStore(path) as store:
+        async with ChainClient(url, GENESIS, patient=True) as chain:
+            running = asyncio.create_task(Hoster(chain, HOSTER.master, store, terms(port)).run())
+            try:
+                yield store
+            finally:
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running
+
+
+@asynccontextmanager
+async def source(feed: Feed, port: int = 0) -> AsyncIterator[Endpoint]:
+    """The owner serves what it has of its feed."""
+
+    async def serve_reader(connection: Connection) -> None:
+        with suppress(HoldfastError):
+            await serve(connection, feed)
+
+    swarm = OWNER.key(Use.SWARM)
+    async with listen(HOST, port, swarm, on_open=lambda _, __, it: serve_reader(it)) as listener:
+        yield Endpoint(host=HOST, port=listener.port, swarm_key=swarm.public)
+
+
+@asynccontextmanager
+async def network(tmp_path: Path) -> AsyncIterator[tuple[str, ChainClient, Owner]]:
+    """A chain, and an owner on it."""
+    async with (
+        served_node(tmp_path / "chain.db", agreed=GENESIS) as url,
+        ChainClient(url, GENESIS, patient=True) as chain,
+        following(chain),
+    ):
+        yield url, chain, Owner(chain, OWNER.master)
+
+
+async def enlisted(chain: ChainClient) -> None:
+    """Until the hoster can be assigned to: registered and staked."""
+    hosters = RosterName.HOSTERS.key
+    await chain.wait(Roster, Table.ROSTER, hosters, lambda roster: HOSTER.id in roster.members)
+
+
+async def active(chain: ChainClient, plan: bytes, length: int) -> ContractRecord:
+    """Until the plan's contract is acknowledged at a length."""
+    made = await chain.wait(PlanRecord, Table.PLAN, plan, lambda plan: bool(plan.contracts))
+    return await chain.wait(
+        ContractRecord,
+        Table.CONTRACT,
+        made.contracts[-1],
+        lambda now: now.head is not None and now.head.length == length,
+    )
+
+
+async def test_a_restarted_hoster_completes_what_it_had_half_fetched(tmp_path):
+    owners, path, port = owned(FeedStore(":memory:"), LENGTH), tmp_path / "feeds.db", free_port()
+    owners_port = free_port()
+    poor = owned(FeedStore(":memory:"), LENGTH)
+    poor.forget(range(LENGTH // 2, LENGTH))
+    async with asyncio.timeout(30), network(tmp_path) as (url, chain, owner):
+        async with hosting(url, path, port) as store:
+            await enlisted(chain)
+            async with source(poor, owners_port) as endpoint:
+                await owner.register(owners, PAIR, endpoint)
+                plan = await owner.order(KEY, TERMS)
+                mine = store.create(KEY)
+                await until(lambda: mine.held.count == LENGTH // 2)
+        with FeedStore(path) as store:
+            assert store.open(KEY).held.count == LENGTH // 2, "what came is kept"
+        async with hosting(url, path, port) as store, source(owners, owners_port):
+            contract = await active(chain, plan, LENGTH)
+            assert (contract.status, contract.hoster) == ("active", HOSTER.id)
+            mine = store.open(KEY)
+            assert mine.missing == 0
+            assert [mine.chunk(i).value for i in range(LENGTH)] == [chunk(i) for i in range(LENGTH)]
+        async with hosting(url, path, port):
+            # Nothing is left to do: it only serves.
+            again = FeedStore(":memory:").create(KEY)
+            await read(port, again)
+            assert again.missing == 0
+
+
+async def dialled(port: int, reader: KeyPair) -> Connection:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                expected = HOSTER.key(Use.SWARM).public
+                return await dial(HOST, port, reader, expected_remote=expected)
+            except Unavailable:
+                await asyncio.sleep(0.02)
+
+
+async def read(port: int, feed: Feed, reader: KeyPair = STRANGER.account) -> None:
+    """Download from the hoster as anybody can, as soon as it serves."""
+    async with asyncio.timeout(10):
+        while True:
+            connection = await dialled(port, reader)
+            try:
+                await download(connection, feed)
+                return
+            except Unavailable:
+                await asyncio.sleep(0.02)
+            finally:
+                await connection.close()
+
+
+async def test_readers_get_receipts_and_no_feeds_that_it_does_not_hold(tmp_path):
+    feed, port = owned(FeedStore(":memory:"), LENGTH), free_port()
+    async with (
+        asyncio.timeout(30),
+        network(tmp_path) as (url, chain, owner),
+        hosting(url, tmp_path / "feeds.db", port),
+        source(feed) as endpoint,
+    ):
+        await enlisted(chain)
+        await owner.register(feed, PAIR, endpoint)
+        await active(chain, await owner.order(KEY, TERMS), LENGTH)
+        connection = await dialled(port, STRANGER.account)
+        try:
+            heard: list[SignedReceipt] = []
+
+            def hear(_: Session, event: Event) -> None:
+                if isinstance(event, Heard) and event.name == RECEIPT_EXTENSION:
+                    heard.append(decode(SignedReceipt, event.payload))
+
+            await download(connection, FeedStore(":memory:").create(KEY), hear)
+            assert [signed.receipt.count for signed in heard] == [16, 32]
+            binding = SessionBinding(
+                network=GENESIS.network,
+                hoster=HOSTER.id,
+                handshake_hash=connection.handshake_hash,
+                peer=STRANGER.account.public,
+                feed=KEY,
+            )
+            signer = HOSTER.key(Use.RECEIPT).public
+            assert all(is_receipt_of(binding, signer, signed) for signed in heard)
+
+            other = FeedStore(":memory:").create(STRANGER.id)
+            with pytest.raises(Unavailable, match="rejects"):
+                await open_session(connection, other)
+            with pytest.raises(Unavailable, match="rejects"):
+                await connection.open("holdfast/else", discovery_key(KEY))
+            for name in (b"", KEY, bytes(32)):
+                with pytest.raises(Unavailable, match="rejects"):
+                    await connection.open(PROTOCOL, name)
+            await download(connection, FeedStore(":memory:").create(KEY))
+        finally:
+            await connection.close()
+
+
+async def test_a_newer_head_is_fetched_and_acknowledged(tmp_path):
+    feed, port = owned(FeedStore(":memory:"), LENGTH), free_port()
+    async with (
+        asyncio.timeout(30),
+        network(tmp_path) as (url, chain, owner),
+        hosting(url, tmp_path / "feeds.db", port) as store,
+        source(feed) as endpoint,
+    ):
+        await enlisted(chain)
+        await owner.register(feed, PAIR, endpoint)
+        plan = await owner.order(KEY, TERMS)
+        await active(chain, plan, LENGTH)
+        feed.append([chunk(LENGTH), chunk(LENGTH + 1)], SIGN)
+        await owner.register(feed, PAIR, endpoint)
+        await active(chain, plan, LENGTH + 2)
+        assert store.open(KEY).missing == 0
+
+
+async def test_what_the_disk_has_lost_is_fetched_again(tmp_path):
+    feed, port, path = owned(FeedStore(":memory:"), LENGTH), free_port(), tmp_path / "feeds.db"
+    async with (
+        asyncio.timeout(30),
+        network(tmp_path) as (url, chain, owner),
+        hosting(url, path, port) as store,
+        source(feed) as endpoint,
+    ):
+        await enlisted(chain)
+        await owner.register(feed, PAIR, endpoint)
+        await active(chain, await owner.order(KEY, TERMS), LENGTH)
+        mine = store.open(KEY)
+        with FeedStore(path) as other:
+            other.open(KEY).forget([3, 17])
+        store.refresh()
+        await until(lambda: mine.missing == 0)
+        # Rotten, and noticed only when somebody asks for it.
+        tables = mine._tables
+        tables.run("UPDATE chunk SET bytes = x'00' WHERE id = ?", (mine._chunk_id(9),))
+        again = FeedStore(":memory:").create(KEY)
+        await read(port, again)
+        assert again.missing == 0
+        assert mine.chunk(9).value == chunk(9)
