@@ -39,6 +39,10 @@ class Announced:
         """Whether one announced range covers `start..stop-1`."""
         return self._stretches.contiguous(start) >= stop
 
+    def contiguous(self, start: int) -> int:
+        """The first index from `start` on that the announced ranges do not cover."""
+        return self._stretches.contiguous(start)
+
     def next(self, start: int, stop: int) -> int | None:
         """The first announced index in `start..stop-1`."""
         found = next(self._stretches.within(start, stop), None)

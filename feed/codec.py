@@ -31,7 +31,7 @@ from feed.messages import (
     UpgradeRequest,
     Want,
 )
-from feed.tree import Node
+from feed.tree import Node, new_node
 from wire.compact import MAX_UINT, Reader, put_buffer, put_string, put_uint
 from wire.errors import Malformed
 
@@ -209,7 +209,7 @@ def _read_nodes(reader: Reader) -> tuple[Node, ...]:
     if count > MAX_NODES or count * _NODE_BYTES > reader.left:
         raise Malformed(f"a list of {count} nodes in {reader.left} bytes")
     uint, fixed = reader.uint, reader.fixed
-    return tuple([Node(uint(), uint(), fixed(32)) for _ in range(count)])
+    return tuple([new_node(Node, (uint(), uint(), fixed(32))) for _ in range(count)])
 
 
 # uint request id

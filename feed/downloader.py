@@ -9,8 +9,7 @@ not stored: it is asked again, for the whole path, and only that answer is held 
 What a bad proof means is for `feed.suspicion` to find out, and how much of a rewritten feed can
 be kept for `feed.descent`.
 
-What was verified waits in `_chunks` and `_overlay`, and is stored in one transaction with what
-came shortly before and after it. Events are told when it is stored.
+What was verified waits in a `Batch`, and its events are told when it is stored.
 
 Mutable state of one replication core, because this runs once a chunk. Which chunk is next is
 `feed.picker`'s to say.
@@ -21,10 +20,11 @@ from typing import NamedTuple
 
 from feed import flat_tree
 from feed.announced import Remote
+from feed.batch import Batch
 from feed.conflict import REQUEST_ID
 from feed.descent import Descent
-from feed.events import Arrived, Effect, Failure, Grown, Lost, Wrong
-from feed.feed import Feed, SignedHead, StoredChunk
+from feed.events import Effect, Failure, Grown, Lost, Wrong
+from feed.feed import Feed
 from feed.messages import (
     Cancel,
     ChunkPart,
@@ -35,6 +35,7 @@ from feed.messages import (
     Request,
     UpgradeRequest,
 )
+from feed.nodes import AROUND_CHUNKS
 from feed.picker import Picker
 from feed.proof import Reorg, State, Verified, missing_levels, verify
 from feed.suspicion import Suspicion
@@ -45,18 +46,17 @@ from wire.errors import Malformed, Unavailable
 IN_FLIGHT = 48
 """Requests on their way at once: what Node allows itself over TCP."""
 
+IN_FLIGHT_BYTES = 3 << 20
+MAX_IN_FLIGHT = 512
+"""Of small chunks there may be more, one more with every answer and up to what 48 of 64 KiB weigh:
+else both sides do little but wait for each other. Node allows itself 512 where it can measure the
+line. A peer that is slow to begin with gets no more, and leaves the rest to others."""
+
 REQUEST_TIMEOUT_US = 20_000_000
 """A slow peer on a slow line answers 48 chunks of 64 KiB in this time at 1.3 Mbit/s."""
 
 SILENCE_US = 60_000_000
 """A peer that owes answers and gives none for so long is not coming back."""
-
-COMMIT_CHUNKS = 512
-COMMIT_BYTES = 4 << 20
-"""One transaction: large enough that its cost vanishes, short enough not to hold up the loop."""
-
-COMMIT_DELAY_US = 20_000
-"""How long a verified chunk may wait for others to be stored with."""
 
 MAX_REFUSALS = 32
 """Refused chunks before the peer is asked for no more, as Node does."""
@@ -91,7 +91,12 @@ class Downloader:
     """What one peer was asked for, and what of it waits to be stored."""
 
     def __init__(
-        self, feed: Feed, remote: Remote, out: list[Effect], claims: set[int], in_flight: int
+        self,
+        feed: Feed,
+        remote: Remote,
+        out: list[Effect],
+        claims: set[int],
+        in_flight: int | None,
     ) -> None:
         self.feed = feed
         self.picker = Picker(feed, remote, out, claims)
@@ -103,6 +108,8 @@ class Downloader:
         self._out = out
         self._claims = claims
         self._in_flight = in_flight
+        self._window = IN_FLIGHT
+        self._around = -1
         self._asked: dict[int, _Asked] = {}
         self._free_ids: list[int] = []
         self._last_id = 0
@@ -112,11 +119,7 @@ class Downloader:
         self._refusals = 0
         self._overtaken = 0
         self._coming: set[int] = set()
-        self._overlay: dict[int, Node] = {}
-        self._chunks: dict[int, StoredChunk] = {}
-        self._arrived: list[Arrived] = []
-        self._size = 0
-        self._since_us = 0
+        self._batch = Batch(feed)
         self._fork = feed.fork
         self._suspicion = Suspicion(feed, remote, out)
         self._rewrite: _Rewrite | None = None
@@ -124,12 +127,12 @@ class Downloader:
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way and all that came is stored."""
-        return not self._asked and not self._chunks
+        return not self._asked and not self._batch.chunks
 
     @property
     def commit_due_us(self) -> int | None:
         """When `settle` must be called at the latest; None when nothing waits."""
-        return self._since_us + COMMIT_DELAY_US if self._chunks else None
+        return self._batch.due_us
 
     def synced(self) -> None:
         """The peer told of its state: an upgrade it refused may be possible now."""
@@ -154,6 +157,7 @@ class Downloader:
             self._repeat(asked)
         else:
             self._overtaken = max(0, self._overtaken - 1)
+            self._window = min(self._window + 1, MAX_IN_FLIGHT)
             self._judge(asked, data, now_us)
 
     def _judge(self, asked: _Asked, data: Data, now_us: int) -> None:
@@ -172,7 +176,7 @@ class Downloader:
             self._accept(result, asked, now_us)
 
     def _tell_wrong(self, part: ChunkPart, asked: _Asked, now_us: int) -> None:
-        if self._chunks:
+        if self._batch.chunks:
             self._commit()  # events keep the order of the wire
         wrong = Wrong(part.index, leaf_hash(part.value), len(part.value), asked.at_us, now_us)
         self._out.append(wrong)
@@ -208,7 +212,7 @@ class Downloader:
         assert rewrite is not None
         self._start_over()
         nodes = (*rewrite.verified.nodes, *rewrite.descent.nodes)
-        self._overlay = {node.index: node for node in nodes}
+        self._batch.nodes.update((node.index, node) for node in nodes)
         self._commit(rewrite.verified, rewrite.fork, rewrite.descent.shared)
 
     def refuse(self, answer: NoData, now_us: int) -> None:
@@ -238,6 +242,7 @@ class Downloader:
             self._finish(id_)
             self._free_ids.remove(id_)  # the answer may still come, and not to another question
             self._out.append(Cancel(id_))
+            self._window = IN_FLIGHT
             self._refuse(asked, Failure.TIMEOUT, now_us)
         if not self._asked:
             self.picker.rewind()
@@ -254,22 +259,30 @@ class Downloader:
             self._ask_for_upgrade(now_us)
         if self._remote.fork != self.feed.fork:
             return
-        while len(self._asked) < self._in_flight:
+        limit = self._limit()
+        while len(self._asked) < limit:
             exact = self.picker.picks_singly or self._overtaken >= MAX_OVERTAKEN
             chunk = self.picker.next()
             if chunk is None:
                 return
             self._ask_for_chunk(chunk, exact, now_us)
 
+    def _limit(self) -> int:
+        """How many requests may be on their way."""
+        if self._in_flight is not None:
+            return self._in_flight
+        if not self.picker.all or not self.feed.byte_length:
+            return IN_FLIGHT
+        fitting = IN_FLIGHT_BYTES * self.feed.length // self.feed.byte_length
+        return max(IN_FLIGHT, min(fitting, self._window))
+
     def settle(self, now_us: int, *, flush: bool = False) -> None:
         """Store what waits, if it is enough, has waited long enough, or nothing else will come."""
-        if not self._chunks:
+        if not self._batch.chunks:
             return
-        full = len(self._chunks) >= COMMIT_CHUNKS or self._size >= COMMIT_BYTES
-        waited = now_us >= self._since_us + COMMIT_DELAY_US
         if self._fork != self.feed.fork:
             self._start_over()
-        elif full or waited or flush or not self._asked:
+        elif flush or not self._asked or self._batch.is_due(now_us):
             self._commit()
 
     def close(self) -> None:
@@ -281,10 +294,10 @@ class Downloader:
         for asked in self._asked.values():
             if asked.chunk is not None:
                 self._claims.discard(asked.chunk)
-        self._claims.difference_update(self._chunks)
+        self._claims.difference_update(self._batch.chunks)
         self._asked.clear()
         self._coming.clear()
-        self._clear_waiting()
+        self._batch.clear()
         self._may_upgrade = True
         self._upgrading = False
         self._rewrite = None
@@ -297,10 +310,10 @@ class Downloader:
         return State(feed.key, feed.manifest, feed.fork, feed.length, feed.roots, self._node)
 
     def _node(self, index: int) -> Node | None:
-        return self._overlay.get(index) or self.feed.node(index)
+        return self._batch.nodes.get(index) or self.feed.node(index)
 
     def _is_stored(self, index: int) -> bool:
-        return index in self._overlay or self.feed.node(index) is not None
+        return index in self._batch.nodes or self.feed.node(index) is not None
 
     def _is_coming(self, index: int) -> bool:
         return index in self._coming or self._is_stored(index)
@@ -347,6 +360,9 @@ class Downloader:
         self._ask(_Asked(request, now_us, None, True, []))
 
     def _ask_for_chunk(self, chunk: int, exact: bool, now_us: int) -> None:
+        if not exact and chunk // AROUND_CHUNKS != self._around:
+            self._around = chunk // AROUND_CHUNKS
+            self.feed.read_around(chunk)
         known = self._is_stored if exact else self._is_coming
         levels = missing_levels(chunk, self.feed.length, known)
         expected: list[int] = []
@@ -392,38 +408,15 @@ class Downloader:
 
     def _keep(self, verified: Verified, asked: _Asked, now_us: int) -> None:
         """Have what was verified wait to be stored."""
-        for node in verified.nodes:
-            self._overlay[node.index] = node
-        part = verified.chunk
-        if part is None or self.feed.has(part.index):
-            return
-        if not self._chunks:
-            self._since_us = now_us
-        leaf = self._overlay[2 * part.index]
-        self._chunks[part.index] = StoredChunk(part.index, leaf.hash, part.value)
-        self._claims.add(part.index)
-        self._size += leaf.size
-        self._arrived.append(Arrived(part.index, leaf.hash, leaf.size, asked.at_us, now_us))
+        self._batch.add(verified, asked.at_us, now_us)
+        if verified.chunk is not None and not self.feed.has(verified.chunk.index):
+            self._claims.add(verified.chunk.index)
 
     def _commit(self, verified: Verified | None = None, fork: int = 0, shared: int = 0) -> None:
         """Store what waits, with the head and manifest that came, and tell of it."""
-        head = manifest = None
-        if verified is not None:
-            manifest = verified.manifest
-            if verified.head is not None:
-                head = SignedHead(fork, verified.roots, verified.signature)
-        leaves = {2 * chunk for chunk in self._chunks}
-        nodes = [node for index, node in self._overlay.items() if index not in leaves]
-        self.feed.put(list(self._chunks.values()), nodes, head, manifest, shared)
-        if head is not None:
+        self._claims.difference_update(self._batch.chunks)
+        arrived = self._batch.store(verified, fork, shared)
+        if verified is not None and verified.head is not None:
             self._out.append(Grown(fork, self.feed.length))
-        self._out += self._arrived
-        self._claims.difference_update(self._chunks)
-        self._clear_waiting()
+        self._out += arrived
         self._fork = self.feed.fork
-
-    def _clear_waiting(self) -> None:
-        self._overlay.clear()
-        self._chunks.clear()
-        self._arrived.clear()
-        self._size = 0

@@ -93,6 +93,8 @@ class GiveUp(NamedTuple):
     reason: str
 
 
-Event = Grown | Conflicted | Arrived | Wrong | Lost | Served | Damaged | Heard | Drop | GiveUp
+Event = Arrived | Served | Grown | Conflicted | Wrong | Lost | Damaged | Heard | Drop | GiveUp
+"""The first two are told once a chunk, so they are looked for first."""
+
 Effect = Message | Event
 """A message to send, or an event to tell; effects are carried out in their order."""

@@ -1,9 +1,8 @@
 """One stored feed: its head, its chunks and its tree, over the tables of a store.
 
-A `Feed` mirrors its row, its roots and its held ranges in memory, and keeps a bounded cache of
-nodes: reading the file for each step of each proof would take longer than all hashing. What
-changes memory does so inside `_change`, which takes everything from the file again when the
-transaction fails.
+A `Feed` mirrors its row, its roots and its held ranges in memory, and some of its nodes
+(`feed.nodes`). What changes memory does so inside `_change`, which takes everything from the file
+again when the transaction fails.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,15 +12,13 @@ from typing import NamedTuple
 from feed import flat_tree
 from feed.conflict import Conflict
 from feed.manifest import Manifest, decode_manifest, encode_manifest
+from feed.nodes import Nodes
 from feed.ranges import Ranges, runs
 from feed.signature import sign_head
-from feed.tables import CHUNK_BITS, NODE_BITS, StoreFailure, Tables, cut
+from feed.tables import CHUNK_BITS, NODE_BITS, NODE_BYTES, StoreFailure, Tables, cut
 from feed.tree import MAX_LENGTH, Appender, Head, Node, length_of, size_of, tree_hash
 from wire.errors import Malformed, NotFound, Unavailable
 from wire.keys import KeyPair
-
-MAX_CACHED_NODES = 1 << 15
-"""Nodes kept in memory a feed (about 8 MiB), enough for the paths of all that is in flight."""
 
 _EVIDENCE = "conflict"
 _CHANGED = "another process changed the feed; try again"
@@ -97,7 +94,7 @@ class Feed:
         self.held_bytes: int = row[6]
         held = self._run("SELECT start, stop FROM held WHERE feed = ?", (self._id,))
         self.held = Ranges(held.fetchall())
-        self._nodes: dict[int, Node | None] = {}
+        self._nodes = Nodes(self._tables, self._id)
         beyond = self._chunk_id(self.length), self._chunk_id(MAX_LENGTH)
         (last,) = self._run("SELECT max(id) FROM chunk WHERE id >= ? AND id < ?", beyond).fetchone()
         self.staged_length = self.length if last is None else self.length + last - beyond[0] + 1
@@ -158,30 +155,33 @@ class Feed:
             raise self._tables.damaged(f"chunk {index} is missing")
         return StoredChunk(index, row[0], row[1])
 
+    def chunks(self, start: int, stop: int, max_bytes: int) -> list[StoredChunk]:
+        """The chunks that are here among `start..stop-1`, until they are `max_bytes` together."""
+        base, found, size = self._chunk_id(0), list[StoredChunk](), 0
+        rows = self._run(
+            "SELECT id, hash, bytes FROM chunk WHERE id >= ? AND id < ?",
+            (base + start, base + min(stop, self.length)),
+        )
+        while size < max_bytes and (row := rows.fetchone()) is not None:
+            found.append(StoredChunk(row[0] - base, row[1], row[2]))
+            size += len(row[2])
+        return found
+
     def node(self, index: int) -> Node | None:
         """A node of the tree, if it is known."""
         try:
-            return self._nodes[index]
+            return self._nodes.known[index]
         except KeyError:
             return self._read_node(index)
 
     def _read_node(self, index: int) -> Node | None:
         chunk = index >> 1
-        if not index & 1 and (chunk in self.held or chunk >= self.length):
-            query = "SELECT size, hash FROM chunk WHERE id = ?"
-            row_id = self._id << CHUNK_BITS | chunk
-        else:
-            query = "SELECT size, hash FROM node WHERE id = ?"
-            row_id = self._id << NODE_BITS | index
-        row = self._run(query, (row_id,)).fetchone()
-        node = None if row is None else Node(index, row[0], row[1])
-        self._remember(((index, node),))
-        return node
+        is_chunk = not index & 1 and (chunk in self.held or chunk >= self.length)
+        return self._nodes.read(index, is_chunk=is_chunk)
 
-    def _remember(self, nodes: Iterable[tuple[int, Node | None]]) -> None:
-        if len(self._nodes) > MAX_CACHED_NODES:
-            self._nodes.clear()
-        self._nodes.update(nodes)
+    def read_around(self, chunk: int) -> None:
+        """Have the nodes around a chunk at hand, for who goes on to its neighbours."""
+        self._nodes.read_around(chunk)
 
     def stage(self, chunks: Sequence[bytes]) -> None:
         """Store chunks beyond the head in one transaction; `append` signs them later."""
@@ -220,12 +220,13 @@ class Feed:
         first = appender.length
         if first + len(chunks) > MAX_LENGTH:
             raise Unavailable(f"a feed holds at most {MAX_LENGTH} chunks")
-        leaves, parents = [], []
-        for row_id, chunk in enumerate(chunks, self._chunk_id(first)):
-            added = appender.append(chunk)
-            leaves.append((row_id, len(chunk), added[0].hash, chunk))
-            if len(added) > 1:
-                parents += added[1:]
+        added, parents = appender.extend(chunks)
+        leaves = [
+            (row_id, node.size, node.hash, chunk)
+            for row_id, (node, chunk) in enumerate(
+                zip(added, chunks, strict=True), self._chunk_id(first)
+            )
+        ]
         head = appender.head(self.fork)
         signature = None if sign is None else sign(head)
         with self._change(durable=sign is not None):
@@ -235,8 +236,10 @@ class Feed:
                 self._hold([(self.length, head.length)], head.byte_length - self.byte_length)
                 self._move(head.length, head.byte_length, self.fork, signature)
                 self.signature = signature
-            self._nodes = {node.index: node for node in appender.roots}
+            self._nodes.clear()
+            self._nodes.remember(appender.roots)
             self.staged_length, self._staged_roots = head.length, tuple(appender.roots)
+        self._tables.wrote(sum([node.size for node in added]) + NODE_BYTES * 2 * len(added))
         return head
 
     def _require_staged(self) -> None:
@@ -280,9 +283,11 @@ class Feed:
                 nodes,
             )
             stretches = list(runs(c.index for c in fresh))
-            self._hold(stretches, sum([len(c.value) for c in fresh]))
-            self._remember([(node.index, node) for node in nodes])
-            self._remember([(2 * i, Node(2 * i, len(value), digest)) for i, digest, value in fresh])
+            size = sum([len(c.value) for c in fresh])
+            self._hold(stretches, size)
+            self._nodes.remember(nodes)
+            self._nodes.remember([Node(2 * i, len(value), digest) for i, digest, value in fresh])
+        self._tables.wrote(size + NODE_BYTES * (len(fresh) + len(nodes)))
         self._tell(Change(stretches))
 
     def _take(self, head: SignedHead, shared: int) -> None:
@@ -304,7 +309,7 @@ class Feed:
         self.staged_length, self._staged_roots = self.length, head.roots
         self._move(self.length, self.byte_length, head.fork, head.signature)
         self._insert((), head.roots)
-        self._remember([(root.index, root) for root in head.roots])
+        self._nodes.remember(head.roots)
 
     def forget(self, indices: Iterable[int]) -> None:
         """Drop chunks, such as damaged ones, so that they can be fetched again.

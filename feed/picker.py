@@ -32,7 +32,9 @@ class Picker:
         self._claims = claims
         self._wanted: dict[int, None] = {}
         self._again: deque[int] = deque()
-        self._cursor = 0
+        self._cursor = self._stop = 0
+        """The chunks from the one to the other are missing here, and the peer has them, unless it
+        said otherwise since: they are gone through without looking again."""
         self._refused: set[int] = set()
         self._told_wants: set[int] = set()
 
@@ -57,12 +59,21 @@ class Picker:
 
     def announced(self, start: int, stop: int) -> None:
         """The peer told which of these chunks it has."""
-        self._cursor = min(self._cursor, start)
+        self._cursor, self._stop = min(self._cursor, start), 0
         self._refused = {chunk for chunk in self._refused if not start <= chunk < stop}
+
+    def look_again(self) -> None:
+        """The peer no longer has all that it told of."""
+        self._stop = 0
+
+    def start_over(self) -> None:
+        """What the peer told was of another fork."""
+        self._stop = 0
+        self._told_wants.clear()
 
     def rewind(self) -> None:
         """Look for missing chunks from the first again: what others had claimed may be free."""
-        self._cursor = 0
+        self._cursor = self._stop = 0
 
     def next(self) -> int | None:
         """The next chunk to ask for, which the peer has announced; None: nothing now."""
@@ -91,20 +102,30 @@ class Picker:
         return found
 
     def _next_missing(self) -> int | None:
-        held, has, length = self._feed.held, self._remote.has, self._feed.length
         for _ in range(SCAN_STEPS):
-            missing = held.contiguous(self._cursor)
-            if missing >= length:
+            if self._cursor >= self._stop and not self._find_run():
                 return None
-            chunk = has.next(missing, length)
-            if chunk != missing:
-                self._tell_want(missing)
-            if chunk is None:
-                return None
-            self._cursor = chunk + 1
+            chunk = self._cursor
+            self._cursor += 1
             if chunk not in self._refused and self._is_open(chunk):
                 return chunk
         return None
+
+    def _find_run(self) -> bool:
+        """Go to the next chunks that are missing here and that the peer has."""
+        held, has, length = self._feed.held, self._remote.has, self._feed.length
+        missing = held.contiguous(self._cursor)
+        if missing >= length:
+            return False
+        start = has.next(missing, length)
+        if start != missing:
+            self._tell_want(missing)
+        if start is None:
+            return False
+        gap = next(held.gaps(start, length), (start, start + 1))
+        self._cursor = start
+        self._stop = max(start + 1, min(gap[1], has.contiguous(start)))
+        return True
 
     def _is_open(self, chunk: int) -> bool:
         return chunk not in self._claims and not self._feed.has(chunk)

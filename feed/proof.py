@@ -40,13 +40,13 @@ class State(NamedTuple):
         return cls(key, manifest, 0, 0, (), lambda _index: None)
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """What a message proved; stored whole or not at all.
 
     `head` and `signature` are None when the feed did not grow (a head that the manifest itself
     fixes has no signature either), `manifest` is None unless it is news. `roots` are those after
-    this message. Of every node in `nodes` (new roots among them) hash and size are certain.
+    this message. Of every node in `nodes` (new roots among them) hash and size are certain; the
+    leaf of `chunk` is among them.
     """
 
     head: Head | None
@@ -76,6 +76,8 @@ def verify(state: State, request: Request, data: Data) -> Verified | Reorg:
     _require_answer(request, data)
     if data.fork < state.fork:
         raise Unavailable(f"an answer of fork {data.fork} when fork {state.fork} is known")
+    if data.chunk and data.fork == state.fork and not (data.upgrade or data.seek or data.manifest):
+        return _verify_chunk(state, data.chunk)
     manifest = _manifest(state, data)
     news = manifest if state.manifest is None else None
     reorg = data.fork > state.fork
@@ -98,6 +100,19 @@ def verify(state: State, request: Request, data: Data) -> Verified | Reorg:
     signature = data.upgrade.signature
     verified = Verified(head, roots, signature, news, seen.certain(roots), data.chunk)
     return Reorg(verified) if reorg and state.length else verified
+
+
+def _verify_chunk(state: State, part: ChunkPart) -> Verified:
+    """The usual answer, once for every chunk: a chunk, and its path up to a stored node."""
+    current = leaf(part.index, part.value)
+    nodes = [current]
+    for node in part.nodes:
+        if node.index != flat_tree.sibling(current.index):
+            raise Malformed(f"node {node.index} is not the sibling of {current.index}")
+        current = parent_of(current, node)
+        nodes += (node, current)
+    _require_stored(state, current, reorg=False)
+    return Verified(None, state.roots, None, None, tuple(nodes), part)
 
 
 def missing_levels(chunk_index: int, length: int, has_node: Callable[[int], bool]) -> int:

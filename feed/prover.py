@@ -22,8 +22,11 @@ from feed.messages import (
     UpgradeRequest,
 )
 from feed.proof import NodeLookup
-from feed.tree import Node
+from feed.tree import MAX_LENGTH, Node
 from wire.errors import Malformed, NotFound
+
+_MAX_LEVELS = MAX_LENGTH.bit_length()
+"""No tree is deeper."""
 
 
 class Source(NamedTuple):
@@ -58,9 +61,29 @@ def produce(source: Source, request: Request) -> Data:
         if held is None:
             raise NotFound(f"chunk {request.chunk.index} is not held")
         value = held
+    if request.chunk is not None and not (request.seek or request.upgrade):
+        path = _path(source, *request.chunk)
+        return Data(
+            request.id, source.fork, ChunkPart(request.chunk.index, value, path), manifest=manifest
+        )
     draft = _Draft(source, request)
     draft.fill()
     return draft.data(value, manifest)
+
+
+def _path(source: Source, chunk: int, levels: int) -> tuple[Node, ...]:
+    """The usual question, once for every chunk: the siblings on its way so many levels up."""
+    if levels > _MAX_LEVELS or (chunk >> levels) + 1 << levels > source.length:
+        raise Malformed(f"{levels} levels above chunk {chunk} is beyond the feed")
+    node, index = source.node, 2 * chunk
+    path = []
+    for _ in range(levels):
+        sibling = node(flat_tree.sibling(index))
+        if sibling is None:
+            raise NotFound(f"node {flat_tree.sibling(index)} is not held")
+        path.append(sibling)
+        index = flat_tree.parent(index)
+    return tuple(path)
 
 
 def byte_offset(index: int, length: int, node: NodeLookup, padding: int = 0) -> int:

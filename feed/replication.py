@@ -13,7 +13,7 @@ Mutable state, owned by one session, because most of it changes with every chunk
 from collections.abc import Iterable, Sequence
 
 from feed.announced import Announced, Remote
-from feed.downloader import IN_FLIGHT, Downloader
+from feed.downloader import Downloader
 from feed.events import Drop, Effect, GiveUp, Heard
 from feed.feed import Change, Feed
 from feed.manifest import is_compat
@@ -47,11 +47,12 @@ class Replication:
         self,
         feed: Feed,
         *,
-        in_flight: int = IN_FLIGHT,
+        in_flight: int | None = None,
         claims: set[int] | None = None,
         keep_wrong: bool = False,
     ) -> None:
-        """`claims` is shared by all cores that fetch the same feed; with `keep_wrong` a wrong
+        """`claims` is shared by all cores that fetch the same feed; `in_flight` requests may be on
+        their way, by default what fits the size of the chunks; with `keep_wrong` a wrong
         chunk is told of and the peer is kept: an auditor wants to hear it sign for it.
         """
         self.feed = feed
@@ -201,6 +202,7 @@ class Replication:
             case Range(start, length, drop):
                 if drop:
                     self.remote.has.drop(start, start + length)
+                    self._downloader.picker.look_again()
                 else:
                     self.remote.has.add(start, start + length)
                     self._downloader.picker.announced(start, start + length)
@@ -216,6 +218,7 @@ class Replication:
         remote, feed = self.remote, self.feed
         if remote.synced and sync.fork != remote.fork:
             remote.has = Announced()
+            self._downloader.picker.start_over()
         remote.synced = True
         remote.fork, remote.length = sync.fork, sync.length
         remote.acknowledged = sync.remote_length if sync.fork == feed.fork else 0

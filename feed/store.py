@@ -2,8 +2,9 @@
 
 One thread owns a store and calls SQLite directly, not through aiosqlite: a chunk is read in
 15 µs from the system's cache, a hop to another thread and back costs ten times that, and
-a batch is small enough that its commit does not hold up an event loop. Other processes may
-have the same file open; `FeedStore.refresh` takes in what they wrote.
+a batch is small enough that its commit does not hold up an event loop. Only what waits for the
+disk has a thread of its own (`feed.checkpoint_store`). Other processes may have the same file
+open; `FeedStore.refresh` takes in what they wrote.
 
 The file is in WAL mode and a transaction is one batch of chunks with its nodes, held ranges and
 head, so it never tells of a chunk that it lacks. What is fetched is committed with `synchronous
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from os import PathLike, fspath
 from typing import NamedTuple, Self
 
+from feed.checkpoint_store import Checkpointer
 from feed.feed import Feed
 from feed.manifest import Manifest, encode_manifest, require_manifest
 from feed.tables import MAX_FEEDS, SCHEMA, Rows, StoreFailure, StoreFull, erase
@@ -31,8 +33,11 @@ SCHEMA_VERSION = 1
 PAGE_BYTES = 16384
 """Chunks of 64 KiB are written twice as fast as with SQLite's 4096, small ones faster too."""
 
-WAL_PAGES = 1024
-"""The write-ahead log is folded in at 16 MiB: long enough to batch, short to replay."""
+WAL_PAGES = 32768
+"""At 512 MiB of write-ahead log, when the disk is far behind, a commit waits for it."""
+
+LOG_BYTES = 64 << 20
+"""What the emptied log may keep of the disk: writing over it is faster than growing it again."""
 
 CACHE_KIB = 8192
 """SQLite's own cache, for the inner pages; chunks are in the system's."""
@@ -74,6 +79,7 @@ class FeedStore:
         self.max_bytes = max_bytes
         self._feeds: dict[bytes, Feed] = {}
         self._durable = False
+        self._checkpointer = Checkpointer(self.path)
         try:
             self._connection = sqlite3.connect(
                 self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None
@@ -99,7 +105,7 @@ class FeedStore:
         self.run("PRAGMA journal_mode = WAL")
         self.run("PRAGMA synchronous = NORMAL")
         self.run(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-        self.run(f"PRAGMA journal_size_limit = {4 * WAL_PAGES * PAGE_BYTES}")
+        self.run(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         self.run(f"PRAGMA cache_size = -{CACHE_KIB}")
         if mark != APPLICATION_ID:
             self._create()
@@ -128,6 +134,7 @@ class FeedStore:
 
     def close(self) -> None:
         """Close the file; feeds of this store can no longer be used."""
+        self._checkpointer.close()
         self._connection.close()
 
     def create(self, key: bytes, manifest: Manifest | None = None) -> Feed:
@@ -230,6 +237,10 @@ class FeedStore:
             self._connection.executemany(statement, rows)
         except sqlite3.Error as error:
             raise self._failed(error) from None
+
+    def wrote(self, count: int) -> None:
+        """So many bytes of chunks and nodes were committed; for `Feed`."""
+        self._checkpointer.wrote(count)
 
     @contextmanager
     def transaction(self, durable: bool = False) -> Iterator[None]:

@@ -41,6 +41,10 @@ CREATE TABLE metadata (
 """
 
 
+NODE_BYTES = 64
+"""What a node takes in the file, and what a chunk takes beside its bytes: about so much."""
+
+
 class StoreFailure(Unavailable):
     """Our own file is damaged, locked or full; no peer is to blame."""
 
@@ -70,6 +74,9 @@ class Tables(Protocol):
 
     def transaction(self, durable: bool = False) -> AbstractContextManager[None]:
         """All or nothing; with `durable`, on the disk when it ends."""
+
+    def wrote(self, count: int) -> None:
+        """So many bytes of chunks and nodes were committed."""
 
     def damaged(self, what: str) -> StoreFailure:
         """The error to raise when the file contradicts itself."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from feed.events import Damaged, Effect, Served
-from feed.feed import Feed
+from feed.feed import Feed, StoredChunk
 from feed.messages import Bitfield, NoData, Range, Reason, Request, Unwant, Want
+from feed.nodes import AROUND_CHUNKS
 from feed.picker import WANT_CHUNKS
 from feed.prover import produce
 from feed.source import source
@@ -26,6 +27,10 @@ MAX_INVALID = 64
 """Impossible requests before the peer is dropped, as Node does; honest peers race a truncation."""
 
 
+MANY_IN_A_ROW = 4
+"""Chunks asked for one behind the other, from which on they are read with one question."""
+
+
 class Uploader:
     """What one peer has asked for and not been answered yet."""
 
@@ -35,6 +40,10 @@ class Uploader:
         self._unanswered: list[Want] = []
         self._wants: list[tuple[int, int]] = []
         self._invalid = 0
+        self._ahead: dict[int, StoredChunk] = {}
+        """Chunks read before their turn came, within one call of `answer`."""
+        self._around = range(0)
+        """The stretches whose nodes were read last."""
 
     @property
     def has_work(self) -> bool:
@@ -72,18 +81,18 @@ class Uploader:
         """Forget a request."""
         self._waiting.pop(request_id, None)
 
-    def answer(self, budget_bytes: int) -> Iterator[Effect]:
+    def answer(self, budget_bytes: int) -> list[Effect]:
         """Answer until so many bytes of chunks are on their way. Raises `Malformed`."""
+        out: list[Effect] = []
         while self._unanswered and budget_bytes > 0:
             for message in self._presence(self._unanswered.pop(0)):
                 budget_bytes -= len(message.bits) if isinstance(message, Bitfield) else 0
-                yield message
+                out.append(message)
         while self._waiting and budget_bytes > 0:
             request = self._waiting.pop(next(iter(self._waiting)))
-            for effect in self._answer(request):
-                if isinstance(effect, Served):
-                    budget_bytes -= effect.bytes
-                yield effect
+            budget_bytes -= self._answer(request, out, budget_bytes)
+        self._ahead.clear()
+        return out
 
     def _presence(self, want: Want) -> Iterator[Range | Bitfield]:
         """Which chunks of a stretch are here, in the way that Node tells it."""
@@ -101,26 +110,48 @@ class Uploader:
             start -= start % 32
             yield Bitfield(start, feed.held.bits(start, stop))
 
-    def _answer(self, request: Request) -> Iterator[Effect]:
-        feed = self.feed
+    def _answer(self, request: Request, out: list[Effect], budget_bytes: int) -> int:
+        """Answer one request; returns how many bytes of a chunk that were."""
         chunk = None
-        if request.chunk is not None and feed.has(request.chunk.index):
-            chunk = feed.chunk(request.chunk.index)
+        if request.chunk is not None and self.feed.has(request.chunk.index):
+            chunk = self._read(request.chunk.index, budget_bytes)
             if leaf_hash(chunk.value) != chunk.hash:
-                feed.forget([chunk.index])
-                yield Damaged(chunk.index)
+                self.feed.forget([chunk.index])
+                out.append(Damaged(chunk.index))
                 chunk = None
         try:
-            answer = produce(source(feed, chunk), request)
+            answer = produce(source(self.feed, chunk), request)
         except NotFound:
-            yield NoData(request.id, Reason.NOT_AVAILABLE)
-            return
+            out.append(NoData(request.id, Reason.NOT_AVAILABLE))
+            return 0
         except Malformed as error:
             self._invalid += 1
             if self._invalid > MAX_INVALID:
                 raise Malformed(f"too many impossible requests: {error}") from None
-            yield NoData(request.id, Reason.INVALID_REQUEST)
-            return
-        yield answer
-        if answer.chunk is not None and chunk is not None:
-            yield Served(chunk.index, chunk.hash, len(chunk.value))
+            out.append(NoData(request.id, Reason.INVALID_REQUEST))
+            return 0
+        out.append(answer)
+        if answer.chunk is None or chunk is None:
+            return 0
+        size = len(chunk.value)
+        out.append(Served(chunk.index, chunk.hash, size))
+        return size
+
+    def _read(self, index: int, budget_bytes: int) -> StoredChunk:
+        """A chunk, and those behind it that the peer has asked for too, with their nodes."""
+        chunk = self._ahead.pop(index, None)
+        if chunk is not None:
+            return chunk
+        waiting = {r.chunk.index for r in self._waiting.values() if r.chunk is not None}
+        stop = index + 1
+        while stop in waiting:
+            stop += 1
+        if stop - index < MANY_IN_A_ROW:
+            return self.feed.chunk(index)
+        for around in range(index // AROUND_CHUNKS, (stop - 1) // AROUND_CHUNKS + 1):
+            if around not in self._around:
+                self.feed.read_around(around * AROUND_CHUNKS)
+        self._around = range(index // AROUND_CHUNKS, (stop - 1) // AROUND_CHUNKS + 1)
+        for chunk in self.feed.chunks(index, stop, budget_bytes):
+            self._ahead[chunk.index] = chunk
+        return self._ahead.pop(index, None) or self.feed.chunk(index)

@@ -8,7 +8,13 @@ import pytest
 
 from feed.check import check
 from feed.codec import decode, encode
-from feed.downloader import IN_FLIGHT, MAX_REFUSALS, REQUEST_TIMEOUT_US, SILENCE_US
+from feed.downloader import (
+    IN_FLIGHT,
+    MAX_IN_FLIGHT,
+    MAX_REFUSALS,
+    REQUEST_TIMEOUT_US,
+    SILENCE_US,
+)
 from feed.events import (
     Arrived,
     Damaged,
@@ -174,7 +180,13 @@ def test_arrivals_tell_when_they_were_asked_for_and_when_they_came(stores: Store
     assert arrived.came_us - arrived.asked_us == 2000
 
 
-def test_no_more_is_asked_for_at_once_than_the_limit(stores: Stores) -> None:
+@pytest.mark.parametrize(
+    ("size", "given", "limit"),
+    [(100, None, MAX_IN_FLIGHT), (1 << 16, None, IN_FLIGHT), (1 << 14, None, 192), (100, 5, 5)],
+)
+def test_no_more_is_asked_for_at_once_than_the_limit(
+    stores: Stores, size: int, given: int | None, limit: int
+) -> None:
     unanswered, most = set[int](), 0
 
     def count_answers(message: Message) -> list[Message]:
@@ -189,10 +201,12 @@ def test_no_more_is_asked_for_at_once_than_the_limit(stores: Stores) -> None:
             most = max(most, len(unanswered))
         return [message]
 
-    hoster = End(owned(stores(), 300), count_answers)
-    reader = End(stores().create(KEY), count_requests)
+    source = stores().create(KEY, MANIFEST)
+    source.append([bytes(size)] * (4 * limit), SIGN)
+    hoster = End(source, count_answers)
+    reader = End(stores().create(KEY), count_requests, in_flight=given)
     _fetch_all(World((hoster, reader)), reader)
-    assert most == IN_FLIGHT and _same(reader.feed, 300)
+    assert most == limit and not reader.feed.missing
 
 
 def test_an_auditor_fetches_the_chunks_it_picks_in_its_order(stores: Stores) -> None:
@@ -301,7 +315,7 @@ def test_a_download_goes_on_with_another_peer_from_what_is_stored(stores: Stores
 def test_readers_of_one_feed_share_the_work(stores: Stores) -> None:
     feed, claims = stores().create(KEY), set[int]()
     hosters = [End(owned(stores(), 200)) for _ in range(3)]
-    readers = [End(feed, claims=claims) for _ in range(3)]
+    readers = [End(feed, claims=claims, in_flight=IN_FLIGHT) for _ in range(3)]
     world = World(*zip(hosters, readers, strict=True))
     _fetch_all(world, *readers)
     assert _same(feed, 200) and not claims
@@ -313,7 +327,7 @@ def test_what_a_lost_peer_was_asked_for_is_asked_of_others(stores: Stores) -> No
     feed, claims = stores().create(KEY), set[int]()
     mute = End(owned(stores(), 100), lambda m: [] if isinstance(m, Data) and m.chunk else [m])
     good = End(owned(stores(), 100))
-    readers = [End(feed, claims=claims) for _ in range(2)]
+    readers = [End(feed, claims=claims, in_flight=IN_FLIGHT) for _ in range(2)]
     world = World((mute, readers[0]), (good, readers[1]))
     _fetch_all(world, *readers)
     assert feed.missing == IN_FLIGHT == len(claims)
@@ -357,7 +371,8 @@ def test_a_chunk_that_the_hoster_lost_is_reported_and_the_others_come(stores: St
 
 
 def test_a_peer_that_refuses_too_much_is_asked_for_no_more(stores: Stores) -> None:
-    hoster, reader = End(owned(stores(), 200), _without_drops), End(stores().create(KEY))
+    hoster = End(owned(stores(), 200), _without_drops)
+    reader = End(stores().create(KEY), in_flight=IN_FLIGHT)
     hoster.feed.forget(range(0, 200, 2))
     _fetch_all(World((hoster, reader)), reader)
     assert MAX_REFUSALS <= len(reader.of(Lost)) <= MAX_REFUSALS + IN_FLIGHT
@@ -409,7 +424,8 @@ def test_answers_in_another_order_are_asked_for_again_with_the_whole_path(stores
         held_back.clear()
         return released
 
-    hoster, reader = End(owned(stores(), 100), shuffle), End(stores().create(KEY))
+    hoster = End(owned(stores(), 100), shuffle)
+    reader = End(stores().create(KEY), in_flight=IN_FLIGHT)
     world = World((hoster, reader))
     _fetch_all(world, reader)
     world.wait(1_000_000)

@@ -58,3 +58,33 @@ def test_sizes_that_do_not_fit_are_malformed():
         tree.parent(*huge)
     with pytest.raises(Malformed):
         tree.size_of(huge)
+
+
+def test_many_chunks_at_once_make_the_same_tree(vectors):
+    for feed in vectors("tree")["feeds"]:
+        chunks = [*chunks_of(feed), b"", bytes(5000), bytes(tree.SMALL_BYTES)]
+        for first in range(0, len(chunks), 3):
+            one, many = Appender(), Appender()
+            nodes = [node for chunk in chunks for node in one.append(chunk)]
+            many.extend(chunks[:first])
+            many.extend([])
+            roots = list(many.roots)
+            leaves, parents = many.extend(chunks[first:])
+            assert (many.roots, many.length, many.byte_length) == (
+                *(one.roots, one.length),
+                one.byte_length,
+            )
+            assert [leaf.index >> 1 for leaf in leaves] == list(range(first, len(chunks)))
+            assert set(leaves + parents) == {n for n in nodes if n.index > 2 * first - 1} | (
+                set(parents) & set(nodes)
+            )
+            assert all(root in nodes for root in roots)
+            order = {node: place for place, node in enumerate(nodes)}
+            assert parents == sorted(parents, key=order.__getitem__), "bottom up"
+
+
+def test_a_feed_may_not_outgrow_what_a_uint_holds():
+    appender = Appender([Node(0, MAX_UINT - 1, bytes(32))])
+    with pytest.raises(Malformed):
+        appender.extend([b"ab"])
+    assert (appender.length, appender.byte_length) == (1, MAX_UINT - 1)
