@@ -2,10 +2,20 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
+from holdfast.plain import one_line
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def _plain(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {
+        name: one_line(value) if isinstance(value, str) and not value.isprintable() else value
+        for name, value in event.items()
+    }
 
 
 def set_up(level: str, form: str) -> None:
@@ -20,6 +30,7 @@ def set_up(level: str, form: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _plain,
             structlog.processors.format_exc_info,
             renderer,
         ],

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from holdfast.plain import one_line
 from wire.errors import HoldfastError, NotFound
 
 out = Console(highlight=False, soft_wrap=True)
@@ -36,17 +37,19 @@ def print_json(document: Any) -> None:
 
 def print_error(error: HoldfastError) -> Exit:
     """One clear line on stderr; returns the exit code."""
-    err.print(f"[bold red]error:[/] {escape(str(error))}")
+    err.print(f"[bold red]error:[/] {escape(one_line(str(error)))}")
     return Exit.NOT_FOUND if isinstance(error, NotFound) else Exit.FAILED
 
 
 def bytes_text(count: float) -> str:
     """A number of bytes for people."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+    if round(count) < 1024:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
         count /= 1024
-    return f"{count:.1f} TiB"
+        if round(count, 1) < 1024:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1024:.1f} TiB"
 
 
 def ppm_text(ppm: int) -> str:
@@ -58,4 +61,4 @@ def time_text(us: int) -> str:
     """A duration for people."""
     if us < 1_000:
         return f"{us} µs"
-    return f"{us / 1_000:.1f} ms" if us < 1_000_000 else f"{us / 1_000_000:.2f} s"
+    return f"{us / 1_000:.1f} ms" if us < 999_950 else f"{us / 1_000_000:.2f} s"

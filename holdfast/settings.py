@@ -4,6 +4,7 @@ Later wins. What all nodes must agree on is in the genesis and cannot be set her
 keys are errors, so a typing mistake is not a silent default.
 """
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +14,17 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from wire.errors import Malformed
 
 CONFIG_NAME = "holdfast.toml"
+PREFIX = "HOLDFAST_"
+NESTED = "__"
+HOME_VARIABLE = "HOLDFAST_HOME"
+"""Says where the settings are, and is none itself."""
 
 
 class Section(BaseModel):
@@ -81,7 +87,7 @@ class Settings(BaseSettings):
     """All settings of one home directory."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HOLDFAST_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=PREFIX, env_nested_delimiter=NESTED, extra="forbid", frozen=True
     )
 
     chain: ChainSection = ChainSection()
@@ -116,15 +122,36 @@ def default_home() -> Path:
 
 
 def load_settings(home: Path, **flags: Any) -> Settings:
-    """The settings of a home; raises `Malformed` naming the file, the key and what is wrong."""
+    """The settings of a home; raises `Malformed` naming the source, the key and what is wrong."""
     global _file_in_use  # noqa: PLW0603 - pydantic-settings has no other way to pass a path
     path = home / CONFIG_NAME
     _file_in_use = path if path.exists() else None
+    variables = {name for name in os.environ if name.upper().startswith(PREFIX)}
+    for name in sorted(variables):
+        table = name.upper().removeprefix(PREFIX).split(NESTED)[0].lower()
+        if table not in Settings.model_fields and name != HOME_VARIABLE:
+            raise Malformed(f"{name} in the environment is no setting: two underscores for a dot?")
     try:
         return Settings(**flags)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise Malformed(f"{path}: {key}: {first['msg'].lower()}") from None
+        where = [str(part) for part in first["loc"]]
+        source = _source_of(where, flags, variables) or path
+        raise Malformed(f"{source}: {'.'.join(where)}: {first['msg'].lower()}") from None
+    except SettingsError as error:
+        tables = " or ".join(sorted(name for name in variables if NESTED not in name))
+        raise Malformed(f"{tables} in the environment: {error}") from None
     except (ValueError, OSError) as error:
-        raise Malformed(f"{path}: {error}") from None
+        raise Malformed(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def _source_of(where: list[str], flags: dict[str, Any], variables: set[str]) -> str | None:
+    """What else than the file has set a key, if anything has."""
+    value: Any = flags
+    for part in where:
+        value = value.get(part) if isinstance(value, dict) else None
+    if value is not None:
+        return "the command line"
+    names = [PREFIX + NESTED.join(where[:depth]).upper() for depth in range(len(where), 0, -1)]
+    found = (each for name in names for each in variables if each.upper() == name)
+    return next(found, None)
