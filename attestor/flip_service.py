@@ -5,7 +5,7 @@ their accounts, so the transport need not be believed.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +16,18 @@ from attestor.messages import CoinKept
 from attestor.store import AttestorStore
 from audit.messages import PeerMetric
 from chain.client import ChainClient
-from chain.messages import ReportAbsent, SealCoin
+from chain.messages import CoinFault, ReportAbsent, SealCoin
 from chain.records import ChallengeRecord, Registration, Table
 from chain.wallet_client import Wallet
 from coinflip.events import Landed, Malicious, Offline
+from coinflip.evidence import verify_evidence
 from coinflip.messages import Evidence
 from coinflip.opening import topic_id
 from coinflip.seat import derive_seat
 from coinflip.service import Members
 from coinflip.session import Patience, Session
 from swarm.service import Swarm, Topic
+from wire.codec import digest as digest_of
 from wire.codec import encode
 from wire.errors import Rejected
 from wire.zbase32 import encode as encode_key
@@ -88,7 +90,7 @@ class FlipTable:
         session = Session(
             seat,
             Members(topic),
-            _Court(self._chain, self._wallet, record, self._spawn),
+            _Court(self._chain, self._wallet, record, self._spawn, self._tasks),
             _Log(self._store, record.challenge, topic_name),
             self._patience(record),
         )
@@ -185,11 +187,14 @@ class _Court:
         wallet: Wallet,
         record: ChallengeRecord,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
+        tasks: asyncio.TaskGroup,
     ) -> None:
+        """What `spawn` starts ends with the attempt; a task of `tasks` goes on beyond it."""
         self._chain = chain
         self._wallet = wallet
         self._record = record
         self._spawn = spawn
+        self._tasks = tasks
         self._submitted = False
 
     async def submit_seal(self, digest: bytes, signatures: tuple[bytes, ...]) -> None:
@@ -200,12 +205,8 @@ class _Court:
 
     async def _submit_in_turn(self, digest: bytes, signatures: tuple[bytes, ...]) -> None:
         """One seal is enough: members wait for each other, a block each, in a rotating order."""
-        members = self._record.members
-        first = int.from_bytes(digest[:8], "big") % len(members)
-        turn = (members.index(self._wallet.account) - first) % len(members)
-        if turn:
-            await self._chain.reach(self._chain.height + 2 * turn)
-        if await self._status() != "flipping":
+        await self._our_turn(digest, self._record.members)
+        if (await self._challenge()).status != "flipping":
             return
         seal = SealCoin(
             challenge=self._record.challenge,
@@ -218,13 +219,46 @@ class _Court:
         except Rejected as rejected:
             log.debug("seal not taken", reason=str(rejected))
 
-    async def _status(self) -> str:
-        record = await self._chain.need(ChallengeRecord, Table.CHALLENGE, self._record.challenge)
-        return record.status
+    async def _our_turn(self, digest: bytes, members: Sequence[bytes]) -> None:
+        """Wait two blocks for each member that comes before us, in an order of this digest."""
+        first = int.from_bytes(digest[:8], "big") % len(members)
+        turn = (members.index(self._wallet.account) - first) % len(members)
+        if turn:
+            await self._chain.reach(self._chain.height + 2 * turn)
+
+    async def _challenge(self) -> ChallengeRecord:
+        return await self._chain.need(ChallengeRecord, Table.CHALLENGE, self._record.challenge)
 
     async def submit_evidence(self, evidence: Evidence) -> None:
-        """The ledger takes no evidence of flips yet: the guilty are reported as absent."""
+        """Report a fault when our turn comes, though the flip may be over by then."""
         log.warning("provable fault in a flip", kind=evidence.kind)
+        self._tasks.create_task(self._report_in_turn(evidence))
+
+    async def _report_in_turn(self, evidence: Evidence) -> None:
+        record, network = self._record, self._chain.genesis.network
+        topic = topic_id(
+            network, record.challenge, record.attempt, record.members, record.seal_deadline
+        )
+        accused = verify_evidence(network, topic, record.members, evidence)
+        others = [member for member in record.members if member != accused]
+        if self._wallet.account not in others:
+            return
+        # What convicts after the seal can hold secrets of the coin: the hosters read them too.
+        await self._chain.wait(
+            ChallengeRecord,
+            Table.CHALLENGE,
+            record.challenge,
+            lambda now: now.status != "visiting",
+        )
+        await self._our_turn(digest_of(evidence), others)
+        if accused in (await self._challenge()).convicted:
+            return
+        body = CoinFault(challenge=record.challenge, attempt=record.attempt, evidence=evidence)
+        try:
+            await self._wallet.send(body)
+            log.info("fault reported", account=encode_key(accused))
+        except Rejected as rejected:
+            log.debug("fault not taken", reason=str(rejected))
 
     async def wait_sealed(self) -> bytes | None:
         """The sealed digest of this attempt, or None when the attempt is over without one."""

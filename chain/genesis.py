@@ -57,6 +57,10 @@ class Parameters(Message):
     attestor_stake_base: Positive = 1_000_000
     hoster_stake_base: Positive = 1_000_000
     contract_collateral_base: Positive = 100_000
+    coin_fault_slash_ppm: Ppm = 500_000
+    """Of an attestor's stake, unbonding included: what a provable fault in a coin flip costs."""
+    reporter_share_ppm: Ppm = 250_000
+    """Of what such a fault costs: what its reporter gets. The rest is burnt."""
     unopened_penalty_base: Natural = 10_000
     """What each member that committed to a report loses when none of them opens the coin."""
 

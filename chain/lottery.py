@@ -15,6 +15,7 @@ from chain.records import (
     DrawnContract,
     DrawRecord,
     DueItem,
+    FlipAttempt,
     LinedUpAttestor,
     LineUp,
     RosterName,
@@ -185,22 +186,32 @@ def seal_due(draft: Draft, block: BlockContext, challenge_id: bytes) -> None:
     the challenge has clearly failed and the next epoch's draw decides anew.
     """
     challenge = draft.challenges.at(challenge_id)
-    if challenge.status != "flipping":
-        return
-    silent = set(_majority_absent(challenge))
-    members = tuple(member for member in challenge.members if member not in silent)
+    # An attempt that a fault has ended has left its deadline behind.
+    if challenge.status == "flipping" and challenge.seal_deadline == block.height:
+        try_again(draft, block, challenge_id, ())
+
+
+def try_again(
+    draft: Draft, block: BlockContext, challenge_id: bytes, faulty: tuple[bytes, ...]
+) -> None:
+    """Open the next attempt without the faulty and the silent, if there may be one."""
+    challenge, parameters = draft.challenges.at(challenge_id), block.parameters
+    out = {*faulty, *_majority_absent(challenge)}
+    members = tuple(member for member in challenge.members if member not in out)
+    excluded = (*challenge.excluded, *sorted(out))
     attempt = challenge.attempt + 1
-    parameters = block.parameters
     if attempt == parameters.flip_attempts or len(members) < parameters.committee_minimum:
-        draft.challenges.change(challenge_id, status="failed")
+        draft.challenges.change(challenge_id, status="failed", excluded=excluded)
         close_challenge(draft, challenge_id)
         return
     deadline = block.height + parameters.flip_blocks * (attempt + 1)
+    over = FlipAttempt(members=challenge.members, seal_deadline=challenge.seal_deadline)
     draft.challenges.change(
         challenge_id,
         attempt=attempt,
         members=members,
-        excluded=(*challenge.excluded, *sorted(silent)),
+        excluded=excluded,
+        earlier=(*challenge.earlier, over),
         absences=(),
         seal_deadline=deadline,
     )

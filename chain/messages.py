@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PlainSerializer, Tag
 
 from audit.messages import Report
-from coinflip.messages import CoinOpening
+from coinflip.messages import CoinOpening, Evidence
 from wire import merkle, signing
 from wire.codec import BY_KIND, Message, digest, encode
 from wire.keys import KeyPair
@@ -211,6 +211,15 @@ class ReportAbsent(Message):
     absent: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=256)]
 
 
+class CoinFault(Message):
+    """Evidence that convicts a member of an attempt's flip by what it signed itself."""
+
+    kind: Literal["coin_fault"] = "coin_fault"
+    challenge: Hash
+    attempt: Natural
+    evidence: Evidence
+
+
 class OpenCoin(Message):
     """Show the coin after the window: commitments and what opens them."""
 
@@ -249,7 +258,8 @@ Body = Annotated[
     | Annotated[OpenCoin, Tag("open_coin")]
     | Annotated[CommitReport, Tag("commit_report")]
     | Annotated[OpenReport, Tag("open_report")]
-    | Annotated[CancelPlan, Tag("cancel_plan")],
+    | Annotated[CancelPlan, Tag("cancel_plan")]
+    | Annotated[CoinFault, Tag("coin_fault")],
     BY_KIND,
 ]
 

@@ -10,6 +10,8 @@ from chain.records import ChallengeRecord, stake_key
 from chain.rules import register
 from chain.state import Draft
 
+MILLION = 1_000_000
+
 
 def held_base(draft: Draft, attestor: bytes) -> int:
     """What there is to take."""
@@ -30,6 +32,16 @@ def take(draft: Draft, block: BlockContext, attestor: bytes, amount_base: int) -
     )
     register.refresh_rosters(draft, block, attestor)
     return staked + unbonding
+
+
+def coin_fault(draft: Draft, block: BlockContext, accused: bytes, reporter: bytes) -> None:
+    """A proven fault in a flip: a share for who reported it, and the rest is burnt."""
+    parameters = block.parameters
+    due_base = held_base(draft, accused) * parameters.coin_fault_slash_ppm // MILLION
+    taken_base = take(draft, block, accused, due_base)
+    reward_base = taken_base * parameters.reporter_share_ppm // MILLION
+    money.credit(draft, reporter, reward_base)
+    money.burn(draft, taken_base - reward_base)
 
 
 def coin_unopened(draft: Draft, block: BlockContext, challenge: ChallengeRecord) -> None:

@@ -59,6 +59,8 @@ class Reason(StrEnum):
     BEYOND_OFFER = "beyond_offer"
     UNKNOWN_PLAN = "unknown_plan"
     PLAN_CLOSED = "plan_closed"
+    BAD_EVIDENCE = "bad_evidence"
+    ALREADY_CONVICTED = "already_convicted"
 
 
 def parse_reason(text: str) -> Reason | Flaw:

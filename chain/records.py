@@ -261,6 +261,13 @@ class AbsenceVote(Message):
     absent: tuple[PublicKey, ...]
 
 
+class FlipAttempt(Message):
+    """Who took part in one attempt at a flip, and until when: its topic follows."""
+
+    members: tuple[PublicKey, ...]
+    seal_deadline: Natural
+
+
 class ChallengeRecord(Message):
     """One committee's task, from draw to settlement (key: challenge id)."""
 
@@ -271,7 +278,11 @@ class ChallengeRecord(Message):
     members: tuple[PublicKey, ...]
     """Sorted: the order of seal signatures and of the coin."""
     excluded: tuple[PublicKey, ...] = ()
-    """Whom earlier attempts found silent, or the coin's opening proved faulty."""
+    """Whom earlier attempts found silent or faulty, or the coin's opening proved faulty."""
+    convicted: tuple[PublicKey, ...] = ()
+    """Whom evidence has convicted of a fault in the flip."""
+    earlier: tuple[FlipAttempt, ...] = ()
+    """The attempts before this one."""
     drawn_height: Natural
     seal_deadline: Natural
     digest: Hash | None = None

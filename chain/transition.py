@@ -13,6 +13,7 @@ from chain.genesis import Genesis
 from chain.messages import (
     Acknowledge,
     CancelPlan,
+    CoinFault,
     CommitReport,
     CreatePlan,
     OpenCoin,
@@ -33,6 +34,7 @@ from chain.records import Account, DueItem
 from chain.rules import (
     acknowledge,
     cancel_plan,
+    coin_fault,
     commit_report,
     create_plan,
     open_coin,
@@ -185,6 +187,8 @@ def apply_body(  # noqa: C901, PLR0912 - one case per kind is the point
             seal_coin.apply(draft, block, body)
         case ReportAbsent():
             report_absent.apply(draft, sender, body)
+        case CoinFault():
+            coin_fault.apply(draft, block, sender, body)
         case OpenCoin():
             open_coin.apply(draft, block, body)
         case CommitReport():

@@ -10,7 +10,7 @@ from wire.errors import Rejected
 def apply(draft: Draft, sender: bytes, body: CommitReport) -> None:
     """Note the commitment, once per member; what it hides is opened after the window."""
     challenge = draft.challenges.require(body.challenge, Reason.UNKNOWN_CHALLENGE)
-    if sender not in challenge.members:
+    if sender not in challenge.members or sender in challenge.convicted:
         raise Rejected(Reason.NOT_A_MEMBER)
     if challenge.status != "visiting":
         raise Rejected(Reason.WRONG_PHASE, challenge.status)

@@ -32,7 +32,8 @@ def apply(
     draft.reports.put(report.challenge + sender, record)
     opened = (*challenge.opened, sender)
     draft.challenges.change(report.challenge, opened=opened)
-    if len(opened) == len(challenge.commitments):
+    waited_for = {known.member for known in challenge.commitments} - {*challenge.convicted}
+    if waited_for <= {*opened}:
         # The last report is in: no need to wait for the deadline.
         item = DueItem(kind="opening_deadline", id=report.challenge)
         schedule.at(draft, block.height, item)
@@ -45,6 +46,8 @@ def _check_turn(
         raise Rejected(Reason.WRONG_PHASE, challenge.status)
     if challenge.coin is None:
         raise Rejected(Reason.COIN_NOT_OPEN)
+    if sender in challenge.convicted:
+        raise Rejected(Reason.NOT_A_MEMBER, "convicted of a fault in the flip")
     if sender in challenge.opened:
         raise Rejected(Reason.ALREADY_OPENED)
     committed = {known.member: known.commitment for known in challenge.commitments}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from chain.messages import (
     CancelPlan,
+    CoinFault,
     CommitReport,
     Offer,
     ReportAbsent,
@@ -30,6 +31,7 @@ from chain.records import (
 )
 from chain.state import State
 from chain.transition import execute, genesis_state
+from tests.faults import FAULTS
 from tests.people import (
     ATTESTORS,
     BY_ID,
@@ -125,6 +127,19 @@ def flip(world, one, two, three):
     return [(member, body) for member in world.members if member is not silent]
 
 
+def accuse(world, one, two, three):
+    if not focus(world, pick(("flipping", "visiting", "opening"), three)):
+        return []
+    members = world.members
+    accused, reporter = pick(members, one), pick(members, one + 1 + two % (len(members) - 1))
+    body = CoinFault(
+        challenge=world.challenge.challenge,
+        attempt=world.challenge.attempt,
+        evidence=pick(FAULTS, two)(world, accused),
+    )
+    return [(reporter, body)]
+
+
 def visit(world, one, two, three):
     if not focus(world, "visiting"):
         return []
@@ -199,6 +214,7 @@ ACTIONS = (
     acknowledge,
     acknowledge,
     flip,
+    accuse,
     visit,
     conclude,
     *[attest] * 8,

@@ -1,0 +1,51 @@
+"""A member of a flip is proven to have cheated."""
+
+from chain import lottery, penalties
+from chain.context import BlockContext
+from chain.messages import CoinFault
+from chain.reasons import Reason
+from chain.records import ChallengeRecord, FlipAttempt
+from chain.state import Draft
+from coinflip.evidence import verify_evidence
+from coinflip.opening import topic_id
+from wire.errors import Malformed, Rejected
+
+
+def apply(draft: Draft, block: BlockContext, sender: bytes, body: CoinFault) -> None:
+    """Slash the accused, once a challenge, and before the seal go on without it.
+
+    After the seal the coin stands whatever its members do: the accused brings no report any
+    more, and nothing else changes. Only members of the attempt report; nobody else can know.
+    """
+    challenge = draft.challenges.require(body.challenge, Reason.UNKNOWN_CHALLENGE)
+    attempt = _attempt(challenge, body.attempt)
+    if sender not in attempt.members:
+        raise Rejected(Reason.NOT_A_MEMBER)
+    latest = challenge.drawn_height + block.parameters.unbonding_blocks
+    if block.height > latest:
+        raise Rejected(Reason.WRONG_PHASE, f"faults were punished until height {latest}")
+    topic = topic_id(
+        block.network, challenge.challenge, body.attempt, attempt.members, attempt.seal_deadline
+    )
+    try:
+        accused = verify_evidence(block.network, topic, attempt.members, body.evidence)
+    except Malformed as error:
+        raise Rejected(Reason.BAD_EVIDENCE, str(error)) from None
+    if accused == sender:
+        raise Rejected(Reason.BAD_EVIDENCE, "nobody is rewarded for its own fault")
+    if accused in challenge.convicted:
+        raise Rejected(Reason.ALREADY_CONVICTED)
+
+    draft.challenges.change(body.challenge, convicted=(*challenge.convicted, accused))
+    penalties.coin_fault(draft, block, accused, sender)
+    if challenge.status == "flipping" and accused in challenge.members:
+        lottery.try_again(draft, block, body.challenge, (accused,))
+
+
+def _attempt(challenge: ChallengeRecord, number: int) -> FlipAttempt:
+    """One attempt of the challenge, this one or an earlier one."""
+    present = FlipAttempt(members=challenge.members, seal_deadline=challenge.seal_deadline)
+    attempts = (*challenge.earlier, present)
+    if number >= len(attempts):
+        raise Rejected(Reason.WRONG_ATTEMPT, f"this is attempt {challenge.attempt}")
+    return attempts[number]
