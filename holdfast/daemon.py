@@ -56,7 +56,7 @@ async def until_stopped(work: Awaitable[None], stop: asyncio.Event) -> None:
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What to tell the user of several errors at once: ours before bugs, the first of them."""
+    """What to tell the user of several errors at once: a bug before all else, or the first."""
     known, unknown = group.split(HoldfastError)
     return _flat(unknown or known or group)
 
