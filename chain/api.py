@@ -135,6 +135,7 @@ def _add_proofs(api: FastAPI, node: Node) -> None:
     @api.get("/api/v1/events", tags=["proofs"], response_class=StreamingResponse)
     async def events(after: Annotated[int, Query(ge=0, le=MAX_INT)] = 0) -> StreamingResponse:
         """Server-sent events: one per final block above `after`, data = base64 of a Notice."""
+        node.require_room()
 
         async def stream() -> AsyncIterator[bytes]:
             async for notice in node.follow(after):

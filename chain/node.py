@@ -49,6 +49,10 @@ MAX_FOLLOWERS = 1_000
 """Each costs a queue and an open response."""
 
 
+STALLED_S = 10
+"""A block that is so late is not coming: the disk hangs, or the machine is overloaded."""
+
+
 class Node:
     """One validator of one network."""
 
@@ -61,7 +65,8 @@ class Node:
         self._followers: set[asyncio.Queue[Notice | None]] = set()
         self._certificate: Certificate | None = None
         self._genesis_state = genesis_state(genesis)
-        self.healthy = "starting"
+        self._condition = "starting"
+        self._written_at = time.monotonic()
 
     @classmethod
     async def open(cls, genesis: Genesis, master: bytes, database: Path) -> Self:
@@ -94,6 +99,15 @@ class Node:
         """Transactions that wait for a block."""
         return len(self._pool)
 
+    @property
+    def healthy(self) -> str:
+        """Why no blocks are being written; empty while they are."""
+        late_s = time.monotonic() - self._written_at
+        interval_s = self.genesis.parameters.block_interval_ms / 1000
+        if not self._condition and late_s > interval_s + STALLED_S:
+            return f"no block for {late_s:.0f} s"
+        return self._condition
+
     async def run(self) -> None:
         """Write a block every interval until cancelled."""
         interval_s = self.genesis.parameters.block_interval_ms / 1000
@@ -101,11 +115,12 @@ class Node:
         try:
             while True:
                 await self._write_block()
-                self.healthy = ""
+                self._condition = ""
+                self._written_at = time.monotonic()
                 next_at = max(next_at + interval_s, time.monotonic())
                 await asyncio.sleep(next_at - time.monotonic())
         finally:
-            self.healthy = "stopped"
+            self._condition = "stopped"
             for queue in self._followers:
                 _offer(queue, None)
 
@@ -206,10 +221,14 @@ class Node:
                     height = notice.header.height
                     yield notice
 
-    @contextmanager
-    def _following(self) -> Iterator[asyncio.Queue[Notice | None]]:
+    def require_room(self) -> None:
+        """Raise `Unavailable` when no more followers are taken."""
         if len(self._followers) >= MAX_FOLLOWERS:
             raise Unavailable("too many followers: try another node")
+
+    @contextmanager
+    def _following(self) -> Iterator[asyncio.Queue[Notice | None]]:
+        self.require_room()
         queue: asyncio.Queue[Notice | None] = asyncio.Queue(FOLLOWER_QUEUE_BLOCKS)
         self._followers.add(queue)
         try:

@@ -335,3 +335,11 @@ async def test_followers_are_told_over_http(tmp_path):
         ids = [line for line in answer.body.split(b"\n") if line.startswith(b"id: ")]
         assert ids == [b"id: 1", b"id: 2"]
         assert answer.kind.startswith("text/event-stream")
+
+
+async def test_one_follower_too_many_is_told_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("chain.node.MAX_FOLLOWERS", 0)
+    async with api_of(tmp_path) as (api, node):
+        await node._write_block()
+        answer = await call(api, "GET", "/api/v1/events")
+        assert (answer.status, answer.json["reason"]) == (503, "unavailable")

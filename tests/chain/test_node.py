@@ -70,6 +70,13 @@ async def test_a_running_node_is_healthy_and_a_stopped_one_is_not(path):
         assert node.healthy == "stopped"
 
 
+async def test_a_node_that_hangs_is_not_healthy(path, monkeypatch):
+    async with idle_node(path) as node, writing(node):
+        await until(lambda: node.ledger.height >= 1 and node.healthy == "")
+        monkeypatch.setattr(node_module, "STALLED_S", -1_000)
+        assert node.healthy.startswith("no block for")
+
+
 async def test_what_a_node_proves_is_believed(path):
     async with idle_node(path) as node:
         signed, spoilt = pay(node), pay(node, amount=10**12, after=1)
