@@ -10,7 +10,7 @@ from coinflip.events import Landed, Malicious, Offline
 from coinflip.messages import MAX_SIGNED_BYTES, Commit, Evidence, Signed
 from coinflip.opening import verify_seal
 from coinflip.seat import Seat
-from coinflip.session import MAX_GARBAGE, Gate, Patience, Session
+from coinflip.session import MAX_GARBAGE, MAX_PEERS, Gate, Patience, Session
 from holdfast.simulation.table import seats
 from wire.codec import decode, encode
 from wire.errors import Unavailable
@@ -179,6 +179,31 @@ async def test_a_session_killed_at_any_save_goes_on_from_its_store() -> None:
             outcomes = await tasks.create_task(finish(others))
         coins = {outcome.coin for outcome in outcomes if isinstance(outcome, Landed)}
         assert coins == {victim.result().coin}
+
+
+async def test_a_session_run_again_knows_its_end_with_nobody_there_to_tell() -> None:
+    hub, members = Hub(), seats(8, 2)
+    ledger, shelf = Ledger(members[0]), Shelf()
+    lines = [Line(hub, seat.key.public) for seat in members]
+    first, _ = await finish(
+        [
+            Session(members[0], lines[0], ledger, shelf, QUICK),
+            Session(members[1], lines[1], ledger, Shelf(), QUICK),
+        ]
+    )
+    alone = Ledger(members[0])
+    again = await finish([Session(members[0], Line(Hub(), b"alone"), alone, shelf, QUICK)])
+    assert again == [first] and isinstance(first, Landed)
+
+
+def test_garbage_from_many_peers_is_not_forgotten_and_takes_no_more_room() -> None:
+    seat = seats(9, 2)[0]
+    gate = Gate(2)
+    for number in range(MAX_PEERS):
+        gate.admit(number.to_bytes(2, "big"), b"garbage")
+    gate.refill()
+    assert gate.admit(b"one more", encode(seat.sign(seat.commit()))) is None
+    assert gate.admit(bytes(2), encode(seat.sign(seat.commit()))) is not None
 
 
 def test_the_gate_drops_repetitions_garbage_and_floods() -> None:
