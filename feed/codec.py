@@ -50,6 +50,8 @@ _NODE_BYTES = 34
 
 def encode(message: Message) -> bytes:
     """The payload of a message; its type number is `message.kind`."""
+    if isinstance(message, Data) and message.chunk is not None and message[3:] == _NO_MORE_PARTS:
+        return _encode_chunk(message, message.chunk)
     out = bytearray()
     _WRITERS[message.kind](out, message)
     return bytes(out)
@@ -148,6 +150,21 @@ def _read_request(reader: Reader) -> Request:
 # | [seek: uint byte offset, nodes]
 # | [upgrade: uint start, uint length, nodes, additional nodes, buffer signature] | [manifest]
 # nodes: array of {uint index, uint size, fixed32 hash}
+_NO_MORE_PARTS = (None,) * 4
+"""The parts of a data message that holds a chunk and nothing else."""
+
+
+def _encode_chunk(data: Data, part: ChunkPart) -> bytes:
+    """The usual data message, its chunk copied once."""
+    head, tail = bytearray(b"\x01"), bytearray()
+    put_uint(head, data.request)
+    put_uint(head, data.fork)
+    put_uint(head, part.index)
+    put_uint(head, len(part.value))
+    _put_nodes(tail, part.nodes)
+    return b"".join((head, part.value, tail))
+
+
 def _put_data(out: bytearray, data: Data) -> None:
     request, fork, chunk, hash_, seek, upgrade, manifest = data
     out.append(

@@ -1,12 +1,15 @@
 """The store: what it gives back, what survives a killed process, what it refuses to open."""
 
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from feed.check import Progress, check
+from feed.checkpoint_store import FOLD_BYTES
 from feed.feed import Change, Feed, SignedHead, StoredChunk, signed_by
 from feed.manifest import default_manifest, manifest_key
 from feed.store import APPLICATION_ID, SCHEMA_VERSION, FeedStore
@@ -409,3 +412,21 @@ def test_a_store_grows_to_its_limit_and_no_further(tmp_path: Path) -> None:
         with pytest.raises(StoreFull):
             kept.append([b"z" * 50_000], signed_by(other_pair, kept.key, None))
         kept.forget([0])
+
+
+def test_a_store_at_rest_folds_its_log_in_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    with FeedStore(path) as store:
+        feed = _owned(store)
+        threads = threading.active_count()
+        feed.append([bytes(1 << 20)], SIGN)
+        assert threading.active_count() == threads, "a little is not worth a thread"
+        feed.append([bytes(1 << 20)] * (FOLD_BYTES >> 20), SIGN)
+        deadline = time.monotonic() + 30
+        while path.stat().st_size < FOLD_BYTES and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert path.stat().st_size >= FOLD_BYTES
+        feed.append([b"and on"], SIGN)
+        assert _last(check(feed)).damaged == ()
+    assert threading.active_count() == threads
+    assert not path.with_name("feeds.db-wal").exists()

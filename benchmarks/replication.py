@@ -1,0 +1,220 @@
+"""Feeds between peers over TCP on this machine, beside npm hypercore in the same run.
+
+Node and we take turns, and a figure is the median of the turns; what each turn gave goes to
+stderr. Both ends are processes of their own. What a reader stores is verified, and is safe from a
+killed process, on both sides; neither waits for the disk. `append` is a batch at a time into one
+signed head, which ours has on the disk before it returns and Node's has not; `append_*_signed`
+signs every batch, and so waits for the disk each time.
+
+`SCALE=0.1` measures with a tenth of the chunks, `TURNS=1` once.
+"""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figure import Figure
+from benchmarks.peer import KEY, MANIFEST, fill_feed
+from feed.codec import decode, encode
+from feed.events import Event
+from feed.messages import Message
+from feed.replication import Replication
+from feed.store import FeedStore
+from tests.interop.packages import MissingPackages, node_packages
+
+SCALE = float(os.environ.get("SCALE", "1"))
+TURNS = int(os.environ.get("TURNS", "3"))
+
+LARGE, SMALL = 65_536, 1_024
+LARGE_COUNT = max(64, round(4096 * SCALE))
+SMALL_COUNT = max(1_000, round(100_000 * SCALE))
+LARGE_BATCH, SMALL_BATCH = 64, 256
+REQUESTS = 300
+READERS = 8
+RSS_CHUNKS = max(READERS * 64, round(16_384 * SCALE))
+RSS_LIMIT_MIB = 120
+LENGTHS = tuple(n for n in (1_000, 100_000, 1_000_000) if n <= max(1_000, 1_000_000 * SCALE))
+TINY = 100
+"""Bytes in a chunk where the cost of a chunk as such is measured."""
+
+MIB = 1 << 20
+HERE = Path(__file__).parent
+OURS = (sys.executable, "-m", "benchmarks.peer")
+
+
+def run() -> Iterator[Figure]:
+    """All figures, as they come; those beside Node only where Node can be had."""
+    try:
+        yield from _beside_node(("node", str(HERE / "node" / "peer.mjs"), str(node_packages())))
+    except MissingPackages as error:
+        print(f"not measured beside Node: {error}", file=sys.stderr)
+    yield _serve_memory()
+    yield from _growth()
+
+
+Command = tuple[str, ...]
+
+
+def _beside_node(node: Command) -> Iterator[Figure]:
+    def clone(up: Command, down: Command, size: int, count: int) -> Callable[[], float]:
+        return lambda: size * count / MIB / _transfer(up, down, "download", size, count)["seconds"]
+
+    def append(peer: Command, mode: str, size: int, count: int, batch: int) -> Callable[[], float]:
+        return lambda: size * count / MIB / _call(peer, mode, size, count, batch)["seconds"]
+
+    def requests(peer: Command) -> Callable[[], float]:
+        return lambda: _transfer(peer, peer, "requests", SMALL, 10_000, REQUESTS)["medianMs"]
+
+    large, small = (LARGE, LARGE_COUNT), (SMALL, SMALL_COUNT)
+    theirs, ours, mixed = _turns(
+        "clone_64k",
+        clone(node, node, *large),
+        clone(OURS, OURS, *large),
+        clone(OURS, node, *large),
+    )
+    yield Figure("clone_64k_vs_node", ours, "MiB/s", "Node to Node", theirs, 1.5)
+    yield Figure("serve_64k_vs_node", mixed, "MiB/s", "Node to Node", theirs, 1.2)
+    theirs, ours = _turns("clone_1k", clone(node, node, *small), clone(OURS, OURS, *small))
+    yield Figure("clone_1k_vs_node", ours, "MiB/s", "Node to Node", theirs, 1.5)
+    for name, chunks, batch in (("64k", large, LARGE_BATCH), ("1k", small, SMALL_BATCH)):
+        theirs, ours, signed = _turns(
+            f"append_{name}",
+            append(node, "append", *chunks, batch),
+            append(OURS, "append", *chunks, batch),
+            append(OURS, "append-signed", *chunks, batch),
+        )
+        yield Figure(f"append_{name}_vs_node", ours, "MiB/s", "Node", theirs, 1.0)
+        yield Figure(f"append_{name}_signed_vs_node", signed, "MiB/s", "Node", theirs, 0.25)
+    theirs, ours = _turns("request_rtt", requests(node), requests(OURS))
+    yield Figure("request_rtt_vs_node", ours, "ms", "Node", theirs, 1.0, at_most=True)
+
+
+def _turns(name: str, *measures: Callable[[], float]) -> list[float]:
+    """The median of each measure, all taking turns, so that a busy moment is shared."""
+    found: list[list[float]] = [[] for _ in measures]
+    for _ in range(TURNS):
+        for values, measure in zip(found, measures, strict=True):
+            values.append(measure())
+    for values in found:
+        print(f"  {name}: {' '.join(f'{value:.2f}' for value in sorted(values))}", file=sys.stderr)
+    return [statistics.median(values) for values in found]
+
+
+def _start(command: Command, *arguments: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=HERE.parent,
+    )
+
+
+def _call(command: Command, *arguments: object) -> Any:
+    """Run a peer to its end; what it printed."""
+    with _start(command, *arguments) as process:
+        output, _ = process.communicate()
+    assert process.returncode == 0, f"{' '.join(map(str, arguments))} failed"
+    return json.loads(output) if output else None
+
+
+@contextlib.contextmanager
+def _serving(command: Command, *arguments: object) -> Iterator[tuple[int, dict[str, Any]]]:
+    """A peer that serves; its process id, port and key."""
+    with _start(command, *arguments) as process:
+        assert process.stdin is not None and process.stdout is not None
+        yield process.pid, json.loads(process.stdout.readline())
+        process.stdin.close()
+
+
+def _transfer(
+    up: Command, down: Command, mode: str, size: int, count: int, *more: object
+) -> dict[str, Any]:
+    with _serving(up, "serve", size, count) as (_, peer):
+        found: dict[str, Any] = _call(down, mode, peer["port"], peer["key"], count, *more)
+        return found
+
+
+def _serve_memory() -> Figure:
+    """The hoster's resident memory at its highest, while eight readers share a feed of 1 GiB."""
+    share = RSS_CHUNKS // READERS
+    with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
+        _call(OURS, "fill", folder, LARGE, RSS_CHUNKS)
+        with _serving(OURS, "serve-folder", folder) as (pid, peer):
+            readers = [
+                _start(OURS, "part", peer["port"], peer["key"], max(1, n * share), (n + 1) * share)
+                for n in range(READERS)
+            ]
+            for reader in readers:
+                with reader:
+                    assert "seconds" in reader.communicate()[0]
+            highest = _peak_mib(pid)
+    return Figure("serve_rss_mib", highest, "MiB", "limit", RSS_LIMIT_MIB, 1.0, at_most=True)
+
+
+def _peak_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("the process has no memory figure")
+
+
+def _growth() -> Iterator[Figure]:
+    """What a chunk of 100 bytes costs to append, serve, verify and store, as a feed grows."""
+    costs = {length: statistics.median(_clone_us(length)) for length in LENGTHS}
+    for length, cost in costs.items():
+        print(f"  cost per chunk of {length:,}: {cost:.2f} µs", file=sys.stderr)
+    first, last = costs[LENGTHS[0]], costs[LENGTHS[-1]]
+    if len(LENGTHS) > 2:
+        yield Figure(
+            "chunk_cost_growth_100k", costs[LENGTHS[1]], "µs", "1,000 chunks", first, 1.5, True
+        )
+    yield Figure("chunk_cost_growth", last, "µs", "1,000 chunks", first, 1.5, at_most=True)
+
+
+def _clone_us(length: int) -> Iterator[float]:
+    """Processor time a chunk, of making a feed and of cloning it through two cores."""
+    for _ in range(max(1, 20_000 // length)):
+        with (
+            tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder,
+            FeedStore(Path(folder) / "hoster.db") as hoster,
+            FeedStore(Path(folder) / "reader.db") as reader,
+        ):
+            began = time.process_time()
+            source, copy = hoster.create(KEY, MANIFEST), reader.create(KEY)
+            fill_feed(source, TINY, length)
+            _pump(Replication(source), Replication(copy))
+            assert copy.contiguous_length == length
+            yield (time.process_time() - began) * 1e6 / length
+
+
+def _pump(hoster: Replication, reader: Replication) -> None:
+    """Carry messages between two cores until all is there."""
+    to_hoster = _messages([*reader.start(), *reader.want_all(0)])
+    to_reader = _messages(hoster.start())
+    now_us = 0
+    while not reader.is_complete:
+        now_us += 1_000
+        arrived, to_reader, to_hoster_next = to_reader, [], []
+        effects = hoster.receive(to_hoster, now_us)
+        while hoster.has_requests:
+            effects += hoster.answer(MIB)
+        to_reader = _messages([*effects, *hoster.settle(now_us)])
+        effects = reader.receive(arrived, now_us)
+        to_hoster_next = _messages([*effects, *reader.settle(now_us)])
+        to_hoster = to_hoster_next
+    reader.close()
+
+
+def _messages(effects: list[Any]) -> list[Message]:
+    """The messages among some effects, through the codec and back."""
+    found = [decode(e.kind, encode(e)) for e in effects if not isinstance(e, Event)]
+    return [message for message in found if message is not None]
