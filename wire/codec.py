@@ -99,7 +99,7 @@ class Message(BaseModel):
     @classmethod
     def _from_array(cls, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
-            names = list(cls.model_fields)
+            names = _field_names(cls)
             if len(value) != len(names):
                 raise ValueError(f"{cls.__name__} has {len(names)} fields, not {len(value)}")
             return dict(zip(names, value, strict=True))
@@ -116,6 +116,11 @@ BY_KIND = Discriminator(_kind_of)
 """Put on a union of messages: `Annotated[Annotated[A, Tag("a")] | ..., BY_KIND]`."""
 
 
+@cache
+def _field_names(kind: type[Message]) -> tuple[str, ...]:
+    return tuple(kind.model_fields)
+
+
 _SCALARS = frozenset((bytes, str, int, bool, type(None)))
 
 
@@ -127,7 +132,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [item if type(item) in _SCALARS else _plain(item) for item in value]
     if isinstance(value, Message):
-        return [_plain(getattr(value, name)) for name in type(value).model_fields]
+        return [_plain(getattr(value, name)) for name in _field_names(type(value))]
     assert isinstance(value, Enum), f"cannot encode {value!r}"
     return value.value
 
