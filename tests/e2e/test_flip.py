@@ -61,3 +61,36 @@ def test_a_result_is_drawn(tmp_path: Path) -> None:
         done = holdfast("simulate", "flip-copy", "--runs", "2", "--plot", plot)
         assert done.returncode == 0 and plot.stat().st_size > 500
     assert holdfast("simulate", "flip-copy", "--plot", "plot.gif").returncode == 2
+
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "coinflip.md"
+
+
+def shown() -> dict[str, str]:
+    """The commands of the page that give one answer for ever, and what it says they print."""
+    found: dict[str, str] = {}
+    command = ""
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("    $ holdfast simulate "):
+            command = line.removeprefix("    $ holdfast ")
+            found[command] = ""
+        elif line and not line.startswith("    "):
+            command = ""
+        elif command:
+            found[command] += line[4:].rstrip() + "\n"
+    return found
+
+
+def test_the_page_shows_every_scenario() -> None:
+    assert {command.split()[1] for command in shown()} == {
+        "flip-rushing",
+        "flip-copy",
+        "flip-abort",
+    }
+
+
+@pytest.mark.parametrize("command", [each for each in shown() if "abort" not in each])
+def test_the_page_shows_what_a_command_prints(command: str) -> None:
+    done = holdfast(*command.split())
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert "\n".join(lines).strip() == shown()[command].strip()
