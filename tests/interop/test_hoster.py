@@ -72,6 +72,7 @@ def _digest(feed: Feed) -> str:
 
 
 @pytest.mark.full
+@pytest.mark.xdist_group("network")
 async def test_node_reads_from_hosters_while_attestors_visit(
     node: NodePeer, tmp_path: Path
 ) -> None:
