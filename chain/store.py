@@ -70,6 +70,8 @@ class ChainStore:
         """Open or create the database; raises `Unavailable` with what to do when it cannot."""
         async with AsyncExitStack() as opened:
             try:
+                # Where this fails, aiosqlite would leave a thread behind that outlives the loop.
+                sqlite3.connect(path).close()
                 database = await aiosqlite.connect(path, isolation_level=None)
                 opened.push_async_callback(database.close)
                 await cls._prepare(database, path, genesis)

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -16,6 +17,21 @@ def _plain(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typi
         name: one_line(value) if isinstance(value, str) and not value.isprintable() else value
         for name, value in event.items()
     }
+
+
+class _Stderr:
+    """Whatever is stderr when a line is written: it may be redirected after the setting up.
+
+    Nobody's reading it any more must not end a daemon.
+    """
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def set_up(level: str, form: str) -> None:
@@ -35,7 +51,7 @@ def set_up(level: str, form: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(LEVELS[level], logging.WARNING), stream=sys.stderr)

@@ -112,7 +112,7 @@ async def answering(node: Node, port: int = 0) -> AsyncIterator[str]:
             for queue in node._followers:
                 queue.put_nowait(None)
             stop.set()
-            await task
+            await asyncio.wait_for(task, 20)
 
 
 @asynccontextmanager

@@ -82,7 +82,8 @@ async def call(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await api(scope, receive, send)
+    async with asyncio.timeout(30):
+        await api(scope, receive, send)
     headers = {name.lower(): value for name, value in sent[0]["headers"]}
     content = b"".join(message.get("body", b"") for message in sent[1:])
     return Answer(sent[0]["status"], content, headers.get(b"content-type", b"").decode())

@@ -46,8 +46,11 @@ def test_no_process_outlives_a_parent_that_was_killed(tmp_path, running):
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(pids) == 3
         children = [psutil.Process(pid) for pid in pids]
+        deadline = time.monotonic() + 20
+        # A role replaces the command that started it.
         while running and not all("holdfast.role" in child.cmdline() for child in children[1:]):
-            time.sleep(0.01)  # a role replaces the command that started it
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         parent.kill()
     try:
         _, alive = psutil.wait_procs(children, timeout=15)
