@@ -26,6 +26,8 @@ class Parameters(Message):
 
     epoch_blocks: Positive = 300
     """The least distance between two draws."""
+    gathering_blocks: Natural = 20
+    """From the first active contract after idle times to the next line-up."""
     draw_delay_blocks: Annotated[int, Field(ge=2, le=MAX_INT)] = 2
     """From the line-up to its draw: at least one block between is written by who cannot know
     the one before it, so nobody joins or leaves to fit the draw."""

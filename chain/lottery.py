@@ -46,12 +46,17 @@ def fold_coin(draft: Draft, coin: bytes) -> None:
 def line_up(draft: Draft, block: BlockContext) -> None:
     """Fix whom the next draw is among, when the last challenges are settled and there is work."""
     meta, parameters = draft.meta, block.parameters
+    contracts = draft.roster(RosterName.ACTIVE_CONTRACTS)
+    if not contracts:
+        # After idle times: wait a little, so that those assigned with the first line up as well.
+        following = block.height + parameters.gathering_blocks
+        draft.meta = meta.model_copy(update={"next_draw": following})
+        return
     waiting = meta.open_challenges or draft.line_ups.get(b"") is not None
     if waiting or block.height < meta.next_draw:
         return
-    contracts = draft.roster(RosterName.ACTIVE_CONTRACTS)
     attestors = _attestors(draft, block)
-    if not contracts or len(attestors) < parameters.committee_minimum:
+    if len(attestors) < parameters.committee_minimum:
         return
     draw_height = block.height + parameters.draw_delay_blocks
     draft.line_ups.put(

@@ -35,6 +35,7 @@ LOCAL_PARAMETERS = Parameters(
     block_interval_ms=250,
     registration_lag_blocks=2,
     epoch_blocks=20,
+    gathering_blocks=12,
     flip_blocks=80,
     window_blocks=48,
     opening_blocks=40,

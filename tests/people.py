@@ -36,6 +36,7 @@ PARAMETERS = Parameters(
     block_interval_ms=BLOCK_MS,
     registration_lag_blocks=2,
     epoch_blocks=12,
+    gathering_blocks=0,
     committee_members=4,
     committee_minimum=3,
     challenge_targets=2,
