@@ -247,7 +247,7 @@ def test_our_batches_are_cut_and_keep_the_order() -> None:
     for kind, payload in sent:
         one.send(1, kind, payload)
     frames = one.flush()
-    assert 15 < len(frames) < 30
+    assert 40 < len(frames) < 80
     assert max(map(len, frames)) < BATCH_BYTES * 3 + 100
     received: list[ChannelMessage] = []
     for frame in frames:
