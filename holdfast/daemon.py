@@ -6,15 +6,17 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
-import uvloop
 
 from wire.errors import HoldfastError
 
 log = structlog.get_logger()
 
 
-def run_daemon(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+def run_daemon(
+    main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], *, fast: bool = True
+) -> None:
     """Run `main(stop)`; SIGTERM and SIGINT set `stop`, and a second one kills.
+    Not `fast` is a mebibyte smaller: the standard library's event loop.
 
     A `HoldfastError` that ends the role, alone or in an exception group, is raised as itself.
     """
@@ -27,7 +29,12 @@ def run_daemon(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> No
         await until_stopped(main(stop), stop)
 
     try:
-        uvloop.run(run())
+        if fast:
+            import uvloop
+
+            uvloop.run(run())
+        else:
+            asyncio.run(run())
     except BaseExceptionGroup as group:
         raise first_error(group) from None
 

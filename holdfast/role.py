@@ -25,6 +25,17 @@ from holdfast.home import Home
 from holdfast.logs import set_up
 from wire.errors import HoldfastError, NotFound
 
+SLIM = {
+    # One heap for all threads: several would each keep what a visit once needed.
+    "MALLOC_ARENA_MAX": "1",
+    # Chunks of 64 KiB go back to the system when they are freed.
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+    # The heap grows and shrinks by pages, not by 128 KiB.
+    "MALLOC_TOP_PAD_": "4096",
+    "MALLOC_TRIM_THRESHOLD_": "4096",
+}
+"""The environment in which a daemon stays small."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -43,8 +54,7 @@ def become(role: str, home: Path, terms: Terms) -> NoReturn:
     sys.stderr.flush()
     document = json.dumps(asdict(terms))
     command = [sys.executable, "-m", "holdfast.role", role, str(home), document]
-    # One heap for all threads: several would each keep what a visit once needed.
-    os.execve(sys.executable, command, os.environ | {"MALLOC_ARENA_MAX": "1"})  # noqa: S606
+    os.execve(sys.executable, command, os.environ | SLIM)  # noqa: S606 - our own interpreter
 
 
 async def _host(home: Home, terms: Terms) -> None:
@@ -81,7 +91,7 @@ def main() -> int:
         await ROLES[role](Home(Path(home)), terms)
 
     try:
-        run_daemon(run)
+        run_daemon(run, fast=role == "host")
     except HoldfastError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 3 if isinstance(error, NotFound) else 1
