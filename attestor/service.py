@@ -12,7 +12,8 @@ from attestor.identity import Identity
 from attestor.round_service import Round
 from attestor.store import AttestorStore
 from chain.client import ChainClient
-from chain.messages import Endpoint, Register
+from chain.endpoint import Endpoint
+from chain.messages import Register
 from chain.records import ChallengeRecord, Meta, Table
 from chain.wallet_client import Wallet
 from swarm.service import Swarm, open_swarm

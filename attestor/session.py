@@ -18,7 +18,7 @@ from audit.evidence import Target, Task, judge_visit
 from audit.messages import RECEIPT_EXTENSION, Outcome, SignedReceipt
 from audit.plan import VisitPlan
 from audit.receipts import SessionBinding, is_receipt_of
-from chain.messages import Endpoint
+from chain.endpoint import Endpoint
 from feed import flat_tree
 from feed.events import Arrived, Event, Heard, Lost, Wrong
 from feed.feed import Feed

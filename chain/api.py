@@ -14,7 +14,8 @@ from fastapi import FastAPI, HTTPException, Path, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from chain.messages import MAX_SIDECAR_BYTES, RecordNames, SignedTransaction
+from chain.blocks import RecordNames
+from chain.messages import MAX_SIDECAR_BYTES, SignedTransaction
 from chain.money import held_base
 from chain.node import Node
 from chain.records import (

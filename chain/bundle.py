@@ -11,10 +11,10 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
+from chain.blocks import StateProof
 from chain.genesis import Genesis, Parameters
 from chain.judging import judge_report
 from chain.light import verify_state
-from chain.messages import StateProof
 from chain.records import (
     Availability,
     ChallengeRecord,

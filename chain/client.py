@@ -16,10 +16,7 @@ from typing import Any, Self, TypeVar, cast
 
 import structlog
 
-from chain.genesis import Genesis
-from chain.http_client import NodeHttp
-from chain.light import Forked, verify_certificate, verify_state, verify_transaction
-from chain.messages import (
+from chain.blocks import (
     MAX_PROVEN_RECORDS,
     Header,
     Notice,
@@ -27,6 +24,9 @@ from chain.messages import (
     StateProof,
     TransactionProof,
 )
+from chain.genesis import Genesis
+from chain.http_client import NodeHttp
+from chain.light import Forked, verify_certificate, verify_state, verify_transaction
 from chain.records import (
     RECORDS,
     Meta,
@@ -106,7 +106,9 @@ class ChainClient:
             notice: Notice = decode(Notice, b64decode(data, validate=True))
         except ValueError as error:
             raise Malformed(f"an event that is not base64: {error}") from None
-        verify_certificate(self.genesis, notice.header, notice.certificate)
+        verify_certificate(
+            self.genesis.network, self.genesis.first_set, notice.header, notice.certificate
+        )
         if notice.header.height != self._heard + 1:
             raise Malformed(f"block {notice.header.height} was told of after block {self._heard}")
         return notice

@@ -16,3 +16,7 @@ class BlockContext:
     proposer: bytes
     """Account that earns the block's fees and the validators' share of what it settles."""
     vrf_output: bytes
+    term: int = 0
+    view: int = 0
+    parent_view: int = 0
+    """The view of the block before, 0 when that is of an earlier term: those between failed."""

@@ -9,9 +9,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from audit.messages import MAX_SERVED, MAX_VISITS
+from chain.validators import MAX_VALIDATORS, Validator, ValidatorSet
 from coinflip.messages import MAX_MEMBERS, MIN_MEMBERS
 from wire.codec import Message, digest
-from wire.primitives import MAX_INT, Natural, Positive, Ppm, PublicKey
+from wire.primitives import MAX_INT, Natural, Positive, Ppm, PublicKey, tagged_hash
 
 PROTOCOL_VERSION = 1
 
@@ -48,6 +49,25 @@ class Parameters(Message):
     acknowledge_blocks: Positive = 100
     """A hoster must fetch and acknowledge an assigned feed within this many blocks."""
     unbonding_blocks: Positive = 1_000
+
+    network_delay_ms: Positive = 1_000
+    """The longest that a message between validators usually takes: what timeouts are made of."""
+    clearing_ms: Natural = 0
+    """After a view that failed: how long validators wait before they vote in the next."""
+    clock_tolerance_ms: Positive = 10_000
+    """How far a block's time may lie from a voter's clock."""
+    term_blocks: Annotated[int, Field(ge=2, le=MAX_INT)] = 1_000
+    """How many blocks one set of validators finalizes before the next takes over."""
+    validators_maximum: Annotated[int, Field(ge=1, le=MAX_VALIDATORS)] = 50
+    validator_stake_base: Positive = 1_000_000
+    validator_unbonding_blocks: Positive = 10_000
+    """How long after leaving a validator's stake can still be taken for what it signed."""
+    vote_fault_slash_ppm: Ppm = 500_000
+    """Of a validator's stake, unbonding included: what two contradicting signatures cost."""
+    jail_blocks: Natural = 2_000
+    """How long a validator that failed most of its views stays out."""
+    side_views: Natural = 64
+    """How many views a block that lost is kept for."""
 
     fee_minimum_base: Natural = 10
     fee_base_per_kib: Natural = 10
@@ -89,15 +109,15 @@ class Parameters(Message):
             raise ValueError("the smallest committee is larger than the usual one")
         if self.unbonding_blocks < self.challenge_blocks:
             raise ValueError("stake could leave before the challenge it was drawn for is over")
+        if self.validator_unbonding_blocks < 2 * self.term_blocks:
+            raise ValueError("a validator's stake could leave before its term is over")
         return self
 
 
-class GenesisValidator(Message):
-    """One validator: the account that earns, the key that signs, the key of its VRF."""
+class GenesisValidator(Validator):
+    """A validator of the first term, and the coins that it has at stake from the beginning."""
 
-    account: PublicKey
-    key: PublicKey
-    vrf_key: PublicKey
+    stake_base: Positive
 
 
 class GenesisBalance(Message):
@@ -114,13 +134,19 @@ class Genesis(Message):
     name: Annotated[str, Field(min_length=1, max_length=64)]
     time_ms: Natural
     parameters: Parameters
-    validators: Annotated[tuple[GenesisValidator, ...], Field(min_length=1, max_length=128)]
+    validators: Annotated[
+        tuple[GenesisValidator, ...], Field(min_length=1, max_length=MAX_VALIDATORS)
+    ]
     balances: Annotated[tuple[GenesisBalance, ...], Field(max_length=100_000)]
 
     @model_validator(mode="after")
     def _no_doubles(self) -> Self:
-        if len({validator.key for validator in self.validators}) != len(self.validators):
-            raise ValueError("two validators with one key")
+        for what in ("account", "key", "vrf_key"):
+            if len({getattr(v, what) for v in self.validators}) != len(self.validators):
+                raise ValueError(f"two validators with one {what}")
+        least = self.parameters.validator_stake_base
+        if any(validator.stake_base < least for validator in self.validators):
+            raise ValueError(f"a validator's stake is {least} at least")
         if self.supply_base > MAX_INT:
             raise ValueError("more coins than one balance can hold")
         return self
@@ -133,4 +159,14 @@ class Genesis(Message):
     @property
     def supply_base(self) -> int:
         """All coins there will ever be."""
-        return sum(balance.balance_base for balance in self.balances)
+        staked = sum(validator.stake_base for validator in self.validators)
+        return staked + sum(balance.balance_base for balance in self.balances)
+
+    @property
+    def first_set(self) -> ValidatorSet:
+        """Who finalizes the blocks of the first term."""
+        members = tuple(
+            Validator(account=v.account, key=v.key, vrf_key=v.vrf_key, endpoint=v.endpoint)
+            for v in self.validators
+        )
+        return ValidatorSet(term=0, seed=tagged_hash("seed", self.network), members=members)

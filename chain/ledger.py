@@ -1,20 +1,17 @@
 """The ledger behind the consensus port: one state, one tip, and blocks on top of them."""
 
+from dataclasses import dataclass
+
+from chain.blocks import Block, Header, outcomes_root, transactions_root
 from chain.consensus.port import Prepared, Proposal
 from chain.context import BlockContext
 from chain.genesis import Genesis
-from chain.light import validators_hash, view_input
-from chain.messages import (
-    Block,
-    Header,
-    SignedTransaction,
-    outcomes_root,
-    transactions_root,
-)
+from chain.messages import SignedTransaction
 from chain.reasons import Reason
 from chain.state import Draft, State
 from chain.statetree import root
 from chain.transition import check_envelope, execute
+from chain.validators import ValidatorSet, ends_term, view_input
 from wire import vrf
 from wire.codec import encode
 from wire.errors import Malformed, Rejected
@@ -31,7 +28,7 @@ class Ledger:
         self.network = genesis.network
         self.state = state
         self._tip = tip
-        self._validators_hash = validators_hash(genesis.validators)
+        self._prepared: dict[bytes, Prepared] = {}
 
     @property
     def tip(self) -> Header | None:
@@ -39,9 +36,19 @@ class Ledger:
         return self._tip
 
     @property
+    def root(self) -> bytes:
+        """What names the tip as a parent: its block's id, or the network's before the first."""
+        return self._tip.id if self._tip else self.network
+
+    @property
     def height(self) -> int:
         """Height of the last committed block; 0 before the first."""
         return self._tip.height if self._tip else 0
+
+    @property
+    def validators(self) -> ValidatorSet:
+        """Who finalizes the block after the tip."""
+        return Draft(self.state).validators
 
     def check(self, signed: SignedTransaction, pending: int) -> None:
         """Raise `Rejected` unless the next block could hold the transaction.
@@ -51,52 +58,49 @@ class Ledger:
         """
         if not signed.is_signed():
             raise Rejected(Reason.BAD_SIGNATURE)
-        check_envelope(Draft(self.state), self._context(b"", 0, b""), signed, pending=pending)
+        self.check_again(signed, pending)
 
-    def propose(self, proposal: Proposal, transactions: tuple[SignedTransaction, ...]) -> Prepared:
-        """A block on top of the tip with those of the transactions that it may hold."""
-        return self._prepare(proposal, transactions, leave_out=True)
+    def check_again(self, signed: SignedTransaction, pending: int) -> None:
+        """As `check`, for a transaction whose signature was found good before."""
+        base = self._base(self.root)
+        proposal = Proposal(view=0, time_ms=0, proposer=b"", vrf_proof=b"", vrf_output=b"")
+        check_envelope(Draft(self.state), self._context(base, proposal), signed, pending=pending)
 
-    def _prepare(
-        self,
-        proposal: Proposal,
-        transactions: tuple[SignedTransaction, ...],
-        *,
-        leave_out: bool,
+    def holds(self, block: bytes) -> bool:
+        """Whether a block is the tip, or prepared on top of it."""
+        return block == self.root or block in self._prepared
+
+    def prepared(self, block: bytes) -> Prepared | None:
+        """A prepared block."""
+        return self._prepared.get(block)
+
+    def propose(
+        self, parent: bytes, proposal: Proposal, transactions: tuple[SignedTransaction, ...]
     ) -> Prepared:
-        context = self._context(proposal.proposer, proposal.time_ms, proposal.vrf_output)
-        execution = execute(self.state, context, transactions, leave_out=leave_out)
-        transactions = execution.transactions
-        header = Header(
-            network=self.network,
-            height=context.height,
-            view=proposal.view,
-            parent=self._tip.id if self._tip else self.network,
-            proposer=proposal.proposer,
-            vrf_proof=proposal.vrf_proof,
-            time_ms=proposal.time_ms,
-            transactions_root=transactions_root(transactions),
-            outcomes_root=outcomes_root(execution.outcomes),
-            state_root=root(execution.draft.tree()),
-            validators_hash=self._validators_hash,
-        )
-        block = Block(header=header, transactions=transactions)
-        return Prepared(block, execution.outcomes, execution.draft)
+        """A block on top of `parent` with those of the transactions that it may hold."""
+        return self._keep(self._prepare(self._base(parent), proposal, transactions, leave_out=True))
 
     def validate(self, block: Block) -> Prepared:
         """Execute another validator's block and compare every root; raises `Malformed`."""
         header = block.header
-        if header.height != self.height + 1 or header.parent != (
-            self._tip.id if self._tip else self.network
+        known = self._prepared.get(header.id)
+        if known is not None and known.block == block:
+            return known
+        base = self._base(header.parent)
+        before = base.header
+        if header.height != base.height + 1:
+            raise Malformed(f"block {header.height} does not follow block {base.height}")
+        if before and (
+            header.time_ms <= before.time_ms
+            or (header.term, header.view) <= (before.term, before.view)
         ):
-            raise Malformed(f"block {header.height} does not follow block {self.height}")
-        if self._tip and (header.time_ms <= self._tip.time_ms or header.view <= self._tip.view):
             raise Malformed("time and view must grow from block to block")
-        proposer = next((v for v in self.genesis.validators if v.account == header.proposer), None)
-        if proposer is None:
-            raise Malformed("the proposer is not a validator")
-        alpha = view_input(self.network, header.view)
-        output = vrf.verify(proposer.vrf_key, alpha, header.vrf_proof)
+        validators = base.draft.validators
+        committer = validators.committer(header.view)
+        alpha = view_input(self.network, validators.seed, validators.term, header.view)
+        output = vrf.verify(committer.vrf_key, alpha, header.vrf_proof)
+        if header.proposer != validators.members[validators.leader(output)].account:
+            raise Malformed("the block is not by the leader of its view")
         parameters = self.genesis.parameters
         if len(block.transactions) > parameters.block_transactions_maximum:
             raise Malformed(f"a block of {len(block.transactions)} transactions")
@@ -106,24 +110,95 @@ class Ledger:
             raise Malformed("a transaction in the block is not signed by its sender")
         proposal = Proposal(header.view, header.time_ms, header.proposer, header.vrf_proof, output)
         try:
-            prepared = self._prepare(proposal, block.transactions, leave_out=False)
+            prepared = self._prepare(base, proposal, block.transactions, leave_out=False)
         except Rejected as rejected:
             raise Malformed(f"the block holds a transaction it may not: {rejected}") from None
         if prepared.block.header != header:
             raise Malformed("the block's roots are not those of its transactions")
-        return prepared
+        return self._keep(prepared)
 
     def commit(self, prepared: Prepared) -> None:
-        """Make a final block part of the state."""
+        """Make a final block part of the state; prepared blocks that do not grow from it go."""
         self.state.commit(prepared.draft)
         self._tip = prepared.block.header
+        growing = {self._tip.id}
+        kept: dict[bytes, Prepared] = {}
+        for name, above in self._prepared.items():  # parents were prepared before children
+            parent = above.block.header.parent
+            if parent in growing:
+                growing.add(name)
+                kept[name] = above
+                if parent == self._tip.id:
+                    above.draft.base = self.state
+        self._prepared = kept
 
-    def _context(self, proposer: bytes, time_ms: int, vrf_output: bytes) -> BlockContext:
+    def _keep(self, prepared: Prepared) -> Prepared:
+        self._prepared[prepared.block.header.id] = prepared
+        return prepared
+
+    def _base(self, parent: bytes) -> "_Base":
+        """What a block with this parent is executed on; raises `Malformed`."""
+        if parent == self.root:
+            return _Base(self._tip, Draft(self.state))
+        prepared = self._prepared.get(parent)
+        if prepared is None:
+            raise Malformed("the block's parent is not known")
+        header = prepared.block.header
+        if ends_term(header.height, self.genesis.parameters.term_blocks):
+            raise Malformed("the last block of a term must be final before the next is built")
+        return _Base(header, Draft(prepared.draft))
+
+    def _prepare(
+        self,
+        base: "_Base",
+        proposal: Proposal,
+        transactions: tuple[SignedTransaction, ...],
+        *,
+        leave_out: bool,
+    ) -> Prepared:
+        context = self._context(base, proposal)
+        execution = execute(base.draft.base, context, transactions, leave_out=leave_out)
+        transactions = execution.transactions
+        header = Header(
+            network=self.network,
+            height=context.height,
+            term=context.term,
+            view=proposal.view,
+            parent=base.header.id if base.header else self.network,
+            proposer=proposal.proposer,
+            vrf_proof=proposal.vrf_proof,
+            time_ms=proposal.time_ms,
+            transactions_root=transactions_root(transactions),
+            outcomes_root=outcomes_root(execution.outcomes),
+            state_root=root(execution.draft.tree),
+            validators_hash=base.draft.validators.hash,
+        )
+        block = Block(header=header, transactions=transactions)
+        return Prepared(block, execution.outcomes, execution.draft)
+
+    def _context(self, base: "_Base", proposal: Proposal) -> BlockContext:
+        term, before = base.draft.validators.term, base.header
         return BlockContext(
             network=self.network,
             parameters=self.genesis.parameters,
-            height=self.height + 1,
-            time_ms=time_ms,
-            proposer=proposer,
-            vrf_output=vrf_output,
+            height=base.height + 1,
+            time_ms=proposal.time_ms,
+            proposer=proposal.proposer,
+            vrf_output=proposal.vrf_output,
+            term=term,
+            view=proposal.view,
+            parent_view=before.view if before and before.term == term else 0,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What a block grows from."""
+
+    header: Header | None
+    draft: Draft
+    """Without writes: only to look through."""
+
+    @property
+    def height(self) -> int:
+        return self.header.height if self.header else 0

@@ -7,67 +7,59 @@ of them is final; its state root, transactions root and outcomes root prove ever
 from typing import cast
 
 from chain import statetree
-from chain.genesis import Genesis, GenesisValidator
-from chain.messages import (
-    FINALIZE_DOMAIN,
+from chain.blocks import (
+    VOTE_DOMAIN,
     Certificate,
     Header,
     ProvenRecord,
     StateProof,
     TransactionProof,
-    Vote,
 )
+from chain.genesis import Genesis
 from chain.records import RECORDS, Table
 from chain.state import tree_key
+from chain.validators import ValidatorSet
 from wire import merkle, signing
 from wire.codec import Message, decode, digest, encode
 from wire.errors import HoldfastError, Malformed
-from wire.primitives import tagged_hash
 
 
 class Forked(HoldfastError):
     """Two final blocks at one height: a quorum of validators broke its word. Trust nothing."""
 
 
-def quorum(validators: int) -> int:
-    """Signatures that make a block final: n - floor((n - 1) / 3)."""
-    return validators - (validators - 1) // 3
-
-
-def validators_hash(validators: tuple[GenesisValidator, ...]) -> bytes:
-    """What a header says of the set that signs it."""
-    return digest(validators)
-
-
-def view_input(network: bytes, view: int) -> bytes:
-    """The VRF input of a view: nothing in it can be chosen by whoever proves."""
-    return tagged_hash("leader", network, view.to_bytes(8, "big"))
-
-
-def verify_certificate(genesis: Genesis, header: Header, certificate: Certificate) -> None:
-    """Raise `Malformed` unless a quorum of the genesis validators made `header` final."""
-    network = genesis.network
+def verify_certificate(
+    network: bytes, validators: ValidatorSet, header: Header, certificate: Certificate
+) -> None:
+    """Raise `Malformed` unless a quorum of `validators` made `header` final."""
     if header.network != network:
         raise Malformed("the block is of another network")
-    if header.validators_hash != validators_hash(genesis.validators):
+    if header.term != validators.term or header.validators_hash != validators.hash:
         raise Malformed("the block is signed by another validator set")
-    vote = Vote(height=header.height, view=header.view, block=header.id)
-    if certificate.vote != vote:
+    vote = certificate.vote
+    # The last block of a term is proposed in every view until it is final: its own is the first.
+    named = (vote.kind, vote.term, vote.height, vote.block)
+    if named != ("finalize", header.term, header.height, header.id) or vote.view < header.view:
         raise Malformed("the certificate is of another block")
+    require_quorum(network, validators, certificate)
+
+
+def require_quorum(network: bytes, validators: ValidatorSet, certificate: Certificate) -> None:
+    """Raise `Malformed` unless a quorum of `validators` signed the certificate's vote."""
     indices = [signature.index for signature in certificate.signatures]
-    if indices != sorted(set(indices)) or len(indices) < quorum(len(genesis.validators)):
+    if indices != sorted(set(indices)) or len(indices) < validators.quorum:
         raise Malformed(f"{len(indices)} signatures are no quorum")
-    body = encode(vote)
+    body = encode(certificate.vote)
     for signature in certificate.signatures:
-        if signature.index >= len(genesis.validators):
+        if signature.index >= len(validators.members):
             raise Malformed("a signature of no validator")
-        key = genesis.validators[signature.index].key
-        signing.require_signed(key, FINALIZE_DOMAIN, network, body, signature.signature)
+        key = validators.members[signature.index].key
+        signing.require_signed(key, VOTE_DOMAIN, network, body, signature.signature)
 
 
 def verify_state(genesis: Genesis, proof: StateProof) -> list[Message | None]:
     """The records that a final state has, None for those that it has not."""
-    verify_certificate(genesis, proof.header, proof.certificate)
+    verify_certificate(genesis.network, genesis.first_set, proof.header, proof.certificate)
     return [proven_record(proof.header.state_root, record) for record in proof.records]
 
 
@@ -94,7 +86,7 @@ def proven_record(state_root: bytes, proof: ProvenRecord) -> Message | None:
 
 def verify_transaction(genesis: Genesis, transaction: bytes, proof: TransactionProof) -> str:
     """Why the included transaction was rejected, or "" if it was applied."""
-    verify_certificate(genesis, proof.header, proof.certificate)
+    verify_certificate(genesis.network, genesis.first_set, proof.header, proof.certificate)
     included = merkle.root_from_proof(
         transaction, proof.position, proof.count, proof.transaction_path
     )

@@ -1,4 +1,4 @@
-"""Everything the chain is told: transactions, blocks, certificates.
+"""Everything the chain is told: transactions and what they may say.
 
 A transaction is {network, sender, nonce, fee, valid_until, body} and one signature. `kind`
 tells bodies apart and lies inside the signed bytes. Bounds here are about shape; whatever
@@ -10,14 +10,14 @@ from typing import Annotated, Literal
 from pydantic import Field, PlainSerializer, Tag
 
 from audit.messages import Report
+from chain.endpoint import Endpoint
 from coinflip.messages import CoinOpening, Evidence
-from wire import merkle, signing
+from wire import signing
 from wire.codec import BY_KIND, Message, digest, encode
 from wire.keys import KeyPair
 from wire.primitives import Bytes, Hash, Natural, Positive, Ppm, PublicKey, Signature, blake2b_256
 
 TRANSACTION_DOMAIN = "transaction"
-FINALIZE_DOMAIN = "finalize"
 SWARM_DOMAIN = "swarm"
 PUBLISH_DOMAIN = "publish"
 
@@ -27,22 +27,7 @@ MAX_SIDECAR_BYTES = 1 << 20
 NO_SIDECAR = blake2b_256(b"")
 """What every kind but `OpenReport` names as its evidence: nothing."""
 
-Host = Annotated[str, Field(min_length=1, max_length=253)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Role = Literal["attestor", "hoster"]
-VrfProof = Annotated[
-    bytes,
-    Field(min_length=80, max_length=80),
-    PlainSerializer(bytes.hex, return_type=str, when_used="json"),
-]
-
-
-class Endpoint(Message):
-    """Where a peer listens and the Noise key that answers there."""
-
-    host: Host
-    port: Port
-    swarm_key: PublicKey
+Role = Literal["attestor", "hoster", "validator"]
 
 
 class Transfer(Message):
@@ -313,133 +298,3 @@ def sign_transaction(
     assert key.public == transaction.sender
     signature = signing.sign(key, TRANSACTION_DOMAIN, transaction.network, encode(transaction))
     return SignedTransaction(transaction=transaction, signature=signature, sidecar=sidecar)
-
-
-class Header(Message):
-    """What validators sign: a block's place, its writer, and the state it leads to."""
-
-    network: Hash
-    height: Natural
-    view: Natural
-    parent: Hash
-    proposer: PublicKey
-    """Account of the validator that wrote the block and earns its fees."""
-    vrf_proof: VrfProof
-    time_ms: Natural
-    transactions_root: Hash
-    outcomes_root: Hash
-    state_root: Hash
-    validators_hash: Hash
-
-    @property
-    def id(self) -> bytes:
-        """The hash that names the block."""
-        return digest(self)
-
-
-class Block(Message):
-    """A header and the transactions it orders."""
-
-    header: Header
-    transactions: Annotated[tuple[SignedTransaction, ...], Field(max_length=10_000)]
-
-
-class Vote(Message):
-    """What a finalization signature covers."""
-
-    height: Natural
-    view: Natural
-    block: Hash
-
-
-class ValidatorSignature(Message):
-    """One validator's signature, by its place in the validator set."""
-
-    index: Natural
-    signature: Signature
-
-
-class Certificate(Message):
-    """A quorum's signatures over one block: from here it is never replaced."""
-
-    vote: Vote
-    signatures: Annotated[tuple[ValidatorSignature, ...], Field(max_length=128)]
-
-
-class TransactionOutcome(Message):
-    """What became of one transaction of a block: empty `reason` means it was applied."""
-
-    transaction: Hash
-    reason: Annotated[str, Field(max_length=64)]
-    detail: Annotated[str, Field(max_length=200)]
-
-
-class MetLeaf(Message):
-    """The leaf at the end of a key's path in the state tree."""
-
-    key: Hash
-    value: Hash
-
-
-class ProvenRecord(Message):
-    """A record, or its absence, and the path to a state root."""
-
-    table: Natural
-    key: Bytes
-    record: Bytes | None
-    siblings: Annotated[tuple[Hash, ...], Field(max_length=256)]
-    met: MetLeaf | None
-
-
-MAX_PROVEN_RECORDS = 1024
-"""Records in one answer; a client asks again for more."""
-
-
-class StateProof(Message):
-    """Records under one final header's state root."""
-
-    header: Header
-    certificate: Certificate
-    records: Annotated[tuple[ProvenRecord, ...], Field(max_length=MAX_PROVEN_RECORDS)]
-
-
-class RecordName(Message):
-    """Which record is asked for, or was written."""
-
-    table: Natural
-    key: Bytes
-
-
-RecordNames = Annotated[tuple[RecordName, ...], Field(max_length=MAX_PROVEN_RECORDS)]
-
-
-class TransactionProof(Message):
-    """A transaction's place in a final block, and what became of it."""
-
-    header: Header
-    certificate: Certificate
-    position: Natural
-    count: Natural
-    reason: Annotated[str, Field(max_length=64)]
-    detail: Annotated[str, Field(max_length=200)]
-    """For people: not covered by any proof."""
-    transaction_path: Annotated[tuple[Hash, ...], Field(max_length=64)]
-    outcome_path: Annotated[tuple[Hash, ...], Field(max_length=64)]
-
-
-class Notice(Message):
-    """A final block as followers hear of it: a hint which records to ask for anew."""
-
-    header: Header
-    certificate: Certificate
-    changed: Annotated[tuple[RecordName, ...], Field(max_length=100_000)]
-
-
-def transactions_root(transactions: tuple[SignedTransaction, ...]) -> bytes:
-    """The RFC 6962 root over the transactions' ids."""
-    return merkle.root(signed.transaction.id for signed in transactions)
-
-
-def outcomes_root(outcomes: tuple[TransactionOutcome, ...]) -> bytes:
-    """The RFC 6962 root over transactions' ids and reasons; details are for people only."""
-    return merkle.root(encode((outcome.transaction, outcome.reason)) for outcome in outcomes)

@@ -13,23 +13,22 @@ from typing import Self
 
 import structlog
 
-from chain.consensus.solo import Solo
-from chain.genesis import Genesis
-from chain.ledger import MAX_BLOCK_BYTES, Ledger
-from chain.mempool import Mempool
-from chain.messages import (
+from chain.blocks import (
     Block,
     Certificate,
     Header,
     MetLeaf,
     Notice,
-    OpenReport,
     ProvenRecord,
     RecordName,
-    SignedTransaction,
     StateProof,
     TransactionProof,
 )
+from chain.consensus.solo import Solo
+from chain.genesis import Genesis
+from chain.ledger import MAX_BLOCK_BYTES, Ledger
+from chain.mempool import Mempool
+from chain.messages import OpenReport, SignedTransaction
 from chain.records import ReportRecord, Table
 from chain.state import State, tree_key
 from chain.statetree import prove

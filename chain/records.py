@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from audit.messages import Report
-from chain.messages import Endpoint, Offer, Sla
+from chain.endpoint import Endpoint
+from chain.messages import Offer, Sla
+from chain.validators import Validator, ValidatorSet
 from wire.codec import Message
 from wire.primitives import Bytes, Hash, Natural, Ppm, PublicKey
 
@@ -37,6 +39,9 @@ class Table(IntEnum):
     SWARM_KEY = 14
     AVAILABILITY = 15
     LINE_UP = 16
+    VALIDATORS = 17
+    CANDIDATE = 18
+    VALIDATOR_KEY = 19
 
 
 class Meta(Message):
@@ -116,6 +121,7 @@ class RosterName(IntEnum):
     ATTESTORS = 1
     HOSTERS = 2
     ACTIVE_CONTRACTS = 3
+    CANDIDATES = 4
 
     @property
     def key(self) -> bytes:
@@ -215,6 +221,29 @@ class LineUp(Message):
     draw_height: Natural
     attestors: tuple[LinedUpAttestor, ...]
     contracts: tuple[Hash, ...]
+
+
+class Candidate(Message):
+    """Who offers to be a validator, and how it has served (key: account)."""
+
+    validator: Validator
+    listed: bool = True
+    """Whether it wants to serve in the next term."""
+    jailed_until: Natural = 0
+    """Not taken into a set before this height."""
+    failed_views: Natural = 0
+    """Views of this term that it was to open and that came to nothing."""
+    turns: Natural = 0
+    """Views of this term that it was to open."""
+    faults: Natural = 0
+    """Contradictions that it was convicted of; the first ends its service with that key."""
+
+
+class ValidatorKey(Message):
+    """Which account a validator's signing key belongs to (key: signing key), for ever."""
+
+    account: PublicKey
+    convicted: bool = False
 
 
 class DrawnContract(Message):
@@ -399,6 +428,9 @@ RECORDS: dict[Table, type[Message]] = {
     Table.SWARM_KEY: SwarmKey,
     Table.AVAILABILITY: Availability,
     Table.LINE_UP: LineUp,
+    Table.VALIDATORS: ValidatorSet,
+    Table.CANDIDATE: Candidate,
+    Table.VALIDATOR_KEY: ValidatorKey,
 }
 
 
@@ -409,4 +441,4 @@ def height_key(height: int) -> bytes:
 
 def stake_key(role: str, account: bytes) -> bytes:
     """The key of an account's stake in one role."""
-    return (b"a" if role == "attestor" else b"h") + account
+    return role[0].encode() + account

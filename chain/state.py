@@ -14,6 +14,7 @@ from chain.records import (
     RECORDS,
     Account,
     Availability,
+    Candidate,
     ChallengeRecord,
     ContractRecord,
     Desk,
@@ -30,14 +31,18 @@ from chain.records import (
     StakeRecord,
     SwarmKey,
     Table,
+    ValidatorKey,
     VerdictRecord,
 )
+from chain.validators import ValidatorSet
 from wire.codec import Message, digest
 from wire.errors import Rejected
 from wire.primitives import tagged_hash
 
 Key = tuple[Table, bytes]
 R = TypeVar("R", bound=Message)
+_UNKNOWN = object()
+"""A tree not yet computed: None is the empty one."""
 
 
 def tree_key(table: Table, key: bytes) -> bytes:
@@ -64,7 +69,7 @@ class State:
     def commit(self, draft: "Draft") -> None:
         """Make a draft's writes part of the state."""
         assert draft.base is self, "only a draft of this very state can be committed"
-        self.tree = draft.tree()
+        self.tree = draft.tree
         for key, record in draft.changes.items():
             if record is None:
                 self.records.pop(key, None)
@@ -122,7 +127,9 @@ class Draft:
 
     def __init__(self, base: "State | Draft") -> None:
         self.base = base
+        """What lies below; once that is part of the state, the state itself."""
         self.changes: dict[Key, Message | None] = {}
+        self._tree: object = _UNKNOWN
 
         self.accounts: View[Account] = View(self, Table.ACCOUNT)
         self.stakes: View[StakeRecord] = View(self, Table.STAKE)
@@ -140,6 +147,9 @@ class Draft:
         self.swarm_keys: View[SwarmKey] = View(self, Table.SWARM_KEY)
         self.availability: View[Availability] = View(self, Table.AVAILABILITY)
         self.line_ups: View[LineUp] = View(self, Table.LINE_UP)
+        self.candidates: View[Candidate] = View(self, Table.CANDIDATE)
+        self.validator_keys: View[ValidatorKey] = View(self, Table.VALIDATOR_KEY)
+        self._validators: View[ValidatorSet] = View(self, Table.VALIDATORS)
         self._metas: View[Meta] = View(self, Table.META)
 
     def get(self, key: Key) -> Message | None:
@@ -166,6 +176,15 @@ class Draft:
     def meta(self, meta: Meta) -> None:
         self._metas.put(b"", meta)
 
+    @property
+    def validators(self) -> ValidatorSet:
+        """Who finalizes the next block."""
+        return self._validators.at(b"")
+
+    @validators.setter
+    def validators(self, validators: ValidatorSet) -> None:
+        self._validators.put(b"", validators)
+
     def roster(self, name: RosterName) -> tuple[bytes, ...]:
         """The members of an index, sorted."""
         roster = self.rosters.get(name.key)
@@ -182,14 +201,16 @@ class Draft:
         for key, record in self.changes.items():
             yield key, self.base.get(key), record
 
+    @property
     def tree(self) -> statetree.Tree:
-        """The state tree with this draft's writes; the draft must lie on a `State`."""
-        assert isinstance(self.base, State)
-        tree = self.base.tree
-        for (table, key), record in self.changes.items():
-            place = tree_key(table, key)
-            if record is None:
-                tree = statetree.remove(tree, place)
-            else:
-                tree = statetree.put(tree, place, digest(record))
-        return tree
+        """The state tree with this draft's writes: from here on they must not change."""
+        if self._tree is _UNKNOWN:
+            tree = self.base.tree
+            for (table, key), record in self.changes.items():
+                place = tree_key(table, key)
+                if record is None:
+                    tree = statetree.remove(tree, place)
+                else:
+                    tree = statetree.put(tree, place, digest(record))
+            self._tree = tree
+        return cast("statetree.Tree", self._tree)

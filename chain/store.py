@@ -16,9 +16,9 @@ from typing import Any, Self
 
 import aiosqlite
 
+from chain.blocks import Block, Certificate, Header, Notice, RecordName
 from chain.consensus.port import Decided, Prepared
 from chain.genesis import Genesis
-from chain.messages import Block, Certificate, Header, Notice, RecordName
 from chain.records import RECORDS, Table
 from chain.state import Key, State
 from wire.codec import Message, decode, encode

@@ -8,6 +8,7 @@ and uses its nonce, and changes nothing else.
 from dataclasses import dataclass
 
 from chain import assignment, fees, lottery, money, schedule, settlement
+from chain.blocks import TransactionOutcome
 from chain.context import BlockContext
 from chain.genesis import Genesis
 from chain.messages import (
@@ -24,13 +25,12 @@ from chain.messages import (
     SealCoin,
     SignedTransaction,
     Stake,
-    TransactionOutcome,
     Transfer,
     Unstake,
     UpdateHead,
 )
 from chain.reasons import Reason
-from chain.records import Account, DueItem
+from chain.records import Account, DueItem, StakeRecord, stake_key
 from chain.rules import (
     acknowledge,
     cancel_plan,
@@ -68,24 +68,28 @@ def genesis_state(genesis: Genesis) -> State:
         money.credit(draft, balance.account, balance.balance_base)
     beacon = tagged_hash("beacon/genesis", genesis.network)
     draft.meta = draft.meta.model_copy(update={"beacon": beacon, "time_ms": genesis.time_ms})
+    draft.validators = genesis.first_set
+    for validator in genesis.validators:
+        stake = StakeRecord(amount_base=validator.stake_base)
+        draft.stakes.put(stake_key("validator", validator.account), stake)
     state.commit(draft)
     return state
 
 
 def execute(
-    state: State,
+    base: State | Draft,
     block: BlockContext,
     transactions: tuple[SignedTransaction, ...],
     *,
     leave_out: bool = False,
 ) -> Execution:
-    """Run a block on a draft.
+    """Run a block on a draft of a state, or of a block that is not yet final.
 
     A transaction that a block may not hold at all makes this raise `Rejected`; whoever writes
     the block has it left out instead. Each may have been fine when it came, and one before it
     has spent what would pay its fee.
     """
-    draft = Draft(state)
+    draft = Draft(base)
     # What is drawn in this block must not depend on the coins that its writer lets in.
     beacon = draft.meta.beacon
     held, outcomes = [], []

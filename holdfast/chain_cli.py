@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from chain.endpoint import Endpoint
 from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
 from holdfast.cli import JsonFlag, Session, session
 from holdfast.output import Exit, out, print_json
@@ -57,6 +58,12 @@ def genesis(
                 account=account,
                 key=KeyPair.derive(seed, Use.VALIDATOR).public,
                 vrf_key=KeyPair.derive(seed, Use.VRF).public,
+                endpoint=Endpoint(
+                    host=session(context).settings.chain.gossip.host,
+                    port=session(context).settings.chain.gossip.port,
+                    swarm_key=KeyPair.derive(seed, Use.SWARM).public,
+                ),
+                stake_base=1_000_000,
             ),
         ),
         balances=tuple(balances),

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from chain.endpoint import Endpoint
 from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
 from holdfast.home import Home
 from wire.errors import Unavailable
@@ -67,6 +68,7 @@ class LocalNetwork:
         self._parameters = parameters
         self._settings = settings or {}
         self._ports: dict[str, int] = {}
+        self._gossip_port = 0
 
     async def __aenter__(self) -> Self:
         self.prepare()
@@ -100,7 +102,8 @@ class LocalNetwork:
 
     def prepare(self) -> None:
         """Make all homes, one genesis, and settings with free ports."""
-        self._ports = dict(zip(self.names, _free_ports(len(self.names)), strict=True))
+        *ports, self._gossip_port = _free_ports(len(self.names) + 1)
+        self._ports = dict(zip(self.names, ports, strict=True))
         for home in self.homes.values():
             home.create()
         seed = self.homes["validator"].seed()
@@ -113,6 +116,12 @@ class LocalNetwork:
                     account=self.account("validator"),
                     key=KeyPair.derive(seed, Use.VALIDATOR).public,
                     vrf_key=KeyPair.derive(seed, Use.VRF).public,
+                    endpoint=Endpoint(
+                        host="127.0.0.1",
+                        port=self._gossip_port,
+                        swarm_key=KeyPair.derive(seed, Use.SWARM).public,
+                    ),
+                    stake_base=self._parameters.validator_stake_base,
                 ),
             ),
             balances=tuple(
@@ -123,6 +132,7 @@ class LocalNetwork:
         for name, home in self.homes.items():
             home.write_genesis(genesis)
             lines = [f'chain.url = "{self.url}"', f"chain.listen.port = {self.port('validator')}"]
+            lines.append(f"chain.gossip.port = {self._gossip_port}")
             lines += [f"{role}.listen.port = {self.port(name)}" for role in _ROLES]
             lines.append(self._settings.get(name, ""))
             (home.path / "holdfast.toml").write_text("\n".join(lines) + "\n")

@@ -47,6 +47,8 @@ class ChainSection(Section):
 
     url: str = "http://127.0.0.1:4600"
     listen: Listen = Listen(port=4600)
+    gossip: Listen = Listen(port=4601)
+    """Where a validator listens for the others."""
 
 
 class HosterSection(Section):

@@ -16,7 +16,8 @@ from audit.messages import RECEIPT_EXTENSION
 from audit.messages import Served as ServedEntry
 from audit.receipts import SessionBinding
 from chain.client import ChainClient
-from chain.messages import Acknowledge, Endpoint, Offer, Register
+from chain.endpoint import Endpoint
+from chain.messages import Acknowledge, Offer, Register
 from chain.records import (
     ContractRecord,
     Desk,

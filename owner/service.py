@@ -10,13 +10,13 @@ from typing import Any
 
 import structlog
 
+from chain.blocks import MAX_PROVEN_RECORDS
 from chain.bundle import MAX_BUNDLE_BYTES, Bundle, ReportEvidence
 from chain.client import ChainClient
+from chain.endpoint import Endpoint
 from chain.messages import (
-    MAX_PROVEN_RECORDS,
     CancelPlan,
     CreatePlan,
-    Endpoint,
     PublishFeed,
     Root,
     SignedHead,

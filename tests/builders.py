@@ -8,6 +8,7 @@ a plan's life, made by real transactions in real blocks; tests state only what i
 from dataclasses import dataclass, field
 
 from audit.plan import Eligible, VisitPlan, plan_input, visit_plans
+from chain.blocks import TransactionOutcome
 from chain.context import BlockContext
 from chain.genesis import Genesis, Parameters
 from chain.judging import targets_of
@@ -18,7 +19,6 @@ from chain.messages import (
     SealCoin,
     SignedTransaction,
     Transaction,
-    TransactionOutcome,
     sign_transaction,
 )
 from chain.money import held_base

@@ -8,10 +8,10 @@ from audit.messages import (
     Served,
     Uncle,
 )
+from chain.endpoint import Endpoint
 from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
 from chain.messages import (
     CreatePlan,
-    Endpoint,
     Offer,
     PublishFeed,
     Register,
@@ -54,6 +54,9 @@ PARAMETERS = Parameters(
     attestor_stake_base=1_000,
     hoster_stake_base=1_000,
     contract_collateral_base=301,
+    term_blocks=1_000,
+    validator_stake_base=5_000,
+    validator_unbonding_blocks=2_000,
     unopened_penalty_base=70,
 )
 SLA = Sla(availability_ppm=900_000, latency_us=50_000, throughput_bytes_per_s=1_000)
@@ -100,6 +103,17 @@ EVERYBODY = (VALIDATOR, OWNER, STRANGER, *HOSTERS, *ATTESTORS)
 BY_ID = {person.id: person for person in EVERYBODY}
 
 
+def genesis_validator(person: Person, stake_base: int = 5_000) -> GenesisValidator:
+    """A validator of the first term."""
+    return GenesisValidator(
+        account=person.id,
+        key=person.key(Use.VALIDATOR).public,
+        vrf_key=person.key(Use.VRF).public,
+        endpoint=Endpoint(host="127.0.0.1", port=4601, swarm_key=person.key(Use.SWARM).public),
+        stake_base=stake_base,
+    )
+
+
 @cache
 def genesis(parameters: Parameters = PARAMETERS) -> Genesis:
     """A network with one validator on which everybody has coins, but the stranger few."""
@@ -107,13 +121,7 @@ def genesis(parameters: Parameters = PARAMETERS) -> Genesis:
         name="test",
         time_ms=START_MS,
         parameters=parameters,
-        validators=(
-            GenesisValidator(
-                account=VALIDATOR.id,
-                key=VALIDATOR.key(Use.VALIDATOR).public,
-                vrf_key=VALIDATOR.key(Use.VRF).public,
-            ),
-        ),
+        validators=(genesis_validator(VALIDATOR),),
         balances=tuple(
             GenesisBalance(account=person.id, balance_base=100 if person is STRANGER else BALANCE)
             for person in EVERYBODY

@@ -1,14 +1,16 @@
 """All that consensus knows of the ledger: check, propose, validate, commit.
 
-Between `validate` and `commit` nothing is written anywhere: an engine may hold several
-prepared blocks, and drops those that lose.
+Between `validate` and `commit` nothing is written anywhere: an engine may hold a whole tree of
+prepared blocks above the last final one, and those that lose are dropped.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from chain.messages import Block, Certificate, Header, SignedTransaction, TransactionOutcome
+from chain.blocks import Block, Certificate, Header, TransactionOutcome
+from chain.messages import SignedTransaction
 from chain.state import Draft
+from chain.validators import ValidatorSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +42,42 @@ class Decided:
 
 
 class LedgerPort(Protocol):
-    """The ledger as an engine drives it."""
+    """The ledger as an engine drives it: a final tip, and prepared blocks that grow from it."""
 
     @property
     def tip(self) -> Header | None:
         """The header of the last committed block."""
 
+    @property
+    def root(self) -> bytes:
+        """What names the tip as a parent: its block's id, or the network's before the first."""
+
+    @property
+    def validators(self) -> ValidatorSet:
+        """Who finalizes the block after the tip."""
+
     def check(self, signed: SignedTransaction, pending: int) -> None:
         """Raise `Rejected` unless a later block may hold the transaction."""
 
-    def propose(self, proposal: Proposal, transactions: tuple[SignedTransaction, ...]) -> Prepared:
-        """A block on top of the tip with those of the transactions that it may hold."""
+    def holds(self, block: bytes) -> bool:
+        """Whether a block is the tip, or prepared on top of it."""
+
+    def propose(
+        self, parent: bytes, proposal: Proposal, transactions: tuple[SignedTransaction, ...]
+    ) -> Prepared:
+        """A block on top of `parent` with those of the transactions that it may hold.
+
+        `parent` is the tip or a prepared block; the new block is kept as prepared.
+        """
 
     def validate(self, block: Block) -> Prepared:
-        """Another validator's block, executed; raises `Malformed` when it is not valid."""
+        """Another validator's block, executed on its parent and kept as prepared.
+
+        Raises `Malformed` when it is not valid.
+        """
+
+    def prepared(self, block: bytes) -> Prepared | None:
+        """A prepared block."""
 
     def commit(self, prepared: Prepared) -> None:
-        """Make a final block part of the state."""
+        """Make a final block part of the state; prepared blocks that do not grow from it go."""

@@ -4,16 +4,11 @@ It can be killed anywhere. A block leaves the node only after it was stored, and
 one block a height, so a restart can neither lose nor contradict a block that anyone saw.
 """
 
+from chain.blocks import VOTE_DOMAIN, Certificate, ValidatorSignature, Vote
 from chain.consensus.port import Decided, LedgerPort, Proposal
 from chain.genesis import Genesis
-from chain.light import view_input
-from chain.messages import (
-    FINALIZE_DOMAIN,
-    Certificate,
-    SignedTransaction,
-    ValidatorSignature,
-    Vote,
-)
+from chain.messages import SignedTransaction
+from chain.validators import view_input
 from wire import signing, vrf
 from wire.codec import encode
 from wire.errors import Unavailable
@@ -37,8 +32,10 @@ class Solo:
     def decide(self, time_ms: int, transactions: tuple[SignedTransaction, ...]) -> Decided:
         """The next block and its certificate; the caller stores it, then commits it."""
         tip = self._ledger.tip
-        view = tip.view + 1 if tip else 1
-        proof = vrf.prove(self._vrf_key, view_input(self._network, view))
+        validators = self._ledger.validators
+        view = tip.view + 1 if tip and tip.term == validators.term else 1
+        alpha = view_input(self._network, validators.seed, validators.term, view)
+        proof = vrf.prove(self._vrf_key, alpha)
         proposal = Proposal(
             view=view,
             time_ms=max(time_ms, tip.time_ms + 1 if tip else 0),
@@ -46,10 +43,16 @@ class Solo:
             vrf_proof=proof,
             vrf_output=vrf.output(proof),
         )
-        prepared = self._ledger.propose(proposal, transactions)
+        prepared = self._ledger.propose(self._ledger.root, proposal, transactions)
         header = prepared.block.header
-        vote = Vote(height=header.height, view=header.view, block=header.id)
-        signature = signing.sign(self._key, FINALIZE_DOMAIN, self._network, encode(vote))
+        vote = Vote(
+            kind="finalize",
+            term=header.term,
+            view=header.view,
+            height=header.height,
+            block=header.id,
+        )
+        signature = signing.sign(self._key, VOTE_DOMAIN, self._network, encode(vote))
         certificate = Certificate(
             vote=vote, signatures=(ValidatorSignature(index=0, signature=signature),)
         )

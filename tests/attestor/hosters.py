@@ -15,7 +15,7 @@ from audit.evidence import Judged, Target, Task, judge_visit
 from audit.messages import RECEIPT_EXTENSION, SignedReceipt
 from audit.plan import VisitPlan
 from audit.receipts import DOMAIN, SessionBinding
-from chain.messages import Endpoint
+from chain.endpoint import Endpoint
 from feed import codec
 from feed.feed import Feed
 from feed.manifest import discovery_key, encode_manifest

@@ -8,7 +8,7 @@ import pytest
 
 from attestor.session import Patience
 from audit.messages import Outcome, SignedReceipt
-from chain.messages import Endpoint
+from chain.endpoint import Endpoint
 from feed.messages import Data, Extension, Message, NoData, Reason
 from feed.store import FeedStore
 from swarm.peers import Limits

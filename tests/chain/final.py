@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from chain.genesis import Genesis, GenesisValidator
-from chain.ledger import Ledger
-from chain.messages import (
-    FINALIZE_DOMAIN,
+from chain.blocks import (
+    VOTE_DOMAIN,
     Certificate,
     Header,
     MetLeaf,
@@ -15,12 +13,14 @@ from chain.messages import (
     ValidatorSignature,
     Vote,
 )
+from chain.genesis import Genesis
+from chain.ledger import Ledger
 from chain.records import Table
 from chain.state import State, tree_key
 from chain.statetree import prove
 from chain.transition import genesis_state
 from tests.chain.test_ledger import proposal
-from tests.people import BLOCK_MS, START_MS, VALIDATOR, Person, genesis
+from tests.people import BLOCK_MS, START_MS, VALIDATOR, Person, genesis, genesis_validator
 from wire import signing
 from wire.codec import encode
 from wire.keys import KeyPair, Use
@@ -38,23 +38,14 @@ def validators(count: int) -> tuple[Person, ...]:
 def genesis_of(count: int) -> Genesis:
     """A network with so many validators."""
     return genesis().model_copy(
-        update={
-            "validators": tuple(
-                GenesisValidator(
-                    account=person.id,
-                    key=person.key(Use.VALIDATOR).public,
-                    vrf_key=person.key(Use.VRF).public,
-                )
-                for person in validators(count)
-            )
-        }
+        update={"validators": tuple(genesis_validator(person) for person in validators(count))}
     )
 
 
 @cache
 def _first_header(agreed: Genesis) -> Header:
     one = Ledger(agreed, genesis_state(agreed), None)
-    return one.propose(proposal(1), ()).block.header
+    return one.propose(one.root, proposal(1), ()).block.header
 
 
 def header(agreed: Genesis, height: int = 1, **changes: object) -> Header:
@@ -64,7 +55,7 @@ def header(agreed: Genesis, height: int = 1, **changes: object) -> Header:
 
 
 def vote(of: Header) -> Vote:
-    return Vote(height=of.height, view=of.view, block=of.id)
+    return Vote(kind="finalize", term=of.term, view=of.view, height=of.height, block=of.id)
 
 
 def signature(
@@ -73,7 +64,7 @@ def signature(
     """The vote of the validator at a place, or of somebody else in its name."""
     person = validators(max(index + 1, 1))[index]
     signed = signing.sign(
-        key or person.key(Use.VALIDATOR), FINALIZE_DOMAIN, network or of.network, encode(vote(of))
+        key or person.key(Use.VALIDATOR), VOTE_DOMAIN, network or of.network, encode(vote(of))
     )
     return ValidatorSignature(index=index, signature=signed)
 

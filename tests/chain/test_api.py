@@ -16,8 +16,9 @@ from fastapi.routing import APIRoute
 
 from chain import api as api_module
 from chain.api import MAX_BODY_BYTES, MAX_NAMES_BYTES, create_api
+from chain.blocks import RecordName, StateProof, TransactionProof
 from chain.light import verify_state, verify_transaction
-from chain.messages import RecordName, SignedTransaction, StateProof, TransactionProof, Transfer
+from chain.messages import SignedTransaction, Transfer
 from chain.node import Node
 from chain.records import Table
 from tests.builders import World

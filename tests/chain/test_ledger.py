@@ -4,10 +4,10 @@ import pytest
 
 from chain.consensus.port import Proposal
 from chain.ledger import Ledger
-from chain.light import view_input
 from chain.messages import SignedTransaction, Transfer
 from chain.reasons import Reason
 from chain.transition import genesis_state
+from chain.validators import view_input
 from tests.people import BALANCE, OWNER, START_MS, STRANGER, VALIDATOR, genesis
 from tests.stages import funded
 from wire import vrf
@@ -27,12 +27,18 @@ def ledger(*blocks: tuple[SignedTransaction, ...]) -> Ledger:
     """A ledger on which these blocks have been committed."""
     made = Ledger(GENESIS, genesis_state(GENESIS), None)
     for number, transactions in enumerate(blocks, start=1):
-        made.commit(made.propose(proposal(number), transactions))
+        made.commit(made.propose(made.root, proposal(number), transactions))
     return made
 
 
+def alpha(view: int) -> bytes:
+    return view_input(GENESIS.network, GENESIS.first_set.seed, 0, view)
+
+
 def proposal(view: int, **changes: object) -> Proposal:
-    proof = vrf.prove(VALIDATOR.key(Use.VRF), view_input(GENESIS.network, view))
+    proof = vrf.prove(
+        VALIDATOR.key(Use.VRF), view_input(GENESIS.network, GENESIS.first_set.seed, 0, view)
+    )
     fields = {
         "view": view,
         "time_ms": START_MS + view,
@@ -45,7 +51,7 @@ def proposal(view: int, **changes: object) -> Proposal:
 
 def test_a_proposed_block_is_valid_to_others_and_leads_to_the_same_state():
     proposer, other = ledger((pay(),)), ledger((pay(),))
-    block = proposer.propose(proposal(7), (pay(1), pay(2))).block
+    block = proposer.propose(proposer.root, proposal(7), (pay(1), pay(2))).block
     assert block.header.height == 2
     assert block.header.parent == proposer.tip.id
     for one in (proposer, other):
@@ -57,13 +63,13 @@ def test_a_proposed_block_is_valid_to_others_and_leads_to_the_same_state():
 def test_validating_changes_nothing():
     one = ledger()
     before = one.state.root
-    one.validate(one.propose(proposal(1), (pay(),)).block)
+    one.validate(one.propose(one.root, proposal(1), (pay(),)).block)
     assert (one.state.root, one.height, one.tip) == (before, 0, None)
 
 
 def test_the_first_block_follows_the_network_itself():
     one = ledger()
-    assert one.propose(proposal(1), ()).block.header.parent == GENESIS.network
+    assert one.propose(one.root, proposal(1), ()).block.header.parent == GENESIS.network
 
 
 def other_proof(alpha: bytes) -> bytes:
@@ -79,7 +85,7 @@ WRONG_HEADERS = {
     "another view": {"view": 3},
     "the time again": {"time_ms": START_MS + 1},
     "a proposer that is no validator": {"proposer": OWNER.id},
-    "a proof for another view": {"vrf_proof": other_proof(view_input(GENESIS.network, 3))},
+    "a proof for another view": {"vrf_proof": other_proof(alpha(3))},
     "no proof": {"vrf_proof": bytes(80)},
     "other transactions": {"transactions_root": b"x" * 32},
     "other outcomes": {"outcomes_root": b"x" * 32},
@@ -91,7 +97,7 @@ WRONG_HEADERS = {
 @pytest.mark.parametrize("changes", WRONG_HEADERS.values(), ids=WRONG_HEADERS)
 def test_a_header_with_one_thing_wrong_is_refused(changes):
     one = ledger((pay(),))
-    block = one.propose(proposal(2), (pay(1),)).block
+    block = one.propose(one.root, proposal(2), (pay(1),)).block
     one.validate(block)
     header = block.header.model_copy(update=changes)
     with pytest.raises(Malformed):
@@ -112,7 +118,7 @@ WRONG_TRANSACTIONS = {
 @pytest.mark.parametrize("transactions", WRONG_TRANSACTIONS.values(), ids=WRONG_TRANSACTIONS)
 def test_a_block_with_other_transactions_is_refused(transactions):
     one = ledger((pay(),))
-    block = one.propose(proposal(2), (pay(1),)).block
+    block = one.propose(one.root, proposal(2), (pay(1),)).block
     with pytest.raises(Malformed):
         one.validate(block.model_copy(update={"transactions": transactions}))
 

@@ -2,23 +2,17 @@
 
 import pytest
 
+from chain.blocks import Certificate, MetLeaf, TransactionProof, ValidatorSignature
 from chain.light import (
     proven_record,
-    quorum,
     verify_certificate,
     verify_state,
     verify_transaction,
 )
-from chain.messages import (
-    Certificate,
-    MetLeaf,
-    TransactionProof,
-    Transfer,
-    ValidatorSignature,
-    Vote,
-)
+from chain.messages import Transfer
 from chain.reasons import Reason
 from chain.records import Account, Meta, Table
+from chain.validators import quorum
 from tests.chain.final import (
     certificate,
     genesis_of,
@@ -56,10 +50,10 @@ def test_a_certificate_takes_a_quorum_and_no_less(count, needed):
     agreed = genesis_of(count)
     final = header(agreed)
     for signers in (range(needed), range(count), range(count - needed, count)):
-        verify_certificate(agreed, final, certificate(final, signers))
+        verify_certificate(agreed.network, agreed.first_set, final, certificate(final, signers))
     for signers in (range(needed - 1), range(1, needed), ()):
         with pytest.raises(Malformed, match="no quorum"):
-            verify_certificate(agreed, final, certificate(final, signers))
+            verify_certificate(agreed.network, agreed.first_set, final, certificate(final, signers))
 
 
 AGREED = genesis_of(4)
@@ -102,23 +96,23 @@ BAD_CERTIFICATES = {
     "one for another block": with_signatures(ZERO, ONE, signature(header(AGREED, 8), 2)),
     "nobody's": with_signatures(),
     "another height": Certificate(
-        vote=Vote(height=8, view=7, block=FINAL.id), signatures=GOOD.signatures
+        vote=vote(FINAL).model_copy(update={"height": 8}), signatures=GOOD.signatures
     ),
     "another view": Certificate(
-        vote=Vote(height=7, view=8, block=FINAL.id), signatures=GOOD.signatures
+        vote=vote(FINAL).model_copy(update={"view": 6}), signatures=GOOD.signatures
     ),
     "another block": certificate(header(AGREED, 7, state_root=b"x" * 32), (0, 1, 2)),
 }
 
 
 def test_a_good_certificate_is_believed():
-    verify_certificate(AGREED, FINAL, GOOD)
+    verify_certificate(AGREED.network, AGREED.first_set, FINAL, GOOD)
 
 
 @pytest.mark.parametrize("bad", BAD_CERTIFICATES.values(), ids=BAD_CERTIFICATES)
 def test_a_certificate_with_one_thing_wrong_is_not(bad):
     with pytest.raises(Malformed):
-        verify_certificate(AGREED, FINAL, bad)
+        verify_certificate(AGREED.network, AGREED.first_set, FINAL, bad)
 
 
 HEADER_CHANGES = {
@@ -139,22 +133,24 @@ HEADER_CHANGES = {
 def test_a_certificate_covers_every_field_of_the_header(field):
     changed = FINAL.model_copy(update={field: HEADER_CHANGES[field]})
     with pytest.raises(Malformed):
-        verify_certificate(AGREED, changed, GOOD)
+        verify_certificate(AGREED.network, AGREED.first_set, changed, GOOD)
 
 
 @pytest.mark.parametrize("change", [{"network": b"x" * 32}, {"validators_hash": b"x" * 32}])
 def test_validators_cannot_sign_for_another_network_or_set(change):
     foreign = header(AGREED, 7, **change)
     with pytest.raises(Malformed, match="another"):
-        verify_certificate(AGREED, foreign, certificate(foreign, (0, 1, 2)))
+        verify_certificate(
+            AGREED.network, AGREED.first_set, foreign, certificate(foreign, (0, 1, 2))
+        )
 
 
 def test_the_blocks_of_another_network_are_not_believed():
     other = genesis_of(3)
     final = header(other)
-    verify_certificate(other, final, certificate(final, (0, 1, 2)))
+    verify_certificate(other.network, other.first_set, final, certificate(final, (0, 1, 2)))
     with pytest.raises(Malformed, match="another network"):
-        verify_certificate(AGREED, final, certificate(final, (0, 1, 2)))
+        verify_certificate(AGREED.network, AGREED.first_set, final, certificate(final, (0, 1, 2)))
 
 
 # records
@@ -240,7 +236,7 @@ def included(position: int = 1) -> tuple[bytes, TransactionProof]:
         funded().sign(OWNER, Transfer(to=STRANGER.id, amount_base=amount), nonce=nonce)
         for nonce, amount in enumerate((1, 2, 10**12))
     )
-    prepared = one.propose(proposal(1), signed)
+    prepared = one.propose(one.root, proposal(1), signed)
     final = prepared.block.header
     ids = [each.transaction.id for each in signed]
     leaves = [encode((each.transaction, each.reason)) for each in prepared.outcomes]

@@ -186,7 +186,7 @@ def test_what_expires_goes_and_so_does_what_needs_its_nonce(expiring):
     for signed in waiting:
         made.add(signed, one.check)
     for height in range(1, 4):
-        one.commit(one.propose(proposal(height), ()))
+        one.commit(one.propose(one.root, proposal(height), ()))
         made.settle((), height, one.check)
         assert len(made) == (3 if height < 3 else expiring)
     assert made.select(10, MEBIBYTE) == tuple(waiting[:expiring])
@@ -201,7 +201,7 @@ def test_what_its_sender_can_no_longer_pay_for_goes():
     made = Mempool()
     for signed in (spend, behind):
         made.add(signed, one.check)
-    prepared = one.propose(proposal(1), made.select(1, MEBIBYTE))
+    prepared = one.propose(one.root, proposal(1), made.select(1, MEBIBYTE))
     one.commit(prepared)
     made.settle((spend,), 1, one.check)
     assert len(made) == 0

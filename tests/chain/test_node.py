@@ -6,15 +6,9 @@ from pathlib import Path
 import pytest
 
 from chain import node as node_module
+from chain.blocks import Notice, RecordName
 from chain.light import verify_certificate, verify_state, verify_transaction
-from chain.messages import (
-    Notice,
-    RecordName,
-    SignedTransaction,
-    Transaction,
-    Transfer,
-    sign_transaction,
-)
+from chain.messages import SignedTransaction, Transaction, Transfer, sign_transaction
 from chain.node import Node
 from chain.reasons import Reason
 from chain.records import Account, Meta, Table
@@ -163,7 +157,7 @@ async def test_a_follower_hears_every_block_once_and_in_order(path, after):
         found = await asyncio.wait_for(following, 10)
         assert [notice.header.height for notice in found] == list(range(after + 1, 9))
         for notice in found:
-            verify_certificate(QUICK, notice.header, notice.certificate)
+            verify_certificate(QUICK.network, QUICK.first_set, notice.header, notice.certificate)
         assert ACCOUNT in found[-1].changed
         assert all(change.table != Table.DUE for notice in found for change in notice.changed)
 

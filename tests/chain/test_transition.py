@@ -288,7 +288,7 @@ def test_two_executions_of_a_block_agree():
     one, other = world.execute(*signed), world.execute(*signed)
     assert one.outcomes == other.outcomes
     assert one.draft.changes == other.draft.changes
-    assert one.draft.tree() == other.draft.tree()
+    assert one.draft.tree == other.draft.tree
 
 
 def test_coins_that_appear_stop_the_process(monkeypatch):

@@ -2,9 +2,10 @@
 
 import pytest
 
+from chain.blocks import Block
 from chain.consensus.port import Proposal
 from chain.ledger import Ledger
-from chain.messages import Block, CoinFault, ReportAbsent, Unstake
+from chain.messages import CoinFault, ReportAbsent, Unstake
 from chain.reasons import Reason
 from chain.records import RosterName, stake_key
 from coinflip.messages import Echo, Equivocation, sign_body
@@ -262,6 +263,6 @@ def test_evidence_travels_in_a_block(fault):
     accused, reporter, *_ = world.members
     signed = world.sign(reporter, report(world, accused, fault))
     ledger = Ledger(world.genesis, world.state, None)
-    made = ledger.propose(Proposal(1, 1, VALIDATOR.id, bytes(80), bytes(64)), ())
+    made = ledger.propose(ledger.root, Proposal(1, 1, VALIDATOR.id, bytes(80), bytes(64)), ())
     block = Block(header=made.block.header, transactions=(signed,))
     assert decode(Block, encode(block)) == block

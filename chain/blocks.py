@@ -1,0 +1,182 @@
+"""Blocks, the votes and certificates that make them final, and proofs of what they lead to."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainSerializer
+
+from chain.messages import SignedTransaction
+from chain.validators import MAX_VALIDATORS
+from wire import merkle
+from wire.codec import Message, digest, encode
+from wire.primitives import Bytes, Hash, Natural, PublicKey, Signature
+
+VOTE_DOMAIN = "vote"
+
+VrfProof = Annotated[
+    bytes,
+    Field(min_length=80, max_length=80),
+    PlainSerializer(bytes.hex, return_type=str, when_used="json"),
+]
+
+
+class Header(Message):
+    """What validators sign: a block's place, its writer, and the state it leads to."""
+
+    network: Hash
+    height: Natural
+    term: Natural
+    view: Natural
+    """Counts the attempts at a block within the term; grows from block to block."""
+    parent: Hash
+    proposer: PublicKey
+    """Account of the validator that wrote the block and earns its fees."""
+    vrf_proof: VrfProof
+    time_ms: Natural
+    transactions_root: Hash
+    outcomes_root: Hash
+    state_root: Hash
+    validators_hash: Hash
+
+    @property
+    def id(self) -> bytes:
+        """The hash that names the block."""
+        return digest(self)
+
+
+class Block(Message):
+    """A header and the transactions it orders."""
+
+    header: Header
+    transactions: Annotated[tuple[SignedTransaction, ...], Field(max_length=10_000)]
+
+
+VoteKind = Literal["propose", "notarize", "nullify", "finalize"]
+
+
+class Vote(Message):
+    """One thing that a validator can say of a view, and signs at most once.
+
+    To *nullify* names no block: height 0 and a hash of zeros.
+    """
+
+    kind: VoteKind
+    term: Natural
+    view: Natural
+    height: Natural
+    block: Hash
+
+
+class ValidatorSignature(Message):
+    """One validator's signature, by its place in the validator set."""
+
+    index: Natural
+    signature: Signature
+
+
+class SignedVote(Message):
+    """A vote and the validator's signature over it."""
+
+    vote: Vote
+    index: Natural
+    signature: Signature
+
+
+class Certificate(Message):
+    """A quorum's signatures over one vote. Of the kind *finalize*: its block is never replaced."""
+
+    vote: Vote
+    signatures: Annotated[tuple[ValidatorSignature, ...], Field(max_length=MAX_VALIDATORS)]
+
+
+MAX_DESCENDANTS = 1_024
+"""Blocks in a row that are final only because a later one is: after long trouble with the net."""
+
+Descendants = Annotated[tuple[Header, ...], Field(max_length=MAX_DESCENDANTS)]
+"""Headers that follow one another from a block's child to the block that a certificate names."""
+
+
+class FinalBlock(Message):
+    """A final block as nodes keep it and pass it on."""
+
+    block: Block
+    certificate: Certificate | None
+    """None: it is final because a later block is, whose certificate counts for both."""
+
+
+class TransactionOutcome(Message):
+    """What became of one transaction of a block: empty `reason` means it was applied."""
+
+    transaction: Hash
+    reason: Annotated[str, Field(max_length=64)]
+    detail: Annotated[str, Field(max_length=200)]
+
+
+class MetLeaf(Message):
+    """The leaf at the end of a key's path in the state tree."""
+
+    key: Hash
+    value: Hash
+
+
+class ProvenRecord(Message):
+    """A record, or its absence, and the path to a state root."""
+
+    table: Natural
+    key: Bytes
+    record: Bytes | None
+    siblings: Annotated[tuple[Hash, ...], Field(max_length=256)]
+    met: MetLeaf | None
+
+
+MAX_PROVEN_RECORDS = 1024
+"""Records in one answer; a client asks again for more."""
+
+
+class StateProof(Message):
+    """Records under one final header's state root."""
+
+    header: Header
+    certificate: Certificate
+    records: Annotated[tuple[ProvenRecord, ...], Field(max_length=MAX_PROVEN_RECORDS)]
+
+
+class RecordName(Message):
+    """Which record is asked for, or was written."""
+
+    table: Natural
+    key: Bytes
+
+
+RecordNames = Annotated[tuple[RecordName, ...], Field(max_length=MAX_PROVEN_RECORDS)]
+
+
+class TransactionProof(Message):
+    """A transaction's place in a final block, and what became of it."""
+
+    header: Header
+    certificate: Certificate
+    position: Natural
+    count: Natural
+    reason: Annotated[str, Field(max_length=64)]
+    detail: Annotated[str, Field(max_length=200)]
+    """For people: not covered by any proof."""
+    transaction_path: Annotated[tuple[Hash, ...], Field(max_length=64)]
+    outcome_path: Annotated[tuple[Hash, ...], Field(max_length=64)]
+
+
+class Notice(Message):
+    """A final block as followers hear of it: a hint which records to ask for anew."""
+
+    header: Header
+    certificate: Certificate
+    changed: Annotated[tuple[RecordName, ...], Field(max_length=100_000)]
+
+
+def transactions_root(transactions: tuple[SignedTransaction, ...]) -> bytes:
+    """The RFC 6962 root over the transactions' ids."""
+    return merkle.root(signed.transaction.id for signed in transactions)
+
+
+def outcomes_root(outcomes: tuple[TransactionOutcome, ...]) -> bytes:
+    """The RFC 6962 root over transactions' ids and reasons; details are for people only."""
+    return merkle.root(encode((outcome.transaction, outcome.reason)) for outcome in outcomes)
