@@ -1,22 +1,20 @@
 """Blocks, the votes and certificates that make them final, and proofs of what they lead to."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, PlainSerializer
+from pydantic import Field
 
 from chain.messages import SignedTransaction
-from chain.validators import MAX_VALIDATORS
+from chain.votes import VOTE_DOMAIN as VOTE_DOMAIN  # noqa: PLC0414
+from chain.votes import Certificate as Certificate  # noqa: PLC0414
+from chain.votes import SignedVote as SignedVote  # noqa: PLC0414
+from chain.votes import ValidatorSignature as ValidatorSignature  # noqa: PLC0414
+from chain.votes import Vote as Vote  # noqa: PLC0414
+from chain.votes import VoteKind as VoteKind  # noqa: PLC0414
+from chain.votes import VrfProof as VrfProof  # noqa: PLC0414
 from wire import merkle
 from wire.codec import Message, digest, encode
-from wire.primitives import Bytes, Hash, Natural, PublicKey, Signature
-
-VOTE_DOMAIN = "vote"
-
-VrfProof = Annotated[
-    bytes,
-    Field(min_length=80, max_length=80),
-    PlainSerializer(bytes.hex, return_type=str, when_used="json"),
-]
+from wire.primitives import Bytes, Hash, Natural, PublicKey
 
 
 class Header(Message):
@@ -48,44 +46,6 @@ class Block(Message):
 
     header: Header
     transactions: Annotated[tuple[SignedTransaction, ...], Field(max_length=10_000)]
-
-
-VoteKind = Literal["propose", "notarize", "nullify", "finalize"]
-
-
-class Vote(Message):
-    """One thing that a validator can say of a view, and signs at most once.
-
-    To *nullify* names no block: height 0 and a hash of zeros.
-    """
-
-    kind: VoteKind
-    term: Natural
-    view: Natural
-    height: Natural
-    block: Hash
-
-
-class ValidatorSignature(Message):
-    """One validator's signature, by its place in the validator set."""
-
-    index: Natural
-    signature: Signature
-
-
-class SignedVote(Message):
-    """A vote and the validator's signature over it."""
-
-    vote: Vote
-    index: Natural
-    signature: Signature
-
-
-class Certificate(Message):
-    """A quorum's signatures over one vote. Of the kind *finalize*: its block is never replaced."""
-
-    vote: Vote
-    signatures: Annotated[tuple[ValidatorSignature, ...], Field(max_length=MAX_VALIDATORS)]
 
 
 MAX_DESCENDANTS = 1_024
