@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from chain.blocks import RecordNames
 from chain.messages import MAX_SIDECAR_BYTES, SignedTransaction
 from chain.money import held_base
-from chain.node import Node
+from chain.reading_node import Reader
 from chain.records import (
     RECORDS,
     Availability,
@@ -50,7 +50,7 @@ KeyText = Annotated[str, Path(max_length=64, description="z-base-32 or hexadecim
 HexText = Annotated[str, Path(pattern="^([0-9a-f]{2}){0,64}$", description="hexadecimal")]
 
 
-def create_api(node: Node) -> FastAPI:
+def create_api(node: Reader) -> FastAPI:
     """The ASGI application of one node."""
     api = FastAPI(
         title="Holdfast chain",
@@ -86,7 +86,7 @@ def _add_errors(api: FastAPI) -> None:
         return JSONResponse({"reason": "unavailable", "detail": str(error)}, 503)
 
 
-def _add_health(api: FastAPI, node: Node) -> None:
+def _add_health(api: FastAPI, node: Reader) -> None:
     @api.get("/healthz", tags=["health"])
     async def healthz() -> JSONResponse:
         """200 while blocks are being written, 503 with the reason otherwise."""
@@ -101,7 +101,7 @@ def _add_health(api: FastAPI, node: Node) -> None:
         return JSONResponse({"ready": ready}, 200 if ready else 503)
 
 
-def _add_proofs(api: FastAPI, node: Node) -> None:
+def _add_proofs(api: FastAPI, node: Reader) -> None:
     @api.get("/api/v1/genesis", tags=["proofs"], response_class=Response)
     async def genesis() -> Response:
         """The network's genesis: compare its digest with the network id you trust."""
@@ -111,7 +111,7 @@ def _add_proofs(api: FastAPI, node: Node) -> None:
     async def submit(request: Request) -> dict[str, str]:
         """Submit one signed transaction (CBOR); 202 means it waits for a block."""
         signed = decode(SignedTransaction, await _body(request, MAX_BODY_BYTES))
-        return {"transaction": node.submit(signed).hex()}
+        return {"transaction": (await node.accept(signed)).hex()}
 
     @api.get("/api/v1/transactions/{transaction}", tags=["proofs"], response_class=Response)
     async def transaction(transaction: HexText) -> Response:
@@ -161,7 +161,7 @@ async def _body(request: Request, limit_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _read(node: Node, table: Table, key: bytes) -> Message:
+def _read(node: Reader, table: Table, key: bytes) -> Message:
     record = node.state.get((table, key))
     if record is None:
         raise NotFound(f"there is no such {table.name.lower()}")
@@ -172,7 +172,7 @@ def _plain(record: Message) -> dict[str, Any]:
     return record.model_dump(mode="json")
 
 
-def _add_reading(api: FastAPI, node: Node) -> None:
+def _add_reading(api: FastAPI, node: Reader) -> None:
     @api.get("/api/v1/status", tags=["reading"])
     async def status() -> dict[str, Any]:
         """The network at a glance."""
@@ -202,12 +202,13 @@ def _add_reading(api: FastAPI, node: Node) -> None:
     @api.get("/api/v1/blocks/{height}", tags=["reading"])
     async def block(height: HeightNumber) -> dict[str, Any]:
         """One block: its header, transactions and their outcomes."""
-        found, certificate = await node.block(height)
+        final = await node.block(height)
+        found, certificate = final.block, final.certificate
         outcomes = await node.store.block_outcomes(height)
         return {
             "id": found.header.id.hex(),
             "header": _plain(found.header),
-            "certificate": _plain(certificate),
+            "certificate": None if certificate is None else _plain(certificate),
             "transactions": [
                 {
                     "id": outcome[0].hex(),
@@ -241,7 +242,7 @@ def _add_reading(api: FastAPI, node: Node) -> None:
         }
 
 
-def _add_audits(api: FastAPI, node: Node) -> None:
+def _add_audits(api: FastAPI, node: Reader) -> None:
     @api.get("/api/v1/feeds/{feed}/report", tags=["reading"])
     async def report(
         feed: KeyText, limit: Annotated[int, Query(ge=1, le=1000)] = 100

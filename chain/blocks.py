@@ -122,6 +122,8 @@ class TransactionProof(Message):
     """For people: not covered by any proof."""
     transaction_path: Annotated[tuple[Hash, ...], Field(max_length=64)]
     outcome_path: Annotated[tuple[Hash, ...], Field(max_length=64)]
+    descendants: Descendants = ()
+    """Up to the block that the certificate names, where that is a later one."""
 
 
 class Notice(Message):
@@ -130,6 +132,8 @@ class Notice(Message):
     header: Header
     certificate: Certificate
     changed: Annotated[tuple[RecordName, ...], Field(max_length=100_000)]
+    descendants: Descendants = ()
+    """Up to the block that the certificate names, where that is a later one."""
 
 
 def transactions_root(transactions: tuple[SignedTransaction, ...]) -> bytes:

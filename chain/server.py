@@ -8,7 +8,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from chain.api import create_api
-from chain.node import Node
+from chain.reading_node import Reader
 from wire.errors import Unavailable
 
 SHUTDOWN_S = 3
@@ -37,7 +37,7 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def run_node(node: Node, listener: socket.socket) -> None:
+async def run_node(node: Reader, listener: socket.socket) -> None:
     """Write blocks and serve the API until cancelled."""
     config = Config()
     # The server closes the one it is given, and whoever bound ours closes that.

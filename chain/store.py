@@ -1,48 +1,52 @@
 """The chain on disk: blocks, certificates and the records of the present state, in SQLite.
 
-One transaction a block, synchronous FULL: when `commit` returns, the block survives a power
-cut; killed before, the block never was. Records are written as they change, so a start reads
-the present state instead of executing history; its root is compared with the last header's.
+One transaction a run of blocks, synchronous FULL: when `commit` returns, they survive a power
+cut; killed before, they never were. Records are written as they change, so a start reads the
+present state instead of executing history; its root is compared with the last header's.
+
+What a block held is kept apart from its header: it can be pruned, and headers are needed longer.
 
 Reads have a connection of their own: the writer's would show a block that is not yet kept, and
 whoever was shown one could see it contradicted after a crash.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import aiosqlite
 
-from chain.blocks import Block, Certificate, Header, Notice, RecordName
+from chain.block_store import BlockStore, Changed, Transactions, all_of, damaged, one
+from chain.blocks import Certificate, Header, Notice, RecordName
 from chain.consensus.port import Decided, Prepared
 from chain.genesis import Genesis
 from chain.records import RECORDS, Table
 from chain.state import Key, State
 from wire.codec import Message, decode, encode
-from wire.errors import Malformed, NotFound, Unavailable
+from wire.errors import Malformed, Unavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x484F4C43
 """`HOLC`: marks the file as a validator's."""
 
 _SCHEMA = f"""
 CREATE TABLE network (id BLOB PRIMARY KEY) STRICT;
-CREATE TABLE block (
-    height INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE,
-    block BLOB NOT NULL, certificate BLOB NOT NULL, changed BLOB NOT NULL
+CREATE TABLE header (height INTEGER PRIMARY KEY, header BLOB NOT NULL, certificate BLOB) STRICT;
+CREATE TABLE body (
+    height INTEGER PRIMARY KEY, transactions BLOB NOT NULL, changed BLOB NOT NULL
 ) STRICT;
 CREATE TABLE outcome (
     transaction_id BLOB PRIMARY KEY, height INTEGER NOT NULL, position INTEGER NOT NULL,
-    sender BLOB NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL
+    reason TEXT NOT NULL, detail TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outcome_by_height ON outcome (height, position);
 CREATE TABLE sidecar (
     height INTEGER NOT NULL, position INTEGER NOT NULL, bytes BLOB NOT NULL,
     PRIMARY KEY (height, position)
 ) STRICT;
+CREATE TABLE step (term INTEGER PRIMARY KEY, step BLOB NOT NULL) STRICT;
 CREATE TABLE record (
     tab INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (tab, key)
 ) STRICT, WITHOUT ROWID;
@@ -50,20 +54,23 @@ PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
-Changed = tuple[RecordName, ...]
-Outcome = tuple[bytes, int, int, str, str]
-"""(transaction id, height, position, reason, detail)"""
+PRUNED_AT_ONCE = 1_000
+"""Heights in one transaction: a validator that writes blocks meanwhile does not wait long."""
 
 
-class ChainStore:
+class ChainStore(BlockStore):
     """The blocks and records of one network. One task writes; reads may overlap."""
 
     def __init__(
-        self, database: aiosqlite.Connection, reader: aiosqlite.Connection, path: Path
+        self,
+        database: aiosqlite.Connection,
+        reader: aiosqlite.Connection,
+        path: Path,
+        genesis: Genesis,
     ) -> None:
+        super().__init__(reader, path)
         self._database = database
-        self._reader = reader
-        self._path = path
+        self._term_blocks = genesis.parameters.term_blocks
 
     @classmethod
     async def open(cls, path: Path, genesis: Genesis) -> Self:
@@ -81,28 +88,31 @@ class ChainStore:
             except sqlite3.OperationalError as error:
                 raise Unavailable(f"cannot open the chain's database {path}: {error}") from None
             except sqlite3.DatabaseError as error:
-                raise _damaged(path, error) from None
+                raise damaged(path, error) from None
             opened.pop_all()
-        return cls(database, reader, path)
+        return cls(database, reader, path, genesis)
 
     @staticmethod
     async def _prepare(database: aiosqlite.Connection, path: Path, genesis: Genesis) -> None:
-        mark = await _one(database, "PRAGMA application_id")
-        version = await _one(database, "PRAGMA user_version")
-        tables = await _one(database, "SELECT count(*) FROM sqlite_master")
+        mark = await one(database, "PRAGMA application_id")
+        version = await one(database, "PRAGMA user_version")
+        tables = await one(database, "SELECT count(*) FROM sqlite_master")
         if mark != APPLICATION_ID and (mark or tables):
             raise Unavailable(f"{path} is another program's database: choose another --home")
         if mark == APPLICATION_ID and version != SCHEMA_VERSION:
             raise Unavailable(
                 f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: "
-                "use the version of holdfast that wrote it"
+                "use the version of holdfast that wrote it, or move the file away and let the "
+                "node fetch the chain from others"
             )
+        if mark != APPLICATION_ID:  # before there is any table, or it takes no effect
+            await database.execute("PRAGMA auto_vacuum = INCREMENTAL")
         await database.execute("PRAGMA journal_mode = WAL")
         await database.execute("PRAGMA synchronous = FULL")
         if mark != APPLICATION_ID:
             named = f"INSERT INTO network VALUES (x'{genesis.network.hex()}');"  # noqa: S608
             await database.executescript(f"BEGIN; {_SCHEMA} {named} COMMIT;")
-        if await _one(database, "SELECT id FROM network") != genesis.network:
+        if await one(database, "SELECT id FROM network") != genesis.network:
             raise Unavailable(
                 f"{path} belongs to another network: choose another --home, or the genesis "
                 "file it was made with"
@@ -116,169 +126,189 @@ class ChainStore:
     async def load(self, genesis_state: State) -> tuple[State, Header | None]:
         """The stored state and its header, or the genesis state where nothing is stored."""
         try:
-            async with self._database.execute(
-                "SELECT block FROM block ORDER BY height DESC LIMIT 1"
-            ) as cursor:
-                row = await cursor.fetchone()
-            if row is None:
+            last = await one(
+                self._database, "SELECT header FROM header ORDER BY height DESC LIMIT 1"
+            )
+            if last is None:
                 return genesis_state, None
             state = State()
             async with self._database.execute("SELECT tab, key, value FROM record") as cursor:
                 async for number, key, value in cursor:
                     table = Table(number)
                     state.load(table, key, decode(RECORDS[table], value))
-            header = decode(Block, row[0]).header
+            header = decode(Header, last)
         except (sqlite3.DatabaseError, Malformed, ValueError) as error:
-            raise _damaged(self._path, error) from None
+            raise damaged(self._path, error) from None
         if state.root != header.state_root:
-            raise _damaged(self._path, "its records do not match its last block")
+            raise damaged(self._path, "its records do not match its last block")
         return state, header
 
-    async def commit(self, decided: Decided, *, first: bool, genesis_state: State) -> Notice:
-        """Store a final block and all that it changes, in one transaction."""
-        prepared = decided.prepared
-        header = prepared.block.header
-        changes = prepared.draft.changes
-        changed = tuple(
-            RecordName(table=table, key=key) for table, key in changes if table is not Table.DUE
-        )
+    # writing
+
+    async def commit(
+        self, run: Sequence[Decided], *, first: bool, genesis_state: State
+    ) -> list[Notice]:
+        """Store final blocks that follow one another and all they change, in one transaction.
+
+        The last has a certificate. `first`: nothing is stored yet. Raises `Unavailable`.
+        """
+        assert run and run[-1].certificate is not None
+        headers = [decided.prepared.block.header for decided in run]
+        changed = [_changed(decided.prepared) for decided in run]
+        records: dict[Key, Message | None] = dict(genesis_state.records) if first else {}
+        for decided in run:
+            records.update(decided.prepared.draft.changes)
         try:
             await self._database.execute("BEGIN IMMEDIATE")
-            if first:
-                await self._put_records(genesis_state.records)
-            await self._database.execute(
-                "INSERT INTO block VALUES (?, ?, ?, ?, ?)",
-                (
-                    header.height,
-                    header.id,
-                    encode(_without_sidecars(prepared.block)),
-                    encode(decided.certificate),
-                    encode(changed),
-                ),
+            await self._database.executemany(
+                "INSERT INTO header VALUES (?, ?, ?)",
+                [
+                    (header.height, encode(header), _certificate_bytes(decided.certificate))
+                    for header, decided in zip(headers, run, strict=True)
+                ],
             )
-            await self._put_transactions(prepared)
-            await self._put_records(changes)
+            await self._database.executemany(
+                "INSERT INTO body VALUES (?, ?, ?)",
+                [
+                    (
+                        header.height,
+                        encode(_without_sidecars(decided.prepared.block.transactions)),
+                        encode(names),
+                    )
+                    for header, decided, names in zip(headers, run, changed, strict=True)
+                ],
+            )
+            await self._put_transactions([decided.prepared for decided in run])
+            await self._put_records(records)
             await self._database.execute("COMMIT")
         except sqlite3.Error as error:
             # Nothing was promised: the validator stops rather than sign what it cannot keep.
             raise Unavailable(
-                f"cannot write block {header.height} to {self._path}: {error}"
+                f"cannot write block {headers[0].height} to {self._path}: {error}"
             ) from None
-        return Notice(header=header, certificate=decided.certificate, changed=changed)
+        return _notices(headers, changed, [decided.certificate for decided in run])
 
-    async def _put_transactions(self, prepared: Prepared) -> None:
-        height, transactions = prepared.block.header.height, prepared.block.transactions
-        await self._database.executemany(
-            "INSERT INTO sidecar VALUES (?, ?, ?)",
-            [
-                (height, position, signed.sidecar)
-                for position, signed in enumerate(transactions)
-                if signed.sidecar
-            ],
-        )
-        await self._database.executemany(
-            "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    outcome.transaction,
-                    height,
-                    position,
-                    signed.transaction.sender,
-                    signed.transaction.body.kind,
-                    outcome.reason,
-                    outcome.detail,
-                )
-                for position, (signed, outcome) in enumerate(
-                    zip(transactions, prepared.outcomes, strict=True)
-                )
-            ],
-        )
+    async def _put_transactions(self, run: Sequence[Prepared]) -> None:
+        sidecars = [
+            (prepared.block.header.height, position, signed.sidecar)
+            for prepared in run
+            for position, signed in enumerate(prepared.block.transactions)
+            if signed.sidecar
+        ]
+        outcomes = [
+            (
+                outcome.transaction,
+                prepared.block.header.height,
+                position,
+                outcome.reason,
+                outcome.detail,
+            )
+            for prepared in run
+            for position, outcome in enumerate(prepared.outcomes)
+        ]
+        if sidecars:
+            await self._database.executemany("INSERT INTO sidecar VALUES (?, ?, ?)", sidecars)
+        if outcomes:
+            await self._database.executemany("INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", outcomes)
 
     async def _put_records(self, records: Mapping[Key, Message | None]) -> None:
         await self._database.executemany(
             "INSERT OR REPLACE INTO record VALUES (?, ?, ?)",
             [(*key, encode(record)) for key, record in records.items() if record is not None],
         )
-        await self._database.executemany(
-            "DELETE FROM record WHERE tab = ? AND key = ?",
-            [key for key, record in records.items() if record is None],
-        )
+        gone = [key for key, record in records.items() if record is None]
+        if gone:
+            await self._database.executemany("DELETE FROM record WHERE tab = ? AND key = ?", gone)
 
-    async def block(self, height: int) -> tuple[Block, Certificate]:
-        """A block and its certificate; raises `NotFound`."""
-        async with self._reader.execute(
-            "SELECT block, certificate FROM block WHERE height = ?", (height,)
-        ) as cursor:
-            row = await cursor.fetchone()
-        if row is None:
-            raise NotFound(f"there is no block {height} yet")
-        block: Block = decode(Block, row[0])
-        transactions = list(block.transactions)
-        async with self._reader.execute(
-            "SELECT position, bytes FROM sidecar WHERE height = ?", (height,)
-        ) as cursor:
-            async for position, sidecar in cursor:
-                whole = transactions[position].model_copy(update={"sidecar": sidecar})
-                transactions[position] = whole
-        return (
-            block.model_copy(update={"transactions": tuple(transactions)}),
-            decode(Certificate, row[1]),
-        )
+    async def put_step(self, term: int, step: bytes) -> None:
+        """Keep what leads a light client from the term before to this one."""
+        try:
+            await self._database.execute("INSERT OR REPLACE INTO step VALUES (?, ?)", (term, step))
+        except sqlite3.Error as error:
+            raise Unavailable(f"cannot write to {self._path}: {error}") from None
 
-    async def notice(self, height: int) -> Notice:
-        """What followers were told of a block; raises `NotFound`."""
-        async with self._reader.execute(
-            "SELECT block, certificate, changed FROM block WHERE height = ?", (height,)
-        ) as cursor:
-            row = await cursor.fetchone()
-        if row is None:
-            raise NotFound(f"there is no block {height} yet")
-        return Notice(
-            header=decode(Block, row[0]).header,
-            certificate=decode(Certificate, row[1]),
-            changed=decode(Changed, row[2]),
-        )
+    async def put_snapshot(
+        self, header: Header, certificate: Certificate, records: Mapping[Key, Message]
+    ) -> None:
+        """Begin an empty store at a final block, with the records of its state."""
+        try:
+            await self._database.execute("BEGIN IMMEDIATE")
+            await self._database.execute(
+                "INSERT INTO header VALUES (?, ?, ?)",
+                (header.height, encode(header), encode(certificate)),
+            )
+            await self._put_records(records)
+            await self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise Unavailable(f"cannot write the state to {self._path}: {error}") from None
 
-    async def outcome(self, transaction: bytes) -> Outcome:
-        """Where a transaction was included and what became of it; raises `NotFound`."""
-        async with self._reader.execute(
-            "SELECT transaction_id, height, position, reason, detail FROM outcome "
-            "WHERE transaction_id = ?",
-            (transaction,),
-        ) as cursor:
-            row = await cursor.fetchone()
-        if row is None:
-            raise NotFound("no block holds this transaction")
-        return (row[0], row[1], row[2], row[3], row[4])
+    async def prune(self, below: int) -> int:
+        """Drop what blocks below a height held, and their headers but the last of each term.
 
-    async def block_outcomes(self, height: int) -> list[Outcome]:
-        """The outcomes of one block's transactions, in order."""
-        async with self._reader.execute(
-            "SELECT transaction_id, height, position, reason, detail FROM outcome "
-            "WHERE height = ? ORDER BY position",
-            (height,),
-        ) as cursor:
-            return [(row[0], row[1], row[2], row[3], row[4]) async for row in cursor]
+        Returns how many blocks it took. Proofs of transactions, evidence and events of these
+        heights are gone; the state and its proofs are not touched. Freed pages return to the
+        file system.
+        """
+        taken = 0
+        try:
+            while (lowest := await self.lowest()) is not None and lowest < below:
+                end = min(below, lowest + PRUNED_AT_ONCE)
+                await self._database.execute("BEGIN IMMEDIATE")
+                for table in ("body", "sidecar", "outcome"):
+                    gone = f"DELETE FROM {table} WHERE height < ?"  # noqa: S608 - names of ours
+                    await self._database.execute(gone, (end,))
+                await self._database.execute(
+                    "DELETE FROM header WHERE height < ? AND height % ? != 0",
+                    (end, self._term_blocks),
+                )
+                await self._database.execute("COMMIT")
+                taken += end - lowest
+            if taken:
+                await all_of(self._database, "PRAGMA incremental_vacuum")
+        except sqlite3.Error as error:
+            raise Unavailable(f"cannot prune {self._path}: {error}") from None
+        return taken
 
 
-async def _one(database: aiosqlite.Connection, question: str) -> Any:
-    """The one value that answers a question, None where there is no row."""
-    async with database.execute(question) as cursor:
-        row = await cursor.fetchone()
-    return None if row is None else row[0]
-
-
-def _without_sidecars(block: Block) -> Block:
-    """Evidence is kept beside its block, so that it can be pruned without touching it."""
-    bare = tuple(
-        signed.model_copy(update={"sidecar": b""}) if signed.sidecar else signed
-        for signed in block.transactions
+def _changed(prepared: Prepared) -> Changed:
+    """What followers are told of: schedules are nobody's business."""
+    return tuple(
+        RecordName(table=table, key=key)
+        for table, key in prepared.draft.changes
+        if table is not Table.DUE
     )
-    return block.model_copy(update={"transactions": bare})
 
 
-def _damaged(path: Path, why: object) -> Unavailable:
-    return Unavailable(
-        f"the chain's database {path} is damaged ({why}): move it away and restore a copy; "
-        "nothing was changed"
+def _notices(
+    headers: Sequence[Header],
+    changed: Sequence[Changed],
+    certificates: Sequence[Certificate | None],
+) -> list[Notice]:
+    """What followers hear of each block of a run, with what makes it final."""
+    notices: list[Notice] = []
+    by, end = certificates[-1], len(headers)
+    for place in range(len(headers) - 1, -1, -1):
+        if certificates[place] is not None:
+            by, end = certificates[place], place + 1
+        assert by is not None
+        notices.append(
+            Notice(
+                header=headers[place],
+                certificate=by,
+                changed=changed[place],
+                descendants=tuple(headers[place + 1 : end]),
+            )
+        )
+    return notices[::-1]
+
+
+def _certificate_bytes(certificate: Certificate | None) -> bytes | None:
+    return None if certificate is None else encode(certificate)
+
+
+def _without_sidecars(transactions: Transactions) -> Transactions:
+    """Evidence is kept beside its block: it can be large, and headers and ids do not cover it."""
+    return tuple(
+        signed.model_copy(update={"sidecar": b""}) if signed.sidecar else signed
+        for signed in transactions
     )

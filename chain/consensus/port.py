@@ -7,10 +7,11 @@ prepared blocks above the last final one, and those that lose are dropped.
 from dataclasses import dataclass
 from typing import Protocol
 
-from chain.blocks import Block, Certificate, Header, TransactionOutcome
+from chain.blocks import Block, Header, TransactionOutcome
 from chain.messages import SignedTransaction
 from chain.state import Draft
 from chain.validators import ValidatorSet
+from chain.votes import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A block that is final, with the certificate that makes it so."""
+    """A final block, and the certificate that makes it so; None: that of a later one does."""
 
     prepared: Prepared
-    certificate: Certificate
+    certificate: Certificate | None
 
 
 class LedgerPort(Protocol):

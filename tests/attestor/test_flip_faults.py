@@ -56,7 +56,7 @@ async def reported(
             found = await chain.need(ChallengeRecord, Table.CHALLENGE, record.challenge)
         sent = []
         for height in range(world.height + 1, node.ledger.height + 1):
-            block, _ = await node.store.block(height)
+            block = (await node.store.block(height)).block
             sent += [(height, signed.transaction.sender) for signed in block.transactions]
     return found, sent
 

@@ -340,7 +340,7 @@ async def test_followers_are_told_over_http(tmp_path):
 
 
 async def test_one_follower_too_many_is_told_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("chain.node.MAX_FOLLOWERS", 0)
+    monkeypatch.setattr("chain.reading_node.MAX_FOLLOWERS", 0)
     async with api_of(tmp_path) as (api, node):
         await node._write_block()
         answer = await call(api, "GET", "/api/v1/events")

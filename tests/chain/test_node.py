@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chain import node as node_module
+from chain import reading_node
 from chain.blocks import Notice, RecordName
 from chain.light import verify_certificate, verify_state, verify_transaction
 from chain.messages import SignedTransaction, Transaction, Transfer, sign_transaction
@@ -114,7 +115,7 @@ async def test_a_restarted_node_goes_on_where_it_stopped(path):
         assert not node.is_waiting(waiting.transaction.id), "the client asks again"
         node.submit(waiting)
         await write(node)
-        block, _ = await node.block(4)
+        block = (await node.block(4)).block
         assert (block.header.parent, block.transactions) == (tip.id, (waiting,))
 
 
@@ -163,7 +164,7 @@ async def test_a_follower_hears_every_block_once_and_in_order(path, after):
 
 
 async def test_a_follower_that_does_not_keep_up_is_let_go(path, monkeypatch):
-    monkeypatch.setattr(node_module, "FOLLOWER_QUEUE_BLOCKS", 2)
+    monkeypatch.setattr(reading_node, "FOLLOWER_QUEUE_BLOCKS", 2)
     async with idle_node(path) as node:
         await write(node)
         slow = node.follow(0)
@@ -181,7 +182,7 @@ async def test_a_follower_that_does_not_keep_up_is_let_go(path, monkeypatch):
 
 
 async def test_there_are_only_so_many_followers(path, monkeypatch):
-    monkeypatch.setattr(node_module, "MAX_FOLLOWERS", 2)
+    monkeypatch.setattr(reading_node, "MAX_FOLLOWERS", 2)
     async with idle_node(path) as node:
         await write(node)
         streams = [node.follow(0) for _ in range(3)]

@@ -76,7 +76,8 @@ async def test_a_block_comes_back_with_its_evidence_and_outcomes(path):
         evident = world.sign(ATTESTORS[0], Transfer(to=STRANGER.id, amount_base=1), EVIDENCE)
         last = world.sign(ATTESTORS[1], Transfer(to=STRANGER.id, amount_base=10**12))
         await write_block(store, ledger, first, evident, last)
-        block, certificate = await store.block(1)
+        final = await store.block(1)
+        block, certificate = final.block, final.certificate
         assert block.transactions == (first, evident, last)
         assert block.header == ledger.tip
         assert certificate.vote.block == block.header.id
@@ -94,8 +95,8 @@ async def test_every_block_follows_from_the_one_before(path):
     async with opened(path) as (store, ledger):
         replayed = Ledger(GENESIS, genesis_state(GENESIS), None)
         for height in range(1, 6):
-            block, _ = await store.block(height)
-            replayed.commit(replayed.validate(block))
+            final = await store.block(height)
+            replayed.commit(replayed.validate(final.block))
         assert replayed.state.root == ledger.state.root
 
 
@@ -111,13 +112,13 @@ async def test_a_validator_killed_again_and_again_contradicts_nothing_it_said(pa
     async with opened(path) as (store, ledger):
         replayed = Ledger(GENESIS, genesis_state(GENESIS), None)
         for height in range(1, ledger.height + 1):
-            block, _ = await store.block(height)
-            replayed.commit(replayed.validate(block))
+            final = await store.block(height)
+            replayed.commit(replayed.validate(final.block))
             assert said.get(height, replayed.state.root.hex()) == replayed.state.root.hex()
         assert replayed.state.root == ledger.state.root
 
 
-@pytest.mark.parametrize("table", ["block", "outcome", "record"])
+@pytest.mark.parametrize("table", ["header", "body", "outcome", "record"])
 async def test_a_block_that_fails_halfway_leaves_nothing(path, table):
     root = await write(path)
     change(
@@ -148,7 +149,7 @@ async def test_nobody_is_shown_a_block_before_it_is_kept(path):
                 assert not writing.done() or writing.exception() is None
                 continue
             with closing(sqlite3.connect(path)) as other:
-                assert other.execute("SELECT max(height) FROM block").fetchone() == (2,)
+                assert other.execute("SELECT max(height) FROM header").fetchone() == (2,)
             break
         await writing
 
@@ -211,8 +212,8 @@ CHANGES = {
     ),
     "a record of no kind": ("INSERT INTO record VALUES (99, ?, ?)", b"x", b"y"),
     "a record that is none": ("UPDATE record SET value = ? WHERE tab = 0", b"\xff"),
-    "the last block": ("DELETE FROM block WHERE height = 3",),
-    "the last block's bytes": ("UPDATE block SET block = ? WHERE height = 3", b"\xff"),
+    "the last block": ("DELETE FROM header WHERE height = 3",),
+    "the last block's bytes": ("UPDATE header SET header = ? WHERE height = 3", b"\xff"),
 }
 
 

@@ -56,7 +56,7 @@ async def write_block(store: ChainStore, ledger: Ledger, *signed: SignedTransact
     """Decide, store and commit the next block, as the node does."""
     decided = engine(ledger).decide(START_MS + ledger.height, signed)
     first = ledger.tip is None
-    await store.commit(decided, first=first, genesis_state=genesis_state(GENESIS))
+    await store.commit((decided,), first=first, genesis_state=genesis_state(GENESIS))
     ledger.commit(decided.prepared)
 
 

@@ -1,0 +1,215 @@
+"""What every node does with final blocks: keep them, prove what they lead to, tell of them.
+
+A validator and a node that only follows are both a `Reader`. Order matters in `keep`: store,
+commit, tell. A kill between any two of them leaves either no trace of a block, or all of it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import structlog
+
+from chain.blocks import (
+    Certificate,
+    FinalBlock,
+    Header,
+    MetLeaf,
+    Notice,
+    ProvenRecord,
+    RecordName,
+    StateProof,
+    TransactionProof,
+)
+from chain.consensus.port import Decided
+from chain.genesis import Genesis
+from chain.ledger import Ledger
+from chain.messages import OpenReport, SignedTransaction
+from chain.records import ReportRecord, Table
+from chain.state import State, tree_key
+from chain.statetree import prove
+from chain.store import ChainStore
+from chain.transition import genesis_state
+from wire import merkle
+from wire.codec import encode
+from wire.errors import NotFound, Unavailable
+
+log = structlog.get_logger()
+
+FOLLOWER_QUEUE_BLOCKS = 256
+"""A follower that falls further behind is cut off; it resumes from the store by height."""
+
+MAX_FOLLOWERS = 1_000
+"""Each costs a queue and an open response."""
+
+
+class Reader:
+    """The final chain of one network as this node has it. Its one owner task calls `keep`."""
+
+    def __init__(
+        self, genesis: Genesis, store: ChainStore, ledger: Ledger, certificate: Certificate | None
+    ) -> None:
+        """`certificate` is the tip's, None before the first block."""
+        self.genesis = genesis
+        self.store = store
+        self.ledger = ledger
+        self._followers: set[asyncio.Queue[Notice | None]] = set()
+        self._certificate = certificate
+        self._genesis_state = genesis_state(genesis)
+
+    @property
+    def state(self) -> State:
+        """The state after the last final block."""
+        return self.ledger.state
+
+    @property
+    def waiting(self) -> int:
+        """Transactions that wait here for a block."""
+        return 0
+
+    @property
+    def healthy(self) -> str:
+        """Why no blocks are coming; empty while they are."""
+        raise NotImplementedError
+
+    async def run(self) -> None:
+        """Keep the chain going, or follow it, until cancelled."""
+        raise NotImplementedError
+
+    async def accept(self, signed: SignedTransaction) -> bytes:
+        """Have a transaction wait for a block; its id. Raises `Rejected` or `Unavailable`."""
+        raise NotImplementedError
+
+    def is_waiting(self, transaction: bytes) -> bool:
+        """Whether a transaction waits here for a block."""
+        return False
+
+    async def close(self) -> None:
+        """Close the store; the chain goes on where it stopped."""
+        await self.store.close()
+
+    # final blocks
+
+    async def keep(self, run: Sequence[Decided]) -> None:
+        """Store final blocks that follow the tip, commit them, and tell whoever follows.
+
+        The last of the run has a certificate. Raises `Unavailable` when the disk does not take
+        them: nothing was committed then, and the node must stop.
+        """
+        first = self.ledger.tip is None
+        notices = await self.store.commit(run, first=first, genesis_state=self._genesis_state)
+        for decided in run:
+            self.ledger.commit(decided.prepared)
+        self._certificate = run[-1].certificate
+        for notice in notices:
+            for queue in list(self._followers):
+                if not _offer(queue, notice):
+                    self._followers.discard(queue)
+
+    def end_followers(self) -> None:
+        """Tell whoever follows that nothing more comes."""
+        for queue in self._followers:
+            _offer(queue, None)
+
+    async def block(self, height: int) -> FinalBlock:
+        """A block as it is passed on; raises `NotFound`."""
+        return await self.store.block(height)
+
+    # proofs
+
+    def prove(self, names: Iterable[RecordName]) -> StateProof:
+        """Records, or their absence, as of the last block, with all that proves them."""
+        header, certificate = self._final()
+        records = tuple(self._proven(name) for name in names)
+        return StateProof(header=header, certificate=certificate, records=records)
+
+    def _proven(self, name: RecordName) -> ProvenRecord:
+        table = Table(name.table)
+        proof = prove(self.state.tree, tree_key(table, name.key))
+        record = self.state.get((table, name.key))
+        return ProvenRecord(
+            table=name.table,
+            key=name.key,
+            record=None if record is None else encode(record),
+            siblings=proof.siblings,
+            met=None if proof.met is None else MetLeaf(key=proof.met[0], value=proof.met[1]),
+        )
+
+    def _final(self) -> tuple[Header, Certificate]:
+        tip, certificate = self.ledger.tip, self._certificate
+        if tip is None or certificate is None:
+            raise Unavailable("the chain has no block yet")
+        return tip, certificate
+
+    async def prove_transaction(self, transaction: bytes) -> TransactionProof:
+        """Where a transaction stands and what became of it; raises `NotFound`."""
+        _, height, position, reason, detail = await self.store.outcome(transaction)
+        block = (await self.store.block(height)).block
+        header, descendants, certificate = await self.store.certified(height)
+        outcomes = await self.store.block_outcomes(height)
+        ids = [signed.transaction.id for signed in block.transactions]
+        leaves = [encode((outcome[0], outcome[3])) for outcome in outcomes]
+        return TransactionProof(
+            header=header,
+            certificate=certificate,
+            position=position,
+            count=len(ids),
+            reason=reason,
+            detail=detail,
+            transaction_path=merkle.inclusion_proof(ids, position),
+            outcome_path=merkle.inclusion_proof(leaves, position),
+            descendants=descendants,
+        )
+
+    async def evidence(self, challenge: bytes, attestor: bytes) -> bytes:
+        """What came beside an opened report; raises `NotFound`."""
+        record = self.state.get((Table.REPORT, challenge + attestor))
+        if not isinstance(record, ReportRecord):
+            raise NotFound("the chain has no such report")
+        final = await self.store.block(record.height)
+        for signed in final.block.transactions:
+            body = signed.transaction.body
+            if isinstance(body, OpenReport) and body.report == record.report:
+                return signed.sidecar
+        raise NotFound("the evidence is no longer kept")
+
+    # followers
+
+    async def follow(self, after: int) -> AsyncIterator[Notice]:
+        """Every block above `after`, stored ones first, then each as it becomes final."""
+        with self._following() as queue:
+            height = after
+            while height < self.ledger.height:
+                height += 1
+                yield await self.store.notice(height)
+            while (notice := await queue.get()) is not None:
+                if notice.header.height > height:
+                    height = notice.header.height
+                    yield notice
+
+    def require_room(self) -> None:
+        """Raise `Unavailable` when no more followers are taken."""
+        if len(self._followers) >= MAX_FOLLOWERS:
+            raise Unavailable("too many followers: try another node")
+
+    @contextmanager
+    def _following(self) -> Iterator[asyncio.Queue[Notice | None]]:
+        self.require_room()
+        queue: asyncio.Queue[Notice | None] = asyncio.Queue(FOLLOWER_QUEUE_BLOCKS)
+        self._followers.add(queue)
+        try:
+            yield queue
+        finally:
+            self._followers.discard(queue)
+
+
+def _offer(queue: asyncio.Queue[Notice | None], notice: Notice | None) -> bool:
+    """Hand a notice to a follower; one that does not keep up hears that it ended."""
+    try:
+        queue.put_nowait(notice)
+    except asyncio.QueueFull:
+        while not queue.empty():
+            queue.get_nowait()
+        queue.put_nowait(None)
+        return False
+    return True
