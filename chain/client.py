@@ -26,7 +26,7 @@ from chain.blocks import (
 )
 from chain.genesis import Genesis
 from chain.http_client import NodeHttp
-from chain.light import Forked, verify_certificate, verify_state, verify_transaction
+from chain.light import Forked, verify_final, verify_state, verify_transaction
 from chain.records import (
     RECORDS,
     Meta,
@@ -106,8 +106,12 @@ class ChainClient:
             notice: Notice = decode(Notice, b64decode(data, validate=True))
         except ValueError as error:
             raise Malformed(f"an event that is not base64: {error}") from None
-        verify_certificate(
-            self.genesis.network, self.genesis.first_set, notice.header, notice.certificate
+        verify_final(
+            self.genesis.network,
+            self.genesis.first_set,
+            notice.header,
+            notice.certificate,
+            notice.descendants,
         )
         if notice.header.height != self._heard + 1:
             raise Malformed(f"block {notice.header.height} was told of after block {self._heard}")

@@ -4,6 +4,7 @@ Whoever holds the genesis holds the validators' keys. A header with a certificat
 of them is final; its state root, transactions root and outcomes root prove everything else.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 from chain import statetree
@@ -42,6 +43,26 @@ def verify_certificate(
     if named != ("finalize", header.term, header.height, header.id) or vote.view < header.view:
         raise Malformed("the certificate is of another block")
     require_quorum(network, validators, certificate)
+
+
+def verify_final(
+    network: bytes,
+    validators: ValidatorSet,
+    header: Header,
+    certificate: Certificate,
+    descendants: Sequence[Header] = (),
+) -> None:
+    """As `verify_certificate`, where the certificate may be of a block that follows.
+
+    `descendants` leads to it, block by block within the term.
+    """
+    last = header
+    for child in descendants:
+        place = (child.term, child.height, child.parent)
+        if place != (last.term, last.height + 1, last.id):
+            raise Malformed("the block is not an ancestor of the one with the certificate")
+        last = child
+    verify_certificate(network, validators, last, certificate)
 
 
 def require_quorum(network: bytes, validators: ValidatorSet, certificate: Certificate) -> None:
@@ -86,7 +107,9 @@ def proven_record(state_root: bytes, proof: ProvenRecord) -> Message | None:
 
 def verify_transaction(genesis: Genesis, transaction: bytes, proof: TransactionProof) -> str:
     """Why the included transaction was rejected, or "" if it was applied."""
-    verify_certificate(genesis.network, genesis.first_set, proof.header, proof.certificate)
+    verify_final(
+        genesis.network, genesis.first_set, proof.header, proof.certificate, proof.descendants
+    )
     included = merkle.root_from_proof(
         transaction, proof.position, proof.count, proof.transaction_path
     )

@@ -2,10 +2,11 @@
 
 import pytest
 
-from chain.blocks import Certificate, MetLeaf, TransactionProof, ValidatorSignature
+from chain.blocks import Certificate, Header, MetLeaf, TransactionProof, ValidatorSignature
 from chain.light import (
     proven_record,
     verify_certificate,
+    verify_final,
     verify_state,
     verify_transaction,
 )
@@ -292,3 +293,42 @@ def test_another_transaction_is_not_the_one_that_was_included():
     _, proof = included()
     with pytest.raises(Malformed, match="not in the block"):
         verify_transaction(genesis(), b"x" * 32, proof)
+
+
+# final because a later block is
+
+
+def following(parent: Header, **changes: object) -> Header:
+    fields = {"height": parent.height + 1, "view": parent.view + 1, "parent": parent.id}
+    return parent.model_copy(update={**fields, **changes})
+
+
+def test_a_certificate_counts_for_the_blocks_before_its_own():
+    child = following(FINAL)
+    grandchild = following(child)
+    seal = certificate(grandchild, (0, 1, 2))
+    verify_final(AGREED.network, AGREED.first_set, FINAL, seal, (child, grandchild))
+    verify_final(AGREED.network, AGREED.first_set, grandchild, seal)
+
+
+WRONG_DESCENT = {
+    "another parent": {"parent": b"x" * 32},
+    "a height left out": {"height": 9},
+    "another term": {"term": 1},
+}
+
+
+@pytest.mark.parametrize("changes", WRONG_DESCENT.values(), ids=WRONG_DESCENT)
+def test_a_certificate_counts_for_nothing_else(changes):
+    child = following(FINAL, **changes)
+    with pytest.raises(Malformed):
+        verify_final(
+            AGREED.network, AGREED.first_set, FINAL, certificate(child, (0, 1, 2)), (child,)
+        )
+
+
+def test_a_certificate_of_a_later_block_needs_the_way_to_it():
+    with pytest.raises(Malformed):
+        verify_final(
+            AGREED.network, AGREED.first_set, FINAL, certificate(following(FINAL), (0, 1, 2))
+        )
