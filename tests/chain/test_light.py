@@ -298,9 +298,9 @@ def test_another_transaction_is_not_the_one_that_was_included():
 # final because a later block is
 
 
-def following(parent: Header, **changes: object) -> Header:
-    fields = {"height": parent.height + 1, "view": parent.view + 1, "parent": parent.id}
-    return parent.model_copy(update={**fields, **changes})
+def following(before: Header, /, **changes: object) -> Header:
+    fields = {"height": before.height + 1, "view": before.view + 1, "parent": before.id}
+    return before.model_copy(update={**fields, **changes})
 
 
 def test_a_certificate_counts_for_the_blocks_before_its_own():
