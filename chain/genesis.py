@@ -110,7 +110,9 @@ class Parameters(Message):
         if self.unbonding_blocks < self.challenge_blocks:
             raise ValueError("stake could leave before the challenge it was drawn for is over")
         if self.validator_unbonding_blocks < 2 * self.term_blocks:
-            raise ValueError("a validator's stake could leave before its term is over")
+            raise ValueError("a validator's stake could leave before a term after its own is over")
+        if self.validator_unbonding_blocks < self.term_blocks + self.unbonding_blocks:
+            raise ValueError("a validator's stake could leave before what it finalized is settled")
         return self
 
 
@@ -144,6 +146,8 @@ class Genesis(Message):
         for what in ("account", "key", "vrf_key"):
             if len({getattr(v, what) for v in self.validators}) != len(self.validators):
                 raise ValueError(f"two validators with one {what}")
+        if len({v.endpoint.swarm_key for v in self.validators}) != len(self.validators):
+            raise ValueError("two validators with one swarm key")
         least = self.parameters.validator_stake_base
         if any(validator.stake_base < least for validator in self.validators):
             raise ValueError(f"a validator's stake is {least} at least")

@@ -11,14 +11,26 @@ from pydantic import Field, PlainSerializer, Tag
 
 from audit.messages import Report
 from chain.endpoint import Endpoint
+from chain.votes import SignedVote, VrfProof
 from coinflip.messages import CoinOpening, Evidence
-from wire import signing
+from wire import signing, vrf
 from wire.codec import BY_KIND, Message, digest, encode
 from wire.keys import KeyPair
-from wire.primitives import Bytes, Hash, Natural, Positive, Ppm, PublicKey, Signature, blake2b_256
+from wire.primitives import (
+    Bytes,
+    Hash,
+    Natural,
+    Positive,
+    Ppm,
+    PublicKey,
+    Signature,
+    blake2b_256,
+    tagged_hash,
+)
 
 TRANSACTION_DOMAIN = "transaction"
 SWARM_DOMAIN = "swarm"
+VALIDATOR_DOMAIN = "validator"
 PUBLISH_DOMAIN = "publish"
 
 MAX_SIDECAR_BYTES = 1 << 20
@@ -49,7 +61,8 @@ class Stake(Message):
 class Unstake(Message):
     """Take coins from behind a role; they return after the unbonding time.
 
-    An attestor can lose them until then. A hoster cannot: what it may lose is locked.
+    An attestor or a validator can lose them until then. A hoster cannot: what it may lose is
+    locked.
     """
 
     kind: Literal["unstake"] = "unstake"
@@ -229,6 +242,59 @@ class OpenReport(Message):
     salt: Hash
 
 
+class Enlist(Message):
+    """Offer to be a validator from the next term on, or change one's keys or address.
+
+    Each key says itself that it is the account's: nobody can take another's.
+    """
+
+    kind: Literal["enlist"] = "enlist"
+    key: PublicKey
+    key_proof: Signature
+    """By the signing key over the account."""
+    vrf_key: PublicKey
+    vrf_proof: VrfProof
+    """Of the VRF key for `vrf_claim`."""
+    endpoint: Endpoint
+    swarm_proof: Signature
+    """As in `Register`."""
+
+
+def enlist(
+    network: bytes, account: bytes, key: KeyPair, vrf_key: KeyPair, swarm: KeyPair, at: Endpoint
+) -> Enlist:
+    """What a validator sends from `account`: its public keys, and each one's word."""
+    assert at.swarm_key == swarm.public
+    return Enlist(
+        key=key.public,
+        key_proof=signing.sign(key, VALIDATOR_DOMAIN, network, account),
+        vrf_key=vrf_key.public,
+        vrf_proof=vrf.prove(vrf_key, vrf_claim(network, account)),
+        endpoint=at,
+        swarm_proof=claim_swarm_key(swarm, network, account),
+    )
+
+
+def vrf_claim(network: bytes, account: bytes) -> bytes:
+    """The VRF input by which a VRF key says that it is `account`'s: no view ever has it."""
+    return tagged_hash("enlist", network, account)
+
+
+class Delist(Message):
+    """Serve as a validator no longer than the present term."""
+
+    kind: Literal["delist"] = "delist"
+
+
+class ValidatorFault(Message):
+    """Two votes that contradict each other, by the validator that signs with `key`."""
+
+    kind: Literal["validator_fault"] = "validator_fault"
+    key: PublicKey
+    first: SignedVote
+    second: SignedVote
+
+
 Body = Annotated[
     Annotated[Transfer, Tag("transfer")]
     | Annotated[Stake, Tag("stake")]
@@ -244,7 +310,10 @@ Body = Annotated[
     | Annotated[CommitReport, Tag("commit_report")]
     | Annotated[OpenReport, Tag("open_report")]
     | Annotated[CancelPlan, Tag("cancel_plan")]
-    | Annotated[CoinFault, Tag("coin_fault")],
+    | Annotated[CoinFault, Tag("coin_fault")]
+    | Annotated[Enlist, Tag("enlist")]
+    | Annotated[Delist, Tag("delist")]
+    | Annotated[ValidatorFault, Tag("validator_fault")],
     BY_KIND,
 ]
 

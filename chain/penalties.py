@@ -1,45 +1,48 @@
-"""Stake that attestors lose: for a fault in a coin flip, and for a coin that none of them opens.
+"""Stake that is lost: for a proven fault, and for a coin that no member of a flip opens.
 
-Coins that are on their way back are taken as well, after those that are not. They return no
-sooner than any challenge can end for which their owner may have been lined up with them.
+Coins that are on their way back are taken as well, after those that are not. An attestor's return
+no sooner than any challenge can end for which it may have been lined up with them, a validator's
+no sooner than a term after the last one that it may serve in.
 """
 
 from chain import money
 from chain.context import BlockContext
-from chain.records import ChallengeRecord, stake_key
+from chain.messages import Role
+from chain.records import ChallengeRecord, StakeRecord, stake_key
 from chain.rules import register
 from chain.state import Draft
 
 MILLION = 1_000_000
 
 
-def held_base(draft: Draft, attestor: bytes) -> int:
-    """What there is to take."""
-    stake = draft.stakes.at(stake_key("attestor", attestor))
-    return stake.amount_base + stake.unbonding_base
-
-
-def take(draft: Draft, block: BlockContext, attestor: bytes, amount_base: int) -> int:
-    """Take so much of an attestor's stake, or all there is; returns what its taker must place."""
-    key = stake_key("attestor", attestor)
-    stake = draft.stakes.at(key)
+def take(draft: Draft, block: BlockContext, role: Role, account: bytes, amount_base: int) -> int:
+    """Take so much of an account's stake, or all there is; returns what its taker must place."""
+    key = stake_key(role, account)
+    stake = draft.stakes.get(key) or StakeRecord()
     staked = min(amount_base, stake.amount_base)
     unbonding = min(amount_base - staked, stake.unbonding_base)
-    draft.stakes.change(
-        key,
-        amount_base=stake.amount_base - staked,
-        unbonding_base=stake.unbonding_base - unbonding,
-    )
-    register.refresh_rosters(draft, block, attestor)
+    fields = {
+        "amount_base": stake.amount_base - staked,
+        "unbonding_base": stake.unbonding_base - unbonding,
+    }
+    draft.stakes.put(key, stake.model_copy(update=fields))
+    register.refresh_rosters(draft, block, account)
     return staked + unbonding
 
 
-def coin_fault(draft: Draft, block: BlockContext, accused: bytes, reporter: bytes) -> None:
-    """A proven fault in a flip: a share for who reported it, and the rest is burnt."""
-    parameters = block.parameters
-    due_base = held_base(draft, accused) * parameters.coin_fault_slash_ppm // MILLION
-    taken_base = take(draft, block, accused, due_base)
-    reward_base = taken_base * parameters.reporter_share_ppm // MILLION
+def fault(
+    draft: Draft,
+    block: BlockContext,
+    role: Role,
+    accused: bytes,
+    slash_ppm: int,
+    reporter: bytes,
+) -> None:
+    """A proven fault: a share of what it costs for who reported it, and the rest is burnt."""
+    stake = draft.stakes.get(stake_key(role, accused)) or StakeRecord()
+    due_base = (stake.amount_base + stake.unbonding_base) * slash_ppm // MILLION
+    taken_base = take(draft, block, role, accused, due_base)
+    reward_base = taken_base * block.parameters.reporter_share_ppm // MILLION
     money.credit(draft, reporter, reward_base)
     money.burn(draft, taken_base - reward_base)
 
@@ -48,4 +51,4 @@ def coin_unopened(draft: Draft, block: BlockContext, challenge: ChallengeRecord)
     """Members that committed to a report knew the coin; that none opened it kept hosters unpaid."""
     for known in challenge.commitments:
         penalty = block.parameters.unopened_penalty_base
-        money.burn(draft, take(draft, block, known.member, penalty))
+        money.burn(draft, take(draft, block, "attestor", known.member, penalty))

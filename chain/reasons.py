@@ -61,6 +61,8 @@ class Reason(StrEnum):
     PLAN_CLOSED = "plan_closed"
     BAD_EVIDENCE = "bad_evidence"
     ALREADY_CONVICTED = "already_convicted"
+    UNKNOWN_VALIDATOR = "unknown_validator"
+    NOT_LISTED = "not_listed"
 
 
 def parse_reason(text: str) -> Reason | Flaw:

@@ -7,7 +7,7 @@ and uses its nonce, and changes nothing else.
 
 from dataclasses import dataclass
 
-from chain import assignment, fees, lottery, money, schedule, settlement
+from chain import assignment, fees, lottery, money, schedule, settlement, terms
 from chain.blocks import TransactionOutcome
 from chain.context import BlockContext
 from chain.genesis import Genesis
@@ -17,6 +17,8 @@ from chain.messages import (
     CoinFault,
     CommitReport,
     CreatePlan,
+    Delist,
+    Enlist,
     OpenCoin,
     OpenReport,
     PublishFeed,
@@ -28,15 +30,26 @@ from chain.messages import (
     Transfer,
     Unstake,
     UpdateHead,
+    ValidatorFault,
 )
 from chain.reasons import Reason
-from chain.records import Account, DueItem, StakeRecord, stake_key
+from chain.records import (
+    Account,
+    Candidate,
+    DueItem,
+    RosterName,
+    StakeRecord,
+    SwarmKey,
+    ValidatorKey,
+    stake_key,
+)
 from chain.rules import (
     acknowledge,
     cancel_plan,
     coin_fault,
     commit_report,
     create_plan,
+    enlist,
     open_coin,
     open_report,
     publish_feed,
@@ -45,6 +58,7 @@ from chain.rules import (
     seal_coin,
     stake,
     transfer,
+    validator_fault,
 )
 from chain.state import Draft, State
 from wire.errors import Rejected
@@ -69,9 +83,14 @@ def genesis_state(genesis: Genesis) -> State:
     beacon = tagged_hash("beacon/genesis", genesis.network)
     draft.meta = draft.meta.model_copy(update={"beacon": beacon, "time_ms": genesis.time_ms})
     draft.validators = genesis.first_set
-    for validator in genesis.validators:
-        stake = StakeRecord(amount_base=validator.stake_base)
-        draft.stakes.put(stake_key("validator", validator.account), stake)
+    for validator, member in zip(genesis.validators, genesis.first_set.members, strict=True):
+        account = member.account
+        staked = StakeRecord(amount_base=validator.stake_base)
+        draft.stakes.put(stake_key("validator", account), staked)
+        draft.candidates.put(account, Candidate(validator=member))
+        draft.validator_keys.put(member.key, ValidatorKey(account=account))
+        draft.swarm_keys.put(member.endpoint.swarm_key, SwarmKey(account=account))
+        draft.set_listed(RosterName.CANDIDATES, account, True)
     state.commit(draft)
     return state
 
@@ -193,6 +212,12 @@ def apply_body(  # noqa: C901, PLR0912 - one case per kind is the point
             report_absent.apply(draft, sender, body)
         case CoinFault():
             coin_fault.apply(draft, block, sender, body)
+        case Enlist():
+            enlist.apply(draft, block, sender, body)
+        case Delist():
+            enlist.apply_delist(draft, block, sender)
+        case ValidatorFault():
+            validator_fault.apply(draft, block, sender, body)
         case OpenCoin():
             open_coin.apply(draft, block, body)
         case CommitReport():
@@ -215,6 +240,7 @@ def _end_block(draft: Draft, block: BlockContext, before: bytes) -> None:
         for item in items:
             _fall_due(draft, block, item, before)
     lottery.line_up(draft, block)
+    terms.end_block(draft, block)
 
 
 def _fall_due(draft: Draft, block: BlockContext, item: DueItem, beacon: bytes) -> None:

@@ -47,6 +47,10 @@ class World:
     """All that was executed, for replay."""
     focus: bytes = b""
     """The challenge that is spoken of, when there is a newer one."""
+    view: int = 0
+    """Of the last block, in the present term."""
+    failing: int = 0
+    """Views that fail before the next block."""
 
     @property
     def network(self) -> bytes:
@@ -65,7 +69,7 @@ class World:
         state = State()
         state.records, state.tree = dict(self.state.records), self.state.tree
         libraries, blocks = dict(self.libraries), list(self.blocks)
-        return World(self.genesis, state, self.height, libraries, blocks, self.focus)
+        return World(self.genesis, state, self.height, libraries, blocks, self.focus, self.view)
 
     def context(self, height: int | None = None) -> BlockContext:
         height = self.height + 1 if height is None else height
@@ -76,6 +80,9 @@ class World:
             time_ms=START_MS + height * BLOCK_MS,
             proposer=VALIDATOR.id,
             vrf_output=blake2b_256(b"vrf", height.to_bytes(8, "big")) * 2,
+            term=self.draft.validators.term,
+            view=self.view + self.failing + 1,
+            parent_view=self.view,
         )
 
     def sign(
@@ -102,6 +109,8 @@ class World:
         execution = execute(self.state, context, signed)
         self.state.commit(execution.draft)
         self.height += 1
+        self.view = context.view if self.draft.validators.term == context.term else 0
+        self.failing = 0
         self.blocks.append((context, signed))
         assert self.coins() == self.genesis.supply_base
         return execution.outcomes

@@ -37,7 +37,8 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: CoinFault) -> 
         raise Rejected(Reason.ALREADY_CONVICTED)
 
     draft.challenges.change(body.challenge, convicted=(*challenge.convicted, accused))
-    penalties.coin_fault(draft, block, accused, sender)
+    slash_ppm = block.parameters.coin_fault_slash_ppm
+    penalties.fault(draft, block, "attestor", accused, slash_ppm, sender)
     if challenge.status == "flipping" and accused in challenge.members:
         lottery.try_again(draft, block, body.challenge, (accused,))
 

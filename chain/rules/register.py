@@ -11,15 +11,8 @@ from wire.errors import Rejected
 
 def apply(draft: Draft, block: BlockContext, sender: bytes, body: Register) -> None:
     """Write the registration; a Noise key belongs to one account for ever."""
-    swarm_key = body.endpoint.swarm_key
-    if not signing.is_signed(swarm_key, SWARM_DOMAIN, block.network, sender, body.swarm_proof):
-        raise Rejected(Reason.KEY_UNPROVEN, "the swarm key has not signed for this account")
-    holder = draft.swarm_keys.get(swarm_key)
-    if holder is not None and holder.account != sender:
-        raise Rejected(Reason.KEY_TAKEN, "the swarm key is another account's")
-
+    take_swarm_key(draft, block, sender, body.endpoint.swarm_key, body.swarm_proof)
     before = draft.registrations.get(sender)
-    draft.swarm_keys.put(swarm_key, SwarmKey(account=sender))
     draft.registrations.put(
         sender,
         Registration(
@@ -37,6 +30,18 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: Register) -> N
     refresh_rosters(draft, block, sender)
 
 
+def take_swarm_key(
+    draft: Draft, block: BlockContext, sender: bytes, swarm_key: bytes, proof: bytes
+) -> None:
+    """Write down that a Noise key is the sender's; `Rejected` unless both agree to that."""
+    if not signing.is_signed(swarm_key, SWARM_DOMAIN, block.network, sender, proof):
+        raise Rejected(Reason.KEY_UNPROVEN, "the swarm key has not signed for this account")
+    holder = draft.swarm_keys.get(swarm_key)
+    if holder is not None and holder.account != sender:
+        raise Rejected(Reason.KEY_TAKEN, "the swarm key is another account's")
+    draft.swarm_keys.put(swarm_key, SwarmKey(account=sender))
+
+
 def _since(block: BlockContext, before: Registration | None, body: Register) -> int:
     """Since when the offer is known: a new one is not drawn at once, a new address is nothing."""
     if before is not None and (before.offer, before.operator) == (body.offer, body.operator):
@@ -45,7 +50,7 @@ def _since(block: BlockContext, before: Registration | None, body: Register) -> 
 
 
 def refresh_rosters(draft: Draft, block: BlockContext, account: bytes) -> None:
-    """List an account where its registration and stake say it serves."""
+    """List an account where its registration, its candidacy and its stake say it serves."""
     registration = draft.registrations.get(account)
     attestor = draft.stakes.get(stake_key("attestor", account))
     hoster = draft.stakes.get(stake_key("hoster", account))
@@ -61,6 +66,18 @@ def refresh_rosters(draft: Draft, block: BlockContext, account: bytes) -> None:
         and hoster is not None
         and hoster.amount_base >= block.parameters.hoster_stake_base
     )
-    for name, listed in ((RosterName.ATTESTORS, attests), (RosterName.HOSTERS, hosts)):
+    candidate = draft.candidates.get(account)
+    validator = draft.stakes.get(stake_key("validator", account))
+    stands = (
+        candidate is not None
+        and candidate.listed
+        and validator is not None
+        and validator.amount_base >= block.parameters.validator_stake_base
+    )
+    for name, listed in (
+        (RosterName.ATTESTORS, attests),
+        (RosterName.HOSTERS, hosts),
+        (RosterName.CANDIDATES, stands),
+    ):
         if (account in draft.roster(name)) != listed:
             draft.set_listed(name, account, listed)

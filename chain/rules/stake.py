@@ -40,8 +40,14 @@ def apply_unstake(draft: Draft, block: BlockContext, sender: bytes, body: Unstak
         amount_base=record.amount_base - body.amount_base,
         unbonding_base=record.unbonding_base + body.amount_base,
     )
+    parameters = block.parameters
+    blocks = (
+        parameters.validator_unbonding_blocks
+        if body.role == "validator"
+        else parameters.unbonding_blocks
+    )
     item = DueItem(kind="unbond", id=key, amount_base=body.amount_base)
-    schedule.soon(draft, block.height + block.parameters.unbonding_blocks, item)
+    schedule.soon(draft, block.height + blocks, item)
     register.refresh_rosters(draft, block, sender)
 
 

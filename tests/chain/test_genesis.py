@@ -4,7 +4,7 @@ import pytest
 
 from chain.genesis import Genesis, GenesisBalance, Parameters
 from chain.transition import genesis_state
-from tests.people import BALANCE, EVERYBODY, OWNER, PARAMETERS, genesis
+from tests.people import BALANCE, EVERYBODY, OWNER, PARAMETERS, genesis, genesis_validator
 from wire.codec import decode, encode
 from wire.errors import Malformed
 from wire.primitives import MAX_INT
@@ -53,6 +53,12 @@ def test_a_genesis_reads_as_it_was_written():
         {"silence_share_ppm": 1_000_001},
         {"unbonding_blocks": PARAMETERS.challenge_blocks - 1},
         {"window_blocks": 5 + 40 - PARAMETERS.challenge_blocks + 1},
+        {"term_blocks": 1},
+        {"term_blocks": 1_001},
+        {"validator_unbonding_blocks": 1_999},
+        {"validator_unbonding_blocks": 2_000, "unbonding_blocks": 1_001},
+        {"validators_maximum": 0},
+        {"validators_maximum": 129},
     ],
 )
 def test_parameters_that_cannot_work_are_refused(changes):
@@ -69,6 +75,20 @@ def test_two_validators_with_one_key_are_refused():
     refused(made.model_copy(update={"validators": made.validators * 2}))
 
 
+def test_two_validators_with_one_part_in_common_are_refused():
+    made = genesis()
+    (first,), other = made.validators, genesis_validator(OWNER)
+    refused_for = {name: getattr(first, name) for name in ("account", "key", "vrf_key", "endpoint")}
+    assert decode(Genesis, encode(made.model_copy(update={"validators": (first, other)})))
+    for name, value in refused_for.items():
+        twin = other.model_copy(update={name: value})
+        refused(made.model_copy(update={"validators": (first, twin)}))
+
+
+def test_a_validator_without_enough_stake_is_refused():
+    refused(genesis().model_copy(update={"validators": (genesis_validator(OWNER, 4_999),)}))
+
+
 def test_more_coins_than_a_balance_can_hold_are_refused():
     rich = GenesisBalance(account=OWNER.id, balance_base=MAX_INT - 5_000)
     made = genesis()
@@ -78,7 +98,9 @@ def test_more_coins_than_a_balance_can_hold_are_refused():
 
 def test_the_first_state_holds_the_coins_and_a_beacon_of_its_own():
     state = genesis_state(genesis())
-    assert len(state.records) == len(EVERYBODY) + len(["meta", "validators", "stake"])
+    alone = ["meta", "validators", "candidates"]
+    each = ["stake", "candidate", "signing key", "swarm key"]
+    assert len(state.records) == len(EVERYBODY) + len(alone) + len(each)
     other = genesis_state(genesis().model_copy(update={"name": "other"}))
     assert other.root != state.root
 

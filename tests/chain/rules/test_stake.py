@@ -6,7 +6,7 @@ from chain.messages import Stake, Unstake
 from chain.reasons import Reason
 from chain.records import RosterName, stake_key
 from tests.chain.refusals import assert_refused
-from tests.people import ATTESTORS, BALANCE, BY_ID, HOSTERS, STRANGER, register
+from tests.people import ATTESTORS, BALANCE, BY_ID, HOSTERS, STRANGER, VALIDATOR, register
 from tests.stages import drawn, funded, staffed
 
 HOSTER, ATTESTOR = HOSTERS[0], ATTESTORS[0]
@@ -125,3 +125,14 @@ def test_collateral_cannot_be_taken():
     assert_refused(world, hoster, Unstake(role="hoster", amount_base=1_700), Reason.STAKE_LOCKED)
     world.must(hoster, Unstake(role="hoster", amount_base=2_000 - 301))
     assert_refused(world, hoster, Unstake(role="hoster", amount_base=1), Reason.STAKE_LOCKED)
+
+
+def test_a_validators_stake_comes_back_later():
+    world = funded()
+    before = world.balance(VALIDATOR)
+    world.must(VALIDATOR, Unstake(role="validator", amount_base=500))
+    world.pass_blocks(world.parameters.validator_unbonding_blocks - 1)
+    assert world.balance(VALIDATOR) == before
+    world.pass_blocks()
+    assert world.balance(VALIDATOR) == before + 500
+    assert stake_of(world, "validator", VALIDATOR).amount_base == 4_500

@@ -1,0 +1,153 @@
+"""Whatever validators do: there is a set that can serve, coins are conserved, replay agrees."""
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chain.messages import Delist, Stake, Transfer, Unstake
+from chain.records import RosterName, Table, stake_key
+from chain.state import State
+from chain.terms import COUNTED_VIEWS
+from chain.transition import execute, genesis_state
+from chain.validators import MAX_VALIDATORS, term_of
+from tests.validators import MANY, TERMS, fault, stand, world_of
+from wire.codec import decode, encode
+from wire.keys import KeyPair
+
+SHORT = TERMS.model_copy(
+    update={"term_blocks": 3, "jail_blocks": 4, "validators_maximum": 6}
+).model_dump()
+
+
+def pay(world, person, other, amount):
+    return Transfer(to=other.id, amount_base=1 + amount)
+
+
+def stake(world, person, other, amount):
+    return Stake(role="validator", amount_base=1 + amount * 40)
+
+
+def unstake(world, person, other, amount):
+    return Unstake(role="validator", amount_base=1 + amount * 40)
+
+
+def enlist(world, person, other, amount):
+    pair = KeyPair(bytes([amount % 5]) * 32) if amount % 3 == 0 else None
+    return stand(world, person, pair)
+
+
+def delist(world, person, other, amount):
+    return Delist()
+
+
+def accuse(world, person, other, amount):
+    return fault(world, other)
+
+
+def fail(world, person, other, amount):
+    world.failing = amount * amount // 7
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from((pay, stake, stake, unstake, enlist, enlist, delist, accuse, fail, fail)),
+        *[st.integers(0, len(MANY) - 1)] * 2,
+        st.integers(0, 200),
+    ),
+    max_size=60,
+)
+
+
+def play(count, steps):
+    world = world_of(count, **SHORT)
+    for action, one, two, amount in steps:
+        person = MANY[one]
+        body = action(world, person, MANY[two], amount)
+        before = world.draft
+        validators, roster = before.validators, before.roster(RosterName.CANDIDATES)
+        skipped = world.failing
+        turns = turns_of(world)
+        # Every block of a world is recounted: see `World.block`.
+        world.block(*([world.sign(person, body)] if body else []))
+        check_counters(world, validators, turns, min(skipped, COUNTED_VIEWS))
+        check_set(world, validators, roster)
+    return world
+
+
+def turns_of(world):
+    return Counter(
+        {
+            key: record.turns
+            for (table, key), record in world.state.records.items()
+            if table is Table.CANDIDATE
+        }
+    )
+
+
+def check_counters(world, validators, before, skipped):
+    """A block brings its own view and those that failed, or ends the term."""
+    now = turns_of(world)
+    if world.draft.validators.term == validators.term:
+        assert now.total() == before.total() + skipped + 1
+    else:
+        assert not now.total()
+    for (table, _), record in world.state.records.items():
+        if table is Table.CANDIDATE:
+            assert record.failed_views <= record.turns
+
+
+def check_set(world, before, roster):
+    """The set follows its rule, and the records agree with each other."""
+    present, draft = world.draft.validators, world.draft
+    assert present.term == term_of(world.height + 1, world.parameters.term_blocks)
+    assert 1 <= len(present.members) <= MAX_VALIDATORS
+    assert len({member.account for member in present.members}) == len(present.members)
+    assert len({member.key for member in present.members}) == len(present.members)
+    if present.term == before.term:
+        assert present == before
+        return
+    assert present.seed == draft.meta.beacon
+    least = world.parameters.validator_stake_base
+    free = {
+        account
+        for account in draft.roster(RosterName.CANDIDATES)
+        if draft.candidates.at(account).jailed_until <= world.height
+    }
+    if not free:
+        assert present.members == before.members
+        return
+    chosen = {member.account for member in present.members}
+    assert chosen <= free
+    assert len(chosen) == min(len(free), world.parameters.validators_maximum)
+    stakes = {a: draft.stakes.at(stake_key("validator", a)).amount_base for a in free}
+    assert min(stakes[account] for account in chosen) >= least
+    if free > chosen:
+        assert max(stakes[account] for account in free - chosen) <= min(
+            stakes[account] for account in chosen
+        )
+    for member in present.members:
+        assert member == draft.candidates.at(member.account).validator
+        key = draft.validator_keys.at(member.key)
+        assert (key.account, key.convicted) == (member.account, False)
+
+
+@given(st.integers(1, 7), STEPS)
+@settings(max_examples=60, deadline=None)
+def test_random_histories_keep_a_set_that_follows_its_rule(count, steps):
+    play(count, steps)
+
+
+@given(st.integers(1, 7), STEPS)
+@settings(max_examples=15, deadline=None)
+def test_replay_from_genesis_gives_the_same_state(count, steps):
+    world = play(count, steps)
+    state = genesis_state(world.genesis)
+    for context, signed in world.blocks:
+        received = decode(tuple[type(signed[0]), ...], encode(signed)) if signed else ()
+        state.commit(execute(state, context, received).draft)
+    assert state.root == world.state.root
+    loaded = State()
+    for (table, key), record in reversed(world.state.records.items()):
+        loaded.load(table, key, decode(type(record), encode(record)))
+    assert loaded.root == world.state.root
