@@ -4,11 +4,11 @@ It can be killed anywhere. A block leaves the node only after it was stored, and
 one block a height, so a restart can neither lose nor contradict a block that anyone saw.
 """
 
-from chain.blocks import VOTE_DOMAIN, Certificate, ValidatorSignature, Vote
 from chain.consensus.port import Decided, LedgerPort, Proposal
 from chain.genesis import Genesis
 from chain.messages import SignedTransaction
 from chain.validators import view_input
+from chain.votes import VOTE_DOMAIN, Certificate, ValidatorSignature, Vote
 from wire import signing, vrf
 from wire.codec import encode
 from wire.errors import Unavailable

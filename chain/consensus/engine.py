@@ -1,0 +1,342 @@
+"""One validator in all terms: the core of the present one, and the repair of what was lost.
+
+Messages may be lost, so everybody says again and again where it stands, and what it said last;
+whoever is further sends what the other lacks. Pure, like the core.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from chain.blocks import Block, FinalBlock
+from chain.consensus.gossip import (
+    MAX_ANSWER_VIEWS,
+    MAX_RANGE_BLOCKS,
+    MAX_WANTED,
+    Agreement,
+    Announce,
+    Certificates,
+    Propose,
+    Range,
+    Status,
+    Supply,
+    Votes,
+    WantBlocks,
+    WantRange,
+)
+from chain.consensus.output import Now, Output
+from chain.consensus.port import Decided, LedgerPort
+from chain.consensus.simplex import Choose, Simplex
+from chain.consensus.tally import Seat
+from chain.genesis import Genesis
+from chain.light import verify_certificate
+from chain.validators import ValidatorSet
+from chain.votes import Certificate, SignedVote
+from wire.errors import Malformed
+from wire.keys import KeyPair
+
+log = structlog.get_logger()
+
+REPEATED_VIEWS = 8
+"""Own votes of so many views are said again with each beat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a validator signs and draws with."""
+
+    key: KeyPair
+    vrf_key: KeyPair
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a validator's own log of votes says at a start."""
+
+    spoken: tuple[SignedVote, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    votes_from_term: int = 0
+    """Earlier terms may hold votes that the log has lost: there it only watches."""
+    fresh: bool = False
+    """Nothing was ever written to it."""
+
+
+class Engine:
+    """Drives one ledger by what it hears; the shell does what `output` says."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        ledger: LedgerPort,
+        keys: Keys | None,
+        choose: Choose,
+        remembered: Remembered,
+    ) -> None:
+        self.genesis = genesis
+        self.output = Output()
+        self._ledger = ledger
+        self._keys = keys
+        self._choose = choose
+        self._votes_from_term = remembered.votes_from_term
+        self._remembered = remembered
+        self._core: Simplex | None = None
+        self._greetings: set[bytes] = set()
+        """Validators that have nothing yet either, while that must be known before one votes."""
+        self._probation = remembered.fresh and len(self.validators.members) > 1
+        self._beat_ms = 0
+        self._beat_view = (0, 0)
+        self._ahead: dict[bytes, int] = {}
+        """Heights that others say they have, above this one's."""
+        self._asked_range_ms = -(1 << 62)
+        self._turn = 0
+        self._asked: dict[bytes, int] = {}
+        self._answered_ms: dict[bytes, int] = {}
+        self._reported: set[tuple[int, int, int]] = set()
+
+    @property
+    def core(self) -> Simplex:
+        """The consensus of the present term."""
+        assert self._core is not None, "the engine was not started"
+        return self._core
+
+    @property
+    def validators(self) -> ValidatorSet:
+        """Who finalizes the next block."""
+        return self._ledger.validators
+
+    @property
+    def height(self) -> int:
+        """Height of the last final block."""
+        return self._ledger.tip.height if self._ledger.tip else 0
+
+    @property
+    def seated(self) -> bool:
+        """Whether this node votes at present."""
+        return self._seat() is not None
+
+    @property
+    def abstains(self) -> str:
+        """Why a validator of the present set does not vote; empty while it does, or is none."""
+        if self._keys is None or self.validators.place(self._keys.key.public) is None:
+            return ""
+        if self._probation:
+            return "waits to hear from a quorum that the network is new, before its first vote"
+        if self.core.term < self._votes_from_term:
+            return (
+                "its log of votes is damaged or new, so it cannot know what it has signed: "
+                f"it votes again from term {self._votes_from_term} on"
+            )
+        return ""
+
+    # Events
+
+    def start(self, now: Now) -> None:
+        """Begin, or go on after a restart."""
+        self._begin_term(now, self._remembered.spoken, self._remembered.blocks)
+        self._beat_ms = now.ms
+        self.tick(now)
+
+    def receive(  # noqa: C901 - one case per kind is the point
+        self, peer: bytes, message: Agreement | Range, now: Now
+    ) -> None:
+        """A message of the validator with Noise key `peer`; raises `Malformed` for a lie."""
+        core = self.core
+        match message:
+            case Announce():
+                core.hear_announce(message, now)
+            case Propose():
+                core.hear_proposal(message, now)
+            case Votes():
+                for signed in message.votes:
+                    core.hear_vote(signed, now)
+            case Certificates():
+                for certificate in message.certificates:
+                    core.hear_certificate(certificate, now)
+            case Status():
+                self._hear_status(peer, message, now)
+            case WantBlocks():
+                for name in message.blocks:
+                    self._supply(peer, name)
+            case Supply():
+                core.hear_block(message.block, now)
+            case Range():
+                self._take_range(peer, message, now)
+        self._after(now)
+
+    def tick(self, now: Now) -> None:
+        """Time has passed."""
+        self.core.tick(now)
+        if now.ms >= self._beat_ms:
+            self._beat(now)
+        self._after(now)
+
+    def wake_at(self, now: Now) -> int:
+        """When `tick` is to be called at the latest, by the clock that only goes forward."""
+        return min(self._beat_ms, self.core.wake_at(now))
+
+    # Terms
+
+    def _seat(self) -> Seat | None:
+        validators = self.validators
+        if self._keys is None or self._probation or validators.term < self._votes_from_term:
+            return None
+        place = validators.place(self._keys.key.public)
+        return None if place is None else Seat(place, self._keys.key, self._keys.vrf_key)
+
+    def _begin_term(
+        self, now: Now, spoken: Sequence[SignedVote] = (), blocks: Sequence[Block] = ()
+    ) -> None:
+        self._core = Simplex(self.genesis, self._ledger, self._seat(), self._choose, self.output)
+        self._asked = {}
+        self._core.start(now, spoken, blocks)
+
+    def _after(self, now: Now) -> None:
+        """What an event may have brought about: faults to report, and the next term."""
+        while True:
+            self._report()
+            if not self.core.over:
+                return
+            self._begin_term(now)
+
+    def _report(self) -> None:
+        found, self.core.known.contradictions = self.core.known.contradictions, []
+        for first, second in found:
+            name = (first.vote.term, first.vote.view, first.index)
+            if name not in self._reported:
+                self._reported.add(name)
+                self.output.faults.append((first, second))
+        if len(self._reported) > 10_000:
+            self._reported.clear()
+
+    # Repair
+
+    def _beat(self, now: Now) -> None:
+        """Say where this node stands, what it said last, and what it lacks."""
+        core = self.core
+        interval_ms = self.genesis.parameters.network_delay_ms
+        self._beat_ms = now.ms + interval_ms
+        gaps = core.known.gaps(core.view, MAX_ANSWER_VIEWS)
+        self.output.to_all(Status(term=core.term, view=core.view, height=self.height, gaps=gaps))
+        if (core.term, core.view) == self._beat_view:
+            votes = core.own_votes(REPEATED_VIEWS)
+            if votes:
+                self.output.to_all(Votes(votes=tuple(votes)))
+            proposal = core.own_proposal()
+            if proposal is not None:
+                silent = core.silent(self._others())
+                self.output.say += [(peer, proposal) for peer in silent]
+        self._beat_view = (core.term, core.view)
+        self._want(now)
+        self._ask_range(now)
+
+    def _want(self, now: Now) -> None:
+        """Ask one validator after another for blocks that did not come by themselves."""
+        others = self._others()
+        wanted = self.core.branches.wanted
+        patience_ms = self.genesis.parameters.network_delay_ms // 2
+        due = [name for name, since in wanted.items() if now.ms >= since + patience_ms]
+        for name in due[:MAX_WANTED]:
+            attempt = self._asked.get(name, name[0])
+            self._asked[name] = attempt + 1
+            if others:
+                asked = others[attempt % len(others)]
+                self.output.say.append((asked, WantBlocks(blocks=(name,))))
+
+    def _others(self) -> list[bytes]:
+        mine = self._keys.key.public if self._keys else b""
+        return [m.endpoint.swarm_key for m in self.validators.members if m.key != mine]
+
+    def _supply(self, peer: bytes, name: bytes) -> None:
+        branches = self.core.branches
+        prepared = self._ledger.prepared(name)
+        block = prepared.block if prepared else branches.get(name) or branches.side.get(name)
+        if block is not None:
+            self.output.say.append((peer, Supply(block=block)))
+
+    def _hear_status(self, peer: bytes, status: Status, now: Now) -> None:
+        self._leave_probation(peer, status, now)
+        if status.height > self.height:
+            self._ahead[peer] = status.height
+            if status.height > self.height + 2:
+                self._ask_range(now)
+            return
+        core = self.core
+        patience_ms = self.genesis.parameters.network_delay_ms // 4
+        if status.term != core.term or now.ms < self._answered_ms.get(peer, 0) + patience_ms:
+            return
+        lacking = sorted({*status.gaps, *range(status.view, core.view)})[:MAX_ANSWER_VIEWS]
+        found = [
+            certificate
+            for number in lacking
+            if (view := core.known.views.get(number)) is not None
+            for certificate in (view.notarized or view.nullified,)
+            if certificate is not None
+        ]
+        if found:
+            self._answered_ms[peer] = now.ms
+            self.output.say.append((peer, Certificates(certificates=tuple(found))))
+
+    def _leave_probation(self, peer: bytes, status: Status, now: Now) -> None:
+        """Who starts with nothing votes once it knows that the others have nothing either.
+
+        Else its disk was wiped, and it cannot know what it signed in this term.
+        """
+        if not self._probation:
+            return
+        if status.height or status.term:
+            self._probation = False
+            self._votes_from_term = max(status.term, self.core.term) + 1
+            return
+        self._greetings.add(peer)
+        if len(self._greetings) >= self.validators.quorum - 1:
+            self._probation = False
+            seat = self._seat()
+            if seat is not None:
+                self.core.take_seat(seat, now)
+
+    # Final blocks from others
+
+    def _ask_range(self, now: Now) -> None:
+        """Ask one of those that say they are further, each in its turn: some may lie."""
+        further = sorted(peer for peer, height in self._ahead.items() if height > self.height)
+        patience_ms = self.genesis.parameters.network_delay_ms // 4
+        if not further or now.ms < self._asked_range_ms + patience_ms:
+            return
+        self._asked_range_ms = now.ms
+        self._turn += 1
+        self._ask_range_of(further[self._turn % len(further)])
+
+    def _ask_range_of(self, peer: bytes) -> None:
+        message = WantRange(from_height=self.height + 1, count=MAX_RANGE_BLOCKS)
+        self.output.say.append((peer, message))
+
+    def _take_range(self, peer: bytes, answer: Range, now: Now) -> None:
+        """Final blocks of a validator that is further; raises `Malformed` for a lie."""
+        run: list[FinalBlock] = []
+        before = self.height
+        for final in answer.blocks:
+            if final.block.header.height <= self.height:
+                continue
+            run.append(final)
+            if final.certificate is not None:
+                self._take_run(run, final.certificate, now)
+                run = []
+        if self.height > before:
+            self._ask_range_of(peer)  # there may be more
+
+    def _take_run(self, run: list[FinalBlock], certificate: Certificate, now: Now) -> None:
+        validators, parent = self.validators, self._ledger.root
+        for final in run:
+            if final.block.header.parent != parent:
+                raise Malformed("final blocks that do not follow one another")
+            parent = final.block.header.id
+        last = run[-1].block.header
+        verify_certificate(self.genesis.network, validators, last, certificate)
+        prepared = [self._ledger.validate(final.block) for final in run]
+        for each in prepared:
+            self._ledger.commit(each)
+            proven = certificate if each is prepared[-1] else None
+            self.output.final.append(Decided(each, proven))
+        self.core.caught_up(now)
+        self._after(now)
