@@ -11,23 +11,22 @@ from typing import Any
 
 import structlog
 
+from attestor.court_service import Court
 from attestor.identity import Identity
 from attestor.messages import CoinKept
 from attestor.store import AttestorStore
 from audit.messages import PeerMetric
 from chain.client import ChainClient
-from chain.messages import CoinFault, ReportAbsent, SealCoin
+from chain.messages import ReportAbsent, SealCoin
 from chain.records import ChallengeRecord, Registration, Table
 from chain.wallet_client import Wallet
 from coinflip.events import Landed, Malicious, Offline
-from coinflip.evidence import verify_evidence
 from coinflip.messages import Evidence
 from coinflip.opening import topic_id
 from coinflip.seat import derive_seat
 from coinflip.service import Members
 from coinflip.session import Patience, Session
 from swarm.service import Swarm, Topic
-from wire.codec import digest as digest_of
 from wire.codec import encode
 from wire.errors import Rejected
 from wire.zbase32 import encode as encode_key
@@ -59,6 +58,7 @@ class FlipTable:
         store: AttestorStore,
         swarm: Swarm,
         identity: Identity,
+        court: Court,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._chain = chain
@@ -66,6 +66,7 @@ class FlipTable:
         self._store = store
         self._swarm = swarm
         self._identity = identity
+        self._court = court
         self._tasks = tasks
         self._topic: Topic | None = None
         self._running: list[asyncio.Task[None]] = []
@@ -90,7 +91,7 @@ class FlipTable:
         session = Session(
             seat,
             Members(topic),
-            _Court(self._chain, self._wallet, record, self._spawn, self._tasks),
+            _Chain(self._chain, self._wallet, record, self._spawn, self._court),
             _Log(self._store, record.challenge, topic_name),
             self._patience(record),
         )
@@ -178,7 +179,7 @@ class FlipTable:
         )
 
 
-class _Court:
+class _Chain:
     """The chain as the flip sees it."""
 
     def __init__(
@@ -187,14 +188,14 @@ class _Court:
         wallet: Wallet,
         record: ChallengeRecord,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
-        tasks: asyncio.TaskGroup,
+        court: Court,
     ) -> None:
-        """What `spawn` starts ends with the attempt; a task of `tasks` goes on beyond it."""
+        """What `spawn` starts ends with the attempt; what the court does goes on beyond it."""
         self._chain = chain
         self._wallet = wallet
         self._record = record
         self._spawn = spawn
-        self._tasks = tasks
+        self._court = court
         self._submitted = False
 
     async def submit_seal(self, digest: bytes, signatures: tuple[bytes, ...]) -> None:
@@ -230,35 +231,9 @@ class _Court:
         return await self._chain.need(ChallengeRecord, Table.CHALLENGE, self._record.challenge)
 
     async def submit_evidence(self, evidence: Evidence) -> None:
-        """Report a fault when our turn comes, though the flip may be over by then."""
+        """Have the court report a fault, though the flip may be over by then."""
         log.warning("provable fault in a flip", kind=evidence.kind)
-        self._tasks.create_task(self._report_in_turn(evidence))
-
-    async def _report_in_turn(self, evidence: Evidence) -> None:
-        record, network = self._record, self._chain.genesis.network
-        topic = topic_id(
-            network, record.challenge, record.attempt, record.members, record.seal_deadline
-        )
-        accused = verify_evidence(network, topic, record.members, evidence)
-        others = [member for member in record.members if member != accused]
-        if self._wallet.account not in others:
-            return
-        # What convicts after the seal can hold secrets of the coin: the hosters read them too.
-        await self._chain.wait(
-            ChallengeRecord,
-            Table.CHALLENGE,
-            record.challenge,
-            lambda now: now.status != "visiting",
-        )
-        await self._our_turn(digest_of(evidence), others)
-        if accused in (await self._challenge()).convicted:
-            return
-        body = CoinFault(challenge=record.challenge, attempt=record.attempt, evidence=evidence)
-        try:
-            await self._wallet.send(body)
-            log.info("fault reported", account=encode_key(accused))
-        except Rejected as rejected:
-            log.debug("fault not taken", reason=str(rejected))
+        self._court.accuse(self._record, evidence)
 
     async def wait_sealed(self) -> bytes | None:
         """The sealed digest of this attempt, or None when the attempt is over without one."""

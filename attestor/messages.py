@@ -1,8 +1,9 @@
 """What an attestor keeps between restarts."""
 
 from audit.messages import Evidence, Report, VisitEvidence, VisitSummary
+from coinflip.messages import Evidence as FlipEvidence
 from wire.codec import Message
-from wire.primitives import Bytes, Hash
+from wire.primitives import Bytes, Hash, Natural, PublicKey
 
 
 class VisitResult(Message):
@@ -28,3 +29,11 @@ class ReportKept(Message):
     report: Report
     salt: Hash
     evidence: Evidence
+
+
+class FaultKept(Message):
+    """Evidence of a fault in one attempt's flip that the chain may not have yet."""
+
+    attempt: Natural
+    accused: PublicKey
+    evidence: FlipEvidence

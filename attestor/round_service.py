@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from attestor.court_service import Court
 from attestor.flip_service import FlipTable
 from attestor.identity import Identity
 from attestor.messages import ReportKept, VisitResult
@@ -87,14 +88,18 @@ class Round:
     async def play(self) -> None:
         """Do what each phase asks until the challenge is over."""
         async with asyncio.TaskGroup() as tasks:
+            court = self._court = Court(
+                self._id, self._chain, self._wallet, self._store, self._identity, tasks
+            )
+            court.sit()
             flips = FlipTable(
-                self._chain, self._wallet, self._store, self._swarm, self._identity, tasks
+                self._chain, self._wallet, self._store, self._swarm, self._identity, court, tasks
             )
             try:
                 while (record := await self._record()).status not in ("settled", "failed"):
                     if self._wallet.account not in record.members:
                         self._log.info("excluded from the round")
-                        return
+                        break
                     if record.status == "flipping":
                         await self._flip(record, flips)
                     elif record.status == "visiting":
@@ -102,9 +107,9 @@ class Round:
                     else:
                         await self._open(record)
                 self._log.info("round over", status=record.status)
-                self._store.forget(self._id)
             finally:
                 flips.leave()
+        self._store.forget(self._id)
 
     async def _record(self) -> ChallengeRecord:
         return await self._chain.need(ChallengeRecord, Table.CHALLENGE, self._id)
@@ -293,7 +298,8 @@ class Round:
         coin = self._store.coin(self._id)
         if coin is not None and not opened(record):
             opening: CoinOpening = decode(CoinOpening, coin.opening)
-            await self._try(OpenCoin(challenge=self._id, opening=opening))
+            reveals = self._court.proofs(record)
+            await self._try(OpenCoin(challenge=self._id, opening=opening, reveals=reveals))
         return await self._chain.wait(*watched)
 
     async def _while_it_lasts(

@@ -29,3 +29,11 @@ def report_height(window_start: int, window_blocks: int) -> int:
 def elapsed_ms(height: int, window_start: int, interval_ms: int) -> int:
     """How long the window has been open, as far as heights tell."""
     return max(height - window_start, 0) * interval_ms
+
+
+def answer_height(deadline: int, blocks: int, place: int, members: int) -> int:
+    """When the member at `place` answers for who is asked for its Reveal, if nobody has before.
+
+    All have their turn in the first half of the `blocks` before the deadline.
+    """
+    return deadline - blocks + place * blocks // (2 * members)

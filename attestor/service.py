@@ -74,7 +74,9 @@ class Attestor:
             await self._follow(swarm, tasks)
 
     async def _follow(self, swarm: Swarm, tasks: asyncio.TaskGroup) -> None:
-        """Start a round for each open challenge that names us."""
+        """Start a round for each open challenge that names us, and end what a restart cut off."""
+        for unfinished in self._store.unfinished():
+            self._begin(unfinished, swarm, tasks)
         seen: tuple[bytes, ...] | None = None
         while True:
             before = seen
@@ -86,10 +88,13 @@ class Attestor:
             )
             seen = meta.open_challenges
             for challenge in await self._chain.records(ChallengeRecord, Table.CHALLENGE, seen):
-                ours = self._wallet.account in challenge.members
-                if ours and challenge.challenge not in self._rounds:
-                    self._rounds.add(challenge.challenge)
-                    tasks.create_task(self._attend(challenge.challenge, swarm))
+                if self._wallet.account in challenge.members:
+                    self._begin(challenge.challenge, swarm, tasks)
+
+    def _begin(self, challenge: bytes, swarm: Swarm, tasks: asyncio.TaskGroup) -> None:
+        if challenge not in self._rounds:
+            self._rounds.add(challenge)
+            tasks.create_task(self._attend(challenge, swarm))
 
     async def _attend(self, challenge: bytes, swarm: Swarm) -> None:
         """One challenge from draw to settlement; what goes wrong here ends only this round."""

@@ -9,16 +9,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self, TypeVar, cast
 
-from attestor.messages import CoinKept, ReportKept, VisitResult
+from attestor.messages import CoinKept, FaultKept, ReportKept, VisitResult
 from wire.codec import Message, decode, encode
 from wire.errors import Malformed, Unavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x484F4C41
 """`HOLA`: marks the file as an attestor's."""
 
 M = TypeVar("M", bound=Message)
 
+_FAULTS = """
+CREATE TABLE fault (
+    challenge BLOB NOT NULL, accused BLOB NOT NULL, kept BLOB NOT NULL,
+    PRIMARY KEY (challenge, accused)) STRICT, WITHOUT ROWID;
+"""
 _SCHEMA = f"""
 CREATE TABLE flip (
     topic BLOB NOT NULL, challenge BLOB NOT NULL, position INTEGER NOT NULL, entry BLOB NOT NULL,
@@ -28,6 +33,7 @@ CREATE TABLE visit (
     challenge BLOB NOT NULL, contract BLOB NOT NULL, result BLOB NOT NULL,
     PRIMARY KEY (challenge, contract)) STRICT, WITHOUT ROWID;
 CREATE TABLE report (challenge BLOB PRIMARY KEY, report BLOB NOT NULL) STRICT, WITHOUT ROWID;
+{_FAULTS}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
@@ -63,6 +69,9 @@ class AttestorStore:
         self._database.execute("PRAGMA synchronous = FULL")
         if mark == 0:
             self._database.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        elif version == 1:
+            update = f"{_FAULTS} PRAGMA user_version = {SCHEMA_VERSION};"
+            self._database.executescript(f"BEGIN; {update} COMMIT;")
 
     def _has_tables(self) -> bool:
         (count,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -117,14 +126,33 @@ class AttestorStore:
         row = self._one("SELECT report FROM report WHERE challenge = ?", (challenge,))
         return None if row is None else self._decode(ReportKept, row)
 
+    def keep_fault(self, challenge: bytes, fault: FaultKept) -> bool:
+        """Remember evidence until the chain has it; False if there was some against the same."""
+        return self._put("fault", (challenge, fault.accused), fault)
+
+    def faults(self, challenge: bytes) -> list[FaultKept]:
+        """The evidence of a challenge's flip that the chain may not have."""
+        rows = self._read("SELECT kept FROM fault WHERE challenge = ?", (challenge,))
+        return [self._decode(FaultKept, row[0]) for row in rows]
+
+    def drop_fault(self, challenge: bytes, accused: bytes) -> None:
+        """The chain has judged this one."""
+        self._write("DELETE FROM fault WHERE challenge = ? AND accused = ?", (challenge, accused))
+
+    def unfinished(self) -> list[bytes]:
+        """Challenges that were not forgotten, or whose evidence the chain may not have."""
+        rows = self._read("SELECT challenge FROM flip UNION SELECT challenge FROM fault", ())
+        return [row[0] for row in rows]
+
     def forget(self, challenge: bytes) -> None:
         """Drop what a settled challenge no longer needs; its report stays for `why`."""
         self._write("DELETE FROM flip WHERE challenge = ?", (challenge,))
         self._write("DELETE FROM visit WHERE challenge = ?", (challenge,))
 
-    def _put(self, table: str, key: tuple[bytes, ...], value: Message) -> None:
+    def _put(self, table: str, key: tuple[bytes, ...], value: Message) -> bool:
+        """Whether there was nothing at this key."""
         places = ", ".join("?" * (len(key) + 1))
-        self._write(
+        return self._write(
             f"INSERT OR IGNORE INTO {table} VALUES ({places})",  # noqa: S608 - our own names
             (*key, encode(value)),
         )
@@ -139,9 +167,10 @@ class AttestorStore:
         except sqlite3.Error as error:
             raise self._failed(error) from None
 
-    def _write(self, statement: str, values: Sequence[bytes]) -> None:
+    def _write(self, statement: str, values: Sequence[bytes]) -> bool:
+        """Whether a row changed."""
         try:
-            self._database.execute(statement, values)
+            return self._database.execute(statement, values).rowcount > 0
         except sqlite3.Error as error:
             raise self._failed(error) from None
 

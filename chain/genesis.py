@@ -84,7 +84,8 @@ class Parameters(Message):
     reporter_share_ppm: Ppm = 250_000
     """Of what such a fault costs: what its reporter gets. The rest is burnt."""
     unopened_penalty_base: Natural = 10_000
-    """What each member that committed to a report loses when none of them opens the coin."""
+    """What silence after a coin's seal costs: of each member that committed to a report, when
+    none opens the coin; of a member whose Reveal nobody shows within opening_blocks after."""
 
     hoster_share_ppm: Ppm = 700_000
     attestor_share_ppm: Ppm = 250_000
@@ -107,7 +108,8 @@ class Parameters(Message):
             raise ValueError("the shares add up to more than the price")
         if self.committee_minimum > self.committee_members:
             raise ValueError("the smallest committee is larger than the usual one")
-        if self.unbonding_blocks < self.challenge_blocks:
+        # The coin may be opened in the last block; who withheld its part pays after that.
+        if self.unbonding_blocks < self.challenge_blocks + self.opening_blocks:
             raise ValueError("stake could leave before the challenge it was drawn for is over")
         if self.validator_unbonding_blocks < 2 * self.term_blocks:
             raise ValueError("a validator's stake could leave before a term after its own is over")

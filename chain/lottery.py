@@ -8,6 +8,7 @@ knows it can no longer join, leave, or change its weight or its keys.
 """
 
 from chain import schedule
+from chain.committee import FlipAttempt
 from chain.context import BlockContext
 from chain.records import (
     ChallengeRecord,
@@ -15,7 +16,6 @@ from chain.records import (
     DrawnContract,
     DrawRecord,
     DueItem,
-    FlipAttempt,
     LinedUpAttestor,
     LineUp,
     RosterName,

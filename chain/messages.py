@@ -12,7 +12,7 @@ from pydantic import Field, PlainSerializer, Tag
 from audit.messages import Report
 from chain.endpoint import Endpoint
 from chain.votes import SignedVote, VrfProof
-from coinflip.messages import CoinOpening, Evidence
+from coinflip.messages import MAX_MEMBERS, CoinOpening, Evidence, RevealProof
 from wire import signing, vrf
 from wire.codec import BY_KIND, Message, digest, encode
 from wire.keys import KeyPair
@@ -40,6 +40,7 @@ NO_SIDECAR = blake2b_256(b"")
 """What every kind but `OpenReport` names as its evidence: nothing."""
 
 Role = Literal["attestor", "hoster", "validator"]
+RevealProofs = Annotated[tuple[RevealProof, ...], Field(max_length=MAX_MEMBERS)]
 
 
 class Transfer(Message):
@@ -224,6 +225,16 @@ class OpenCoin(Message):
     kind: Literal["open_coin"] = "open_coin"
     challenge: Hash
     opening: CoinOpening
+    reveals: RevealProofs = ()
+    """Of the members that its sender heard reveal; the others are asked for theirs."""
+
+
+class ShowReveals(Message):
+    """Answer for members of whom the opening of the coin brought no Reveal."""
+
+    kind: Literal["show_reveals"] = "show_reveals"
+    challenge: Hash
+    reveals: RevealProofs
 
 
 class CommitReport(Message):
@@ -313,7 +324,8 @@ Body = Annotated[
     | Annotated[CoinFault, Tag("coin_fault")]
     | Annotated[Enlist, Tag("enlist")]
     | Annotated[Delist, Tag("delist")]
-    | Annotated[ValidatorFault, Tag("validator_fault")],
+    | Annotated[ValidatorFault, Tag("validator_fault")]
+    | Annotated[ShowReveals, Tag("show_reveals")],
     BY_KIND,
 ]
 

@@ -1,4 +1,4 @@
-"""Stake that is lost: for a proven fault, and for a coin that no member of a flip opens.
+"""Stake that is lost: for a proven fault, and for silence once a coin was sealed.
 
 Coins that are on their way back are taken as well, after those that are not. An attestor's return
 no sooner than any challenge can end for which it may have been lined up with them, a validator's
@@ -52,3 +52,13 @@ def coin_unopened(draft: Draft, block: BlockContext, challenge: ChallengeRecord)
     for known in challenge.commitments:
         penalty = block.parameters.unopened_penalty_base
         money.burn(draft, take(draft, block, "attestor", known.member, penalty))
+
+
+def reveals_withheld(draft: Draft, block: BlockContext, challenge_id: bytes) -> None:
+    """Whose Reveal nobody has shown withheld it, though it changed nothing.
+
+    Burnt: nobody gains by another's silence, so nobody gains by bringing it about.
+    """
+    for withheld in draft.challenges.at(challenge_id).unrevealed:
+        penalty = block.parameters.unopened_penalty_base
+        money.burn(draft, take(draft, block, "attestor", withheld.member, penalty))

@@ -63,6 +63,8 @@ class Reason(StrEnum):
     ALREADY_CONVICTED = "already_convicted"
     UNKNOWN_VALIDATOR = "unknown_validator"
     NOT_LISTED = "not_listed"
+    BAD_REVEAL = "bad_reveal"
+    ALREADY_REVEALED = "already_revealed"
 
 
 def parse_reason(text: str) -> Reason | Flaw:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from audit.messages import Report
+from chain.committee import AbsenceVote, FlipAttempt, MemberHash, Unrevealed
 from chain.endpoint import Endpoint
 from chain.messages import Offer, Sla
 from chain.validators import Validator, ValidatorSet
@@ -277,27 +278,6 @@ class DrawRecord(Message):
 ChallengeStatus = Literal["flipping", "visiting", "opening", "settled", "failed"]
 
 
-class MemberHash(Message):
-    """One member's commitment to its report."""
-
-    member: PublicKey
-    commitment: Hash
-
-
-class AbsenceVote(Message):
-    """Whom one member found silent."""
-
-    voter: PublicKey
-    absent: tuple[PublicKey, ...]
-
-
-class FlipAttempt(Message):
-    """Who took part in one attempt at a flip, and until when: its topic follows."""
-
-    members: tuple[PublicKey, ...]
-    seal_deadline: Natural
-
-
 class ChallengeRecord(Message):
     """One committee's task, from draw to settlement (key: challenge id)."""
 
@@ -326,6 +306,15 @@ class ChallengeRecord(Message):
     commitments: tuple[MemberHash, ...] = ()
     opened: tuple[PublicKey, ...] = ()
     absences: tuple[AbsenceVote, ...] = ()
+    unrevealed: tuple[Unrevealed, ...] = ()
+    """Who is asked, since the coin is open, for its Reveal; after the deadline, who has paid."""
+    reveal_deadline: Natural = 0
+
+    @property
+    def attempts(self) -> tuple[FlipAttempt, ...]:
+        """All attempts so far; the present one is the last."""
+        present = FlipAttempt(members=self.members, seal_deadline=self.seal_deadline)
+        return (*self.earlier, present)
 
 
 class JudgedVisit(Message):
@@ -399,6 +388,7 @@ class DueItem(Message):
         "assign",
         "draw",
         "end_plan",
+        "reveals",
     ]
     id: Bytes
     amount_base: Natural = 0

@@ -7,7 +7,7 @@ and uses its nonce, and changes nothing else.
 
 from dataclasses import dataclass
 
-from chain import assignment, fees, lottery, money, schedule, settlement, terms
+from chain import assignment, fees, lottery, money, penalties, schedule, settlement, terms
 from chain.blocks import TransactionOutcome
 from chain.context import BlockContext
 from chain.genesis import Genesis
@@ -25,6 +25,7 @@ from chain.messages import (
     Register,
     ReportAbsent,
     SealCoin,
+    ShowReveals,
     SignedTransaction,
     Stake,
     Transfer,
@@ -56,6 +57,7 @@ from chain.rules import (
     register,
     report_absent,
     seal_coin,
+    show_reveals,
     stake,
     transfer,
     validator_fault,
@@ -220,6 +222,8 @@ def apply_body(  # noqa: C901, PLR0912 - one case per kind is the point
             validator_fault.apply(draft, block, sender, body)
         case OpenCoin():
             open_coin.apply(draft, block, body)
+        case ShowReveals():
+            show_reveals.apply(draft, block, body)
         case CommitReport():
             commit_report.apply(draft, sender, body)
         case OpenReport():
@@ -243,7 +247,9 @@ def _end_block(draft: Draft, block: BlockContext, before: bytes) -> None:
     terms.end_block(draft, block)
 
 
-def _fall_due(draft: Draft, block: BlockContext, item: DueItem, beacon: bytes) -> None:
+def _fall_due(  # noqa: C901 - one case per kind is the point
+    draft: Draft, block: BlockContext, item: DueItem, beacon: bytes
+) -> None:
     match item.kind:
         case "start_plan":
             assignment.start_plan(draft, block, item.id, beacon)
@@ -259,6 +265,8 @@ def _fall_due(draft: Draft, block: BlockContext, item: DueItem, beacon: bytes) -
             schedule.at(draft, deadline, DueItem(kind="opening_deadline", id=item.id))
         case "opening_deadline":
             settlement.settle(draft, block, item.id, beacon)
+        case "reveals":
+            penalties.reveals_withheld(draft, block, item.id)
         case "unbond":
             stake.release(draft, item)
         case "end_plan":

@@ -188,6 +188,14 @@ class CoinOpening(Message):
     parts: Annotated[tuple[Part, ...], Field(max_length=MAX_MEMBERS)]
 
 
+class RevealProof(Message):
+    """A member's signature under its Reveal: once x is public, proof for all that it did speak."""
+
+    member: Natural
+    """Its place among the members."""
+    signature: Signature
+
+
 class Equivocation(Message):
     """Two different statements where an honest member makes one."""
 

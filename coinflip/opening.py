@@ -4,12 +4,13 @@
     digest  H("coin/seal", topic, member and H(Commit) for each member in order)
     seal    every member's Echo signature over the digest
     magic   H("coin/magic", topic, member and x for each member whose x holds, in order)
+    reveal  a member's Reveal signature over its x, once x is public
 
 Members are always in the order of their keys. Once a digest is sealed the coin is fixed,
 whoever falls silent afterwards: each member's x, or its exclusion, follows from its Commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from coinflip.messages import (
@@ -19,6 +20,8 @@ from coinflip.messages import (
     Echo,
     HeldShare,
     Part,
+    Reveal,
+    RevealProof,
     Secret,
     require_said,
 )
@@ -98,6 +101,25 @@ def open_coin(
                 require_unfit(topic, member, commit, part, len(members))
                 excluded.append(member)
     return Coin(tagged_hash("coin/magic", topic, *valid), tuple(excluded))
+
+
+def verify_reveals(
+    network: bytes,
+    topic: bytes,
+    members: tuple[bytes, ...],
+    secrets: Mapping[int, bytes],
+    proofs: Sequence[RevealProof],
+) -> frozenset[int]:
+    """Whose reveals are proven, by place; `secrets` are the x of those who are asked for.
+
+    Raises `Malformed` for a signature that is not the member's. What is shown of members that
+    nobody asks for is passed over: others may have been faster.
+    """
+    asked = [proof for proof in proofs if proof.member in secrets]
+    for proof in asked:
+        reveal = Reveal(secret=secrets[proof.member])
+        require_said(network, topic, members[proof.member], reveal, proof.signature)
+    return frozenset(proof.member for proof in asked)
 
 
 def recover(

@@ -18,6 +18,7 @@ from coinflip.messages import (
     Ping,
     Pong,
     Reveal,
+    RevealProof,
     Signed,
 )
 from coinflip.opening import Coin
@@ -101,6 +102,16 @@ class Flip:
             case Phase.CONFIRM | Phase.ENDED:
                 awaited = self.without(Pong)
                 return self._without(lambda member: member not in awaited)
+
+    @property
+    def reveals(self) -> tuple[RevealProof, ...]:
+        """The proofs that members revealed, of all whom this one heard, itself included."""
+        words = self.words(Reveal)
+        return tuple(
+            RevealProof(member=place, signature=words[member].signature)
+            for place, member in enumerate(self.seat.members)
+            if member in words
+        )
 
     def without(self, kind: type[Ping | Pong]) -> Set[bytes]:
         """Who revealed but has not confirmed; nobody waits for the silent and the guilty."""

@@ -62,6 +62,16 @@ def flip_copy(
     _show(copying.run, seed, runs, json, plot)
 
 
+@simulate.command(name="flip-withhold")
+def flip_withhold(
+    seed: SeedFlag = 1, runs: RunsFlag = 100, json: JsonFlag = False, plot: PlotFlag = None
+) -> None:
+    """Up to four of ten keep their secrets back once the coin is sealed: what it costs whom."""
+    from holdfast.simulation import withholding
+
+    _show(withholding.run, seed, runs, json, plot)
+
+
 def _show(
     scenario: "Callable[[int, int, Tell], Result]",
     seed: int,

@@ -5,6 +5,7 @@ a plan's life, made by real transactions in real blocks; tests state only what i
 `world.do(person, body)`, `world.pass_blocks(3)`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from audit.plan import Eligible, VisitPlan, plan_input, visit_plans
@@ -26,12 +27,20 @@ from chain.records import ChallengeRecord, ContractRecord, DrawRecord, LineUp, P
 from chain.rules.seal_coin import topic
 from chain.state import Draft, State
 from chain.transition import Execution, execute
-from coinflip.messages import CoinOpening, Commit, Echo, Secret, sign_body
+from coinflip.messages import (
+    CoinOpening,
+    Commit,
+    Echo,
+    Reveal,
+    RevealProof,
+    Secret,
+    sign_body,
+)
 from coinflip.opening import open_coin, seal_digest
 from coinflip.shamir import commitment, leaves_hash, share_out
 from tests.people import BLOCK_MS, BY_ID, START_MS, VALIDATOR, Library, Person
 from wire import vrf
-from wire.keys import Use
+from wire.keys import Use, derive
 from wire.primitives import blake2b_256
 
 
@@ -187,7 +196,7 @@ class World:
         return body.model_copy(update=changes)
 
     def secret(self, member: Person) -> bytes:
-        return blake2b_256(b"secret", member.master, self.challenge.challenge)
+        return derive(member.master, Use.COIN, self.topic(), b"secret")
 
     def topic(self) -> bytes:
         return topic(self.network, self.challenge)
@@ -234,8 +243,30 @@ class World:
         assert digest is not None
         return open_coin(self.topic(), self.challenge.members, digest, self.opening()).value
 
-    def open_coin(self) -> OpenCoin:
-        return OpenCoin(challenge=self.challenge.challenge, opening=self.opening())
+    def reveals(self, *places: int) -> tuple[RevealProof, ...]:
+        """The proofs that members revealed: of those at these places."""
+        members, name = self.members, self.topic()
+        return tuple(
+            RevealProof(
+                member=place,
+                signature=sign_body(
+                    members[place].account,
+                    self.network,
+                    name,
+                    Reveal(secret=self.secret(members[place])),
+                ).signature,
+            )
+            for place in places
+        )
+
+    def open_coin(self, *, silent: Sequence[int] = ()) -> OpenCoin:
+        """By one that heard all members reveal but the silent ones."""
+        heard = [place for place in range(len(self.members)) if place not in silent]
+        return OpenCoin(
+            challenge=self.challenge.challenge,
+            opening=self.opening(),
+            reveals=self.reveals(*heard),
+        )
 
     def targets(self) -> list[Eligible]:
         return targets_of(self.parameters, self.draw, self.coin())

@@ -1,10 +1,11 @@
 """A member of a flip is proven to have cheated."""
 
 from chain import lottery, penalties
+from chain.committee import FlipAttempt
 from chain.context import BlockContext
 from chain.messages import CoinFault
 from chain.reasons import Reason
-from chain.records import ChallengeRecord, FlipAttempt
+from chain.records import ChallengeRecord
 from chain.state import Draft
 from coinflip.evidence import verify_evidence
 from coinflip.opening import topic_id
@@ -45,8 +46,6 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: CoinFault) -> 
 
 def _attempt(challenge: ChallengeRecord, number: int) -> FlipAttempt:
     """One attempt of the challenge, this one or an earlier one."""
-    present = FlipAttempt(members=challenge.members, seal_deadline=challenge.seal_deadline)
-    attempts = (*challenge.earlier, present)
-    if number >= len(attempts):
+    if number >= len(challenge.attempts):
         raise Rejected(Reason.WRONG_ATTEMPT, f"this is attempt {challenge.attempt}")
-    return attempts[number]
+    return challenge.attempts[number]

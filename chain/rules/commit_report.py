@@ -1,8 +1,8 @@
 """Bind an attestor to its report while the window is open."""
 
+from chain.committee import MemberHash
 from chain.messages import CommitReport
 from chain.reasons import Reason
-from chain.records import MemberHash
 from chain.state import Draft
 from wire.errors import Rejected
 

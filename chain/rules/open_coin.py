@@ -1,17 +1,23 @@
 """Show the coin after the visiting window."""
 
-from chain import lottery
+from chain import lottery, schedule
+from chain.committee import Unrevealed
 from chain.context import BlockContext
 from chain.messages import OpenCoin
 from chain.reasons import Reason
+from chain.records import ChallengeRecord, DueItem
 from chain.rules.seal_coin import topic
 from chain.state import Draft
 from coinflip import opening
+from coinflip.messages import Secret
 from wire.errors import Malformed, Rejected
 
 
 def apply(draft: Draft, block: BlockContext, body: OpenCoin) -> None:
-    """Recompute the coin from the sealed commitments. Anybody may send it: hashes carry it."""
+    """Recompute the coin from the sealed commitments. Anybody may send it: hashes carry it.
+
+    Whose x it shows without the proof that its owner revealed it, is asked for that proof.
+    """
     challenge = draft.challenges.require(body.challenge, Reason.UNKNOWN_CHALLENGE)
     if challenge.status != "opening":
         raise Rejected(Reason.WRONG_PHASE, challenge.status)
@@ -28,7 +34,37 @@ def apply(draft: Draft, block: BlockContext, body: OpenCoin) -> None:
     except Malformed as error:
         raise Rejected(Reason.BAD_OPENING, str(error)) from None
 
+    unrevealed = _unrevealed(block.network, challenge, body)
+    deadline = block.height + block.parameters.opening_blocks
     draft.challenges.change(
-        body.challenge, coin=coin.value, excluded=(*challenge.excluded, *coin.excluded)
+        body.challenge,
+        coin=coin.value,
+        excluded=(*challenge.excluded, *coin.excluded),
+        unrevealed=unrevealed,
+        reveal_deadline=deadline,
     )
+    if unrevealed:
+        schedule.at(draft, deadline, DueItem(kind="reveals", id=body.challenge))
     lottery.fold_coin(draft, coin.value)
+
+
+def _unrevealed(
+    network: bytes, challenge: ChallengeRecord, body: OpenCoin
+) -> tuple[Unrevealed, ...]:
+    """Whose Reveal is to be shown yet. Who dealt what no x fits has none, and is slashed."""
+    secrets = {
+        place: part.value
+        for place, part in enumerate(body.opening.parts)
+        if isinstance(part, Secret)
+    }
+    try:
+        proven = opening.verify_reveals(
+            network, topic(network, challenge), challenge.members, secrets, body.reveals
+        )
+    except Malformed as error:
+        raise Rejected(Reason.BAD_REVEAL, str(error)) from None
+    return tuple(
+        Unrevealed(member=challenge.members[place], secret=secret)
+        for place, secret in secrets.items()
+        if place not in proven
+    )

@@ -1,8 +1,8 @@
 """A member found others silent in the flip."""
 
+from chain.committee import AbsenceVote
 from chain.messages import ReportAbsent
 from chain.reasons import Reason
-from chain.records import AbsenceVote
 from chain.state import Draft
 from wire.errors import Rejected
 

@@ -59,6 +59,11 @@ def master(seed: int, member: int) -> bytes:
     return sha256(f"{seed}/{member}".encode()).digest()
 
 
+def challenge_of(seed: int) -> bytes:
+    """The name of the challenge that a seed's flip is for."""
+    return sha256(f"challenge {seed}".encode()).digest()
+
+
 def seats(
     seed: int,
     count: int,
@@ -71,8 +76,7 @@ def seats(
         KeyPair.derive(master(seed, i), Use.ACCOUNT).public: master(seed, i) for i in range(count)
     }
     members = tuple(sorted(masters.keys() - set(left_out)))
-    challenge = sha256(f"challenge {seed}".encode()).digest()
-    topic = topic_id(NETWORK, challenge, attempt, members, SEAL_DEADLINE_MS)
+    topic = topic_id(NETWORK, challenge_of(seed), attempt, members, SEAL_DEADLINE_MS)
     return [derive_seat(masters[key], NETWORK, topic, members, strict) for key in members]
 
 

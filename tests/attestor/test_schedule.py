@@ -2,7 +2,7 @@
 
 import pytest
 
-from attestor.schedule import elapsed_ms, join_at_ms, report_height
+from attestor.schedule import answer_height, elapsed_ms, join_at_ms, report_height
 from audit.plan import VisitPlan
 
 INTERVAL_MS = 2_000
@@ -35,3 +35,13 @@ def test_the_report_is_due_before_the_window_closes():
 @pytest.mark.parametrize(("height", "expected_ms"), [(90, 0), (100, 0), (101, 2_000), (150, 10**5)])
 def test_time_in_the_window_is_counted_in_blocks(height, expected_ms):
     assert elapsed_ms(height, 100, INTERVAL_MS) == expected_ms
+
+
+@pytest.mark.parametrize(("blocks", "members"), [(20, 10), (6, 4), (40, 100), (1, 2)])
+def test_all_can_answer_in_the_first_half_of_the_time_one_after_the_other(blocks, members):
+    turns = [answer_height(1_000, blocks, place, members) for place in range(members)]
+    assert turns == sorted(turns)
+    assert turns[0] == 1_000 - blocks
+    assert turns[-1] <= 1_000 - blocks + blocks // 2
+    if blocks >= 2 * members:
+        assert len(set(turns)) == members

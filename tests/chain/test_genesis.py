@@ -9,6 +9,9 @@ from wire.codec import decode, encode
 from wire.errors import Malformed
 from wire.primitives import MAX_INT
 
+LEAST_UNBONDING = PARAMETERS.challenge_blocks + PARAMETERS.opening_blocks
+"""Until the coin of the longest challenge is opened in its last block, and reveals are shown."""
+
 
 def refused(made):
     with pytest.raises(Malformed):
@@ -51,8 +54,8 @@ def test_a_genesis_reads_as_it_was_written():
         {"flip_attempts": 0},
         {"acknowledge_blocks": 0},
         {"silence_share_ppm": 1_000_001},
-        {"unbonding_blocks": PARAMETERS.challenge_blocks - 1},
-        {"window_blocks": 5 + 40 - PARAMETERS.challenge_blocks + 1},
+        {"unbonding_blocks": LEAST_UNBONDING - 1},
+        {"window_blocks": 5 + 40 - LEAST_UNBONDING + 1},
         {"term_blocks": 1},
         {"term_blocks": 1_001},
         {"validator_unbonding_blocks": 1_999},
@@ -66,7 +69,7 @@ def test_parameters_that_cannot_work_are_refused(changes):
 
 
 def test_stake_stays_until_the_longest_challenge_is_over():
-    good = with_parameters(unbonding_blocks=PARAMETERS.challenge_blocks)
+    good = with_parameters(unbonding_blocks=LEAST_UNBONDING)
     assert decode(Genesis, encode(good)) == good
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast.simulation import abort, copying, rushing
+from holdfast.simulation import abort, copying, rushing, withholding
 from holdfast.simulation.result import Bar, Result
 
 RUNS = 6
@@ -36,7 +36,7 @@ def test_a_minority_that_aborts_replaces_no_coin_and_a_majority_does() -> None:
     assert found["majority"]["forced"] > 0 and found["majority"]["wanted"] >= 8
 
 
-@pytest.mark.parametrize("module", [rushing, copying])
+@pytest.mark.parametrize("module", [rushing, copying, withholding])
 def test_a_seed_decides_everything(module: object) -> None:
     assert play(module) == play(module)
 
@@ -56,3 +56,12 @@ def test_a_bar_knows_its_bias_and_how_sure_it_is() -> None:
     assert bar.bias == 0.25 and 0.08 < bar.error < 0.09
     assert Bar("", 0, 100, 0.0).error == 0.03
     assert Bar("", 1, 1, 0.0).error == 1.0
+
+
+def test_who_withholds_pays_and_the_coin_is_the_same() -> None:
+    found = play(withholding, runs=20).document["ours"]
+    assert found["forced"] == 0
+    assert found["withheld"] == found["fined"] > 20
+    assert found["honest_fined"] == 0
+    # Honest members did look as if they had withheld: the test would see it if they paid.
+    assert found["asked"] > 20 and 0 < found["answers"] < found["asked"]
