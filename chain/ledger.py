@@ -29,6 +29,8 @@ class Ledger:
         self.state = state
         self._tip = tip
         self._prepared: dict[bytes, Prepared] = {}
+        self._next: tuple[Draft, BlockContext] | None = None
+        """What transactions are checked against, made once a block."""
 
     @property
     def tip(self) -> Header | None:
@@ -62,9 +64,11 @@ class Ledger:
 
     def check_again(self, signed: SignedTransaction, pending: int) -> None:
         """As `check`, for a transaction whose signature was found good before."""
-        base = self._base(self.root)
-        proposal = Proposal(view=0, time_ms=0, proposer=b"", vrf_proof=b"", vrf_output=b"")
-        check_envelope(Draft(self.state), self._context(base, proposal), signed, pending=pending)
+        if self._next is None:
+            draft = Draft(self.state)
+            proposal = Proposal(view=0, time_ms=0, proposer=b"", vrf_proof=b"", vrf_output=b"")
+            self._next = draft, self._context(_Base(self._tip, draft), proposal)
+        check_envelope(*self._next, signed, pending=pending)
 
     def holds(self, block: bytes) -> bool:
         """Whether a block is the tip, or prepared on top of it."""
@@ -80,8 +84,12 @@ class Ledger:
         """A block on top of `parent` with those of the transactions that it may hold."""
         return self._keep(self._prepare(self._base(parent), proposal, transactions, leave_out=True))
 
-    def validate(self, block: Block) -> Prepared:
-        """Execute another validator's block and compare every root; raises `Malformed`."""
+    def validate(self, block: Block, *, certified: bool = False) -> Prepared:
+        """Execute another validator's block and compare every root; raises `Malformed`.
+
+        `certified`: a quorum made this header final, and what draws its leader is in it. Then
+        the draw is not checked again; what no header covers, such as signatures, always is.
+        """
         header = block.header
         known = self._prepared.get(header.id)
         if known is not None and known.block == block:
@@ -96,9 +104,12 @@ class Ledger:
         ):
             raise Malformed("time and view must grow from block to block")
         validators = base.draft.validators
-        committer = validators.committer(header.view)
-        alpha = view_input(self.network, validators.seed, validators.term, header.view)
-        output = vrf.verify(committer.vrf_key, alpha, header.vrf_proof)
+        if certified:
+            output = vrf.output(header.vrf_proof)
+        else:
+            committer = validators.committer(header.view)
+            alpha = view_input(self.network, validators.seed, validators.term, header.view)
+            output = vrf.verify(committer.vrf_key, alpha, header.vrf_proof)
         if header.proposer != validators.members[validators.leader(output)].account:
             raise Malformed("the block is not by the leader of its view")
         parameters = self.genesis.parameters
@@ -121,6 +132,7 @@ class Ledger:
         """Make a final block part of the state; prepared blocks that do not grow from it go."""
         self.state.commit(prepared.draft)
         self._tip = prepared.block.header
+        self._next = None
         growing = {self._tip.id}
         kept: dict[bytes, Prepared] = {}
         for name, above in self._prepared.items():  # parents were prepared before children

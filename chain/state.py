@@ -154,9 +154,12 @@ class Draft:
 
     def get(self, key: Key) -> Message | None:
         """The record at `key` as this draft sees it."""
-        if key in self.changes:
-            return self.changes[key]
-        return self.base.get(key)
+        below: State | Draft = self
+        while isinstance(below, Draft):  # a thousand blocks may be waiting to be final
+            if key in below.changes:
+                return below.changes[key]
+            below = below.base
+        return below.get(key)
 
     def draft(self) -> "Draft":
         """A draft on top of this one."""
