@@ -62,6 +62,7 @@ def create_api(node: Reader) -> FastAPI:
     )
     _add_errors(api)
     _add_health(api, node)
+    _add_trust(api, node)
     _add_proofs(api, node)
     _add_reading(api, node)
     _add_audits(api, node)
@@ -91,22 +92,31 @@ def _add_health(api: FastAPI, node: Reader) -> None:
     async def healthz() -> JSONResponse:
         """200 while blocks are being written, 503 with the reason otherwise."""
         reason = node.healthy
-        body = {"healthy": not reason, "reason": reason, "height": node.ledger.height}
+        body = {"healthy": not reason, "reason": reason, "height": node.height}
         return JSONResponse(body, 503 if reason else 200)
 
     @api.get("/readyz", tags=["health"])
     async def readyz() -> JSONResponse:
         """200 once there is a final block to prove things by."""
-        ready = node.ledger.tip is not None
+        ready = node.tip is not None
         return JSONResponse({"ready": ready}, 200 if ready else 503)
 
 
-def _add_proofs(api: FastAPI, node: Reader) -> None:
+def _add_trust(api: FastAPI, node: Reader) -> None:
     @api.get("/api/v1/genesis", tags=["proofs"], response_class=Response)
     async def genesis() -> Response:
         """The network's genesis: compare its digest with the network id you trust."""
         return Response(encode(node.genesis), media_type=CBOR)
 
+    @api.get("/api/v1/terms/{term}", tags=["proofs"], response_class=Response)
+    async def terms(
+        term: HeightNumber, count: Annotated[int, Query(ge=1, le=MAX_INT)] = 1
+    ) -> Response:
+        """Steps to the validators of a term and of the next ones (CBOR); none that are not yet."""
+        return Response(encode(await node.steps(term, count)), media_type=CBOR)
+
+
+def _add_proofs(api: FastAPI, node: Reader) -> None:
     @api.post("/api/v1/transactions", tags=["proofs"], status_code=202)
     async def submit(request: Request) -> dict[str, str]:
         """Submit one signed transaction (CBOR); 202 means it waits for a block."""
@@ -181,7 +191,7 @@ def _add_reading(api: FastAPI, node: Reader) -> None:
         return {
             "network": node.genesis.network.hex(),
             "name": node.genesis.name,
-            "height": node.ledger.height,
+            "height": node.height,
             "time_ms": meta.time_ms,
             "epoch": meta.epoch,
             "attestors": len(draft.roster(RosterName.ATTESTORS)),

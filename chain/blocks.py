@@ -98,6 +98,8 @@ class StateProof(Message):
     header: Header
     certificate: Certificate
     records: Annotated[tuple[ProvenRecord, ...], Field(max_length=MAX_PROVEN_RECORDS)]
+    descendants: Descendants = ()
+    """Up to the block that the certificate names, where that is a later one."""
 
 
 class RecordName(Message):

@@ -14,7 +14,6 @@ from pydantic import Field
 from chain.blocks import StateProof
 from chain.genesis import Genesis, Parameters
 from chain.judging import judge_report
-from chain.light import verify_state
 from chain.records import (
     Availability,
     ChallengeRecord,
@@ -26,6 +25,7 @@ from chain.records import (
     VerdictRecord,
 )
 from chain.settlement import Visit, classify, score_of
+from chain.trust import TermStep, Trust, verify_state
 from feed.tree import MAX_LENGTH
 from wire.codec import Message
 from wire.errors import Malformed, Rejected
@@ -33,6 +33,9 @@ from wire.primitives import Bytes, Hash, PublicKey
 
 MAX_REPORTS = 1024
 """Reports in one bundle: about a hundred challenges of ten attestors."""
+
+MAX_BUNDLE_STEPS = 10_000
+"""Terms from the genesis to the report: with default parameters about eight months."""
 
 MAX_BUNDLE_BYTES = 64 << 20
 """What `holdfast verify` reads: hundreds of reports on large feeds."""
@@ -54,6 +57,8 @@ class Bundle(Message):
     version: Annotated[int, Field(ge=1, le=1)] = 1
     genesis: Genesis
     feed: PublicKey
+    steps: Annotated[tuple[TermStep, ...], Field(max_length=MAX_BUNDLE_STEPS)]
+    """From the genesis to the validators that made the state final."""
     state: StateProof
     evidence: Annotated[tuple[ReportEvidence, ...], Field(max_length=MAX_REPORTS)]
 
@@ -123,7 +128,10 @@ class _Records:
     """The proven records of a bundle by name."""
 
     def __init__(self, bundle: Bundle) -> None:
-        proven = verify_state(bundle.genesis, bundle.state)
+        trust = Trust(bundle.genesis)
+        for step in bundle.steps:
+            trust.advance(step)
+        proven = verify_state(trust, bundle.state)
         self._found = {
             (name.table, name.key): record
             for name, record in zip(bundle.state.records, proven, strict=True)

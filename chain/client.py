@@ -1,7 +1,8 @@
 """Talk to a node without trusting it: every answer is checked before anyone sees it.
 
-The client holds the genesis. It believes a header with a certificate, a record under that
-header's state root, and never a state older than the newest one it has seen.
+The client holds the genesis, and follows the validators from term to term (`chain.trust`). It
+believes a header with a certificate, a record under that header's state root, and never a state
+older than the newest one it has seen.
 """
 
 import asyncio
@@ -26,11 +27,19 @@ from chain.blocks import (
 )
 from chain.genesis import Genesis
 from chain.http_client import NodeHttp
-from chain.light import Forked, verify_final, verify_state, verify_transaction
+from chain.light import Forked
 from chain.records import (
     RECORDS,
     Meta,
     Table,
+)
+from chain.trust import (
+    STEPS_AT_ONCE,
+    TermStep,
+    TermSteps,
+    Trust,
+    verify_state,
+    verify_transaction,
 )
 from wire.codec import Message, decode, encode
 from wire.errors import Malformed, NotFound, Unavailable
@@ -46,12 +55,19 @@ R = TypeVar("R", bound=Message)
 class ChainClient:
     """One node, seen through the genesis. `run` must be running for `wait` to wake up."""
 
-    def __init__(self, url: str, genesis: Genesis, *, patient: bool = False) -> None:
-        """A `patient` client waits for a node that is gone: for daemons, not for people."""
+    def __init__(
+        self, url: str, genesis: Genesis, *, patient: bool = False, trust: Trust | None = None
+    ) -> None:
+        """A `patient` client waits for a node that is gone: for daemons, not for people.
+
+        `trust` is what was followed before, or a checkpoint; else the client begins at the genesis.
+        """
         self.url = url.rstrip("/")
         self._node = NodeHttp(url)
         self._patient = patient
         self.genesis = genesis
+        self.trust = trust or Trust(genesis)
+        self._stepping = asyncio.Lock()
         self.tip: Header | None = None
         self._news = asyncio.Condition()
         self._heard = 0
@@ -98,24 +114,55 @@ class ChainClient:
         path = f"/api/v1/events?after={self._heard}"
         async with aclosing(self._node.events(path)) as events:
             async for data in events:
-                yield self._notice(data)
+                yield await self._notice(data)
 
-    def _notice(self, data: bytes) -> Notice:
+    async def _notice(self, data: bytes) -> Notice:
         """The next block's notice; raises `Malformed` for what is not that."""
         try:
             notice: Notice = decode(Notice, b64decode(data, validate=True))
         except ValueError as error:
             raise Malformed(f"an event that is not base64: {error}") from None
-        verify_final(
-            self.genesis.network,
-            self.genesis.first_set,
-            notice.header,
-            notice.certificate,
-            notice.descendants,
-        )
         if notice.header.height != self._heard + 1:
             raise Malformed(f"block {notice.header.height} was told of after block {self._heard}")
+        await self.follow_terms(notice.header)
+        self.trust.require_final(notice.header, notice.certificate, notice.descendants)
         return notice
+
+    async def follow_terms(self, header: Header) -> None:
+        """Learn who the validators of a block are, by the node's steps from term to term.
+
+        Raises `Malformed` when the node shows a block and not how its validators came to be.
+        """
+        async with self._stepping:
+            while missing := self.trust.missing(header):
+                for step in await self._steps(self.trust.term + 1, missing):
+                    self.trust.advance(step)
+
+    async def _steps(self, term: int, count: int) -> tuple[TermStep, ...]:
+        """Some of the steps that lead to this term and the next ones; unchecked."""
+        count = min(count, STEPS_AT_ONCE)
+        try:
+            body = await self._node.read("GET", f"/api/v1/terms/{term}?count={count}")
+        except NotFound:
+            body = encode(())
+        steps: tuple[TermStep, ...] = decode(TermSteps, body)
+        terms = [step.header.term + 1 for step in steps]
+        if not steps or terms != list(range(term, term + len(steps))):
+            raise Malformed(
+                f"the node does not show how the validators of term {term} came to be: ask "
+                "another node"
+            )
+        return steps
+
+    async def steps(self, header: Header) -> tuple[TermStep, ...]:
+        """All that lead from the genesis to the validators of a block, for somebody without us."""
+        trust = Trust(self.genesis)
+        found: list[TermStep] = []
+        while missing := trust.missing(header):
+            for step in await self._steps(trust.term + 1, missing):
+                trust.advance(step)
+                found.append(step)
+        return tuple(found)
 
     async def _begin(self) -> None:
         """Start hearing at the present; whoever read before it may have missed a change."""
@@ -200,7 +247,8 @@ class ChainClient:
             (name.table, name.key) for name in names
         ):
             raise Malformed("the node proved other records than it was asked for")
-        records = verify_state(self.genesis, proof)
+        await self.follow_terms(proof.header)
+        records = verify_state(self.trust, proof)
         # The tip may have moved on since the question; that does not make the answer old.
         if proof.header.height < newest:
             raise Unavailable("the node answered from an older state than it had shown")
@@ -291,6 +339,7 @@ class ChainClient:
             body = await self._node.read("GET", f"/api/v1/transactions/{transaction.hex()}")
         except NotFound:
             return None
-        proof = decode(TransactionProof, body)
-        verify_transaction(self.genesis, transaction, proof)
-        return cast("TransactionProof", proof)
+        proof: TransactionProof = decode(TransactionProof, body)
+        await self.follow_terms(proof.header)
+        verify_transaction(self.trust, transaction, proof)
+        return proof

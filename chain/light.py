@@ -1,7 +1,7 @@
 """What a client checks to believe a node it does not trust: certificates and proofs.
 
-Whoever holds the genesis holds the validators' keys. A header with a certificate of a quorum
-of them is final; its state root, transactions root and outcomes root prove everything else.
+Whoever knows the validators of a term (`chain.trust`) believes a header with a certificate of a
+quorum of them; its state root, transactions root and outcomes root prove everything else.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,8 @@ from chain.blocks import (
     Certificate,
     Header,
     ProvenRecord,
-    StateProof,
     TransactionProof,
 )
-from chain.genesis import Genesis
 from chain.records import RECORDS, Table
 from chain.state import tree_key
 from chain.validators import ValidatorSet
@@ -78,12 +76,6 @@ def require_quorum(network: bytes, validators: ValidatorSet, certificate: Certif
         signing.require_signed(key, VOTE_DOMAIN, network, body, signature.signature)
 
 
-def verify_state(genesis: Genesis, proof: StateProof) -> list[Message | None]:
-    """The records that a final state has, None for those that it has not."""
-    verify_certificate(genesis.network, genesis.first_set, proof.header, proof.certificate)
-    return [proven_record(proof.header.state_root, record) for record in proof.records]
-
-
 def proven_record(state_root: bytes, proof: ProvenRecord) -> Message | None:
     """One record under a state root that is already believed; raises `Malformed`."""
     try:
@@ -105,11 +97,8 @@ def proven_record(state_root: bytes, proof: ProvenRecord) -> Message | None:
     return cast("Message", record)
 
 
-def verify_transaction(genesis: Genesis, transaction: bytes, proof: TransactionProof) -> str:
-    """Why the included transaction was rejected, or "" if it was applied."""
-    verify_final(
-        genesis.network, genesis.first_set, proof.header, proof.certificate, proof.descendants
-    )
+def require_included(transaction: bytes, proof: TransactionProof) -> None:
+    """Raise `Malformed` unless a block that is believed holds the transaction with that outcome."""
     included = merkle.root_from_proof(
         transaction, proof.position, proof.count, proof.transaction_path
     )
@@ -119,4 +108,3 @@ def verify_transaction(genesis: Genesis, transaction: bytes, proof: TransactionP
     concluded = merkle.root_from_proof(leaf, proof.position, proof.count, proof.outcome_path)
     if concluded != proof.header.outcomes_root:
         raise Malformed("the outcome is not the block's")
-    return proof.reason

@@ -6,7 +6,7 @@ commit, tell. A kill between any two of them leaves either no trace of a block, 
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 
@@ -26,12 +26,14 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.messages import OpenReport, SignedTransaction
 from chain.records import ReportRecord, Table
-from chain.state import State, tree_key
+from chain.state import Draft, State, tree_key
 from chain.statetree import prove
 from chain.store import ChainStore
 from chain.transition import genesis_state
+from chain.trust import STEPS_AT_ONCE, TermStep
+from chain.validators import ends_term
 from wire import merkle
-from wire.codec import encode
+from wire.codec import decode, encode
 from wire.errors import NotFound, Unavailable
 
 log = structlog.get_logger()
@@ -53,14 +55,18 @@ class Reader:
         self.genesis = genesis
         self.store = store
         self.ledger = ledger
+        self.state = ledger.state.copy()
+        """The state that is shown: after the last block that is stored, and never more."""
+        self.tip = ledger.tip
+        """The header of that block."""
         self._followers: set[asyncio.Queue[Notice | None]] = set()
         self._certificate = certificate
         self._genesis_state = genesis_state(genesis)
 
     @property
-    def state(self) -> State:
-        """The state after the last final block."""
-        return self.ledger.state
+    def height(self) -> int:
+        """Height of the last block that is stored; 0 before the first."""
+        return self.tip.height if self.tip else 0
 
     @property
     def waiting(self) -> int:
@@ -96,15 +102,42 @@ class Reader:
         The last of the run has a certificate. Raises `Unavailable` when the disk does not take
         them: nothing was committed then, and the node must stop.
         """
-        first = self.ledger.tip is None
-        notices = await self.store.commit(run, first=first, genesis_state=self._genesis_state)
+        first = self.tip is None
+        notices = await self.store.commit(
+            run, first=first, genesis_state=self._genesis_state, step=self._step(run[-1])
+        )
         for decided in run:
-            self.ledger.commit(decided.prepared)
+            if self.ledger.prepared(decided.prepared.block.header.id) is decided.prepared:
+                self.ledger.commit(decided.prepared)
+            self.state.follow(decided.prepared.draft)
+        self.tip = run[-1].prepared.block.header
         self._certificate = run[-1].certificate
         for notice in notices:
             for queue in list(self._followers):
                 if not _offer(queue, notice):
                     self._followers.discard(queue)
+
+    def _step(self, decided: Decided) -> tuple[int, bytes] | None:
+        """What leads a light client to the next term, where a block ends one."""
+        header = decided.prepared.block.header
+        if not ends_term(header.height, self.genesis.parameters.term_blocks):
+            return None
+        assert decided.certificate is not None, "nothing is built on it before it is final"
+        name = RecordName(table=int(Table.VALIDATORS), key=b"")
+        step = TermStep(
+            header=header,
+            certificate=decided.certificate,
+            validators=_proven(decided.prepared.draft, name),
+        )
+        return header.term + 1, encode(step)
+
+    async def steps(self, term: int, count: int) -> tuple[TermStep, ...]:
+        """What leads light clients to this term and the next ones; those that are here."""
+        found: list[TermStep] = []
+        with suppress(NotFound):
+            for each in range(term, term + min(count, STEPS_AT_ONCE)):
+                found.append(decode(TermStep, await self.store.step(each)))  # noqa: PERF401
+        return tuple(found)
 
     def end_followers(self) -> None:
         """Tell whoever follows that nothing more comes."""
@@ -120,23 +153,11 @@ class Reader:
     def prove(self, names: Iterable[RecordName]) -> StateProof:
         """Records, or their absence, as of the last block, with all that proves them."""
         header, certificate = self._final()
-        records = tuple(self._proven(name) for name in names)
+        records = tuple(_proven(self.state, name) for name in names)
         return StateProof(header=header, certificate=certificate, records=records)
 
-    def _proven(self, name: RecordName) -> ProvenRecord:
-        table = Table(name.table)
-        proof = prove(self.state.tree, tree_key(table, name.key))
-        record = self.state.get((table, name.key))
-        return ProvenRecord(
-            table=name.table,
-            key=name.key,
-            record=None if record is None else encode(record),
-            siblings=proof.siblings,
-            met=None if proof.met is None else MetLeaf(key=proof.met[0], value=proof.met[1]),
-        )
-
     def _final(self) -> tuple[Header, Certificate]:
-        tip, certificate = self.ledger.tip, self._certificate
+        tip, certificate = self.tip, self._certificate
         if tip is None or certificate is None:
             raise Unavailable("the chain has no block yet")
         return tip, certificate
@@ -201,6 +222,19 @@ class Reader:
             yield queue
         finally:
             self._followers.discard(queue)
+
+
+def _proven(state: State | Draft, name: RecordName) -> ProvenRecord:
+    table = Table(name.table)
+    proof = prove(state.tree, tree_key(table, name.key))
+    record = state.get((table, name.key))
+    return ProvenRecord(
+        table=name.table,
+        key=name.key,
+        record=None if record is None else encode(record),
+        siblings=proof.siblings,
+        met=None if proof.met is None else MetLeaf(key=proof.met[0], value=proof.met[1]),
+    )
 
 
 def _offer(queue: asyncio.Queue[Notice | None], notice: Notice | None) -> bool:

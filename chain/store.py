@@ -146,11 +146,17 @@ class ChainStore(BlockStore):
     # writing
 
     async def commit(
-        self, run: Sequence[Decided], *, first: bool, genesis_state: State
+        self,
+        run: Sequence[Decided],
+        *,
+        first: bool,
+        genesis_state: State,
+        step: tuple[int, bytes] | None = None,
     ) -> list[Notice]:
         """Store final blocks that follow one another and all they change, in one transaction.
 
-        The last has a certificate. `first`: nothing is stored yet. Raises `Unavailable`.
+        The last has a certificate, and `step` leads to the term that follows it, where it ends
+        one. `first`: nothing is stored yet. Raises `Unavailable`.
         """
         assert run and run[-1].certificate is not None
         headers = [decided.prepared.block.header for decided in run]
@@ -180,6 +186,8 @@ class ChainStore(BlockStore):
             )
             await self._put_transactions([decided.prepared for decided in run])
             await self._put_records(records)
+            if step is not None:
+                await self._database.execute("INSERT OR REPLACE INTO step VALUES (?, ?)", step)
             await self._database.execute("COMMIT")
         except sqlite3.Error as error:
             # Nothing was promised: the validator stops rather than sign what it cannot keep.

@@ -217,7 +217,13 @@ async def export_bundle(chain: ChainClient, feed: bytes) -> Bundle:
     if not any(table is Table.VERDICT for table, _ in names):
         raise Unavailable("the evidence of the newest challenge is too large for one file")
     proof, _ = await chain.prove(names)
-    return Bundle(genesis=chain.genesis, feed=feed, state=proof, evidence=tuple(evidence))
+    return Bundle(
+        genesis=chain.genesis,
+        feed=feed,
+        steps=await chain.steps(proof.header),
+        state=proof,
+        evidence=tuple(evidence),
+    )
 
 
 async def _evidence_of(chain: ChainClient, challenge: ChallengeRecord) -> list[ReportEvidence]:

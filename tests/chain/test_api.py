@@ -17,10 +17,10 @@ from fastapi.routing import APIRoute
 from chain import api as api_module
 from chain.api import MAX_BODY_BYTES, MAX_NAMES_BYTES, create_api
 from chain.blocks import RecordName, StateProof, TransactionProof
-from chain.light import verify_state, verify_transaction
 from chain.messages import SignedTransaction, Transfer
 from chain.node import Node
 from chain.records import Table
+from chain.trust import Trust, verify_state, verify_transaction
 from tests.builders import World
 from tests.chain.nodes import QUICK, idle_node, node_at, until
 from tests.people import OWNER, STRANGER
@@ -142,7 +142,7 @@ async def test_a_transaction_goes_in_and_comes_out_proven(tmp_path):
         assert (await call(api, "GET", where)).status == 404
         await node._write_block()
         proof = decode(TransactionProof, (await call(api, "GET", where)).body)
-        assert verify_transaction(QUICK, name, proof) == ""
+        assert verify_transaction(Trust(QUICK), name, proof) == ""
         again = await call(api, "POST", "/api/v1/transactions", encode(signed))
         assert (again.status, again.json["reason"]) == (409, "nonce_used")
 
@@ -153,7 +153,7 @@ async def test_records_come_with_their_proofs(tmp_path):
         names = [(Table.ACCOUNT, OWNER.id), (Table.META, b""), (Table.FEED, b"nothing")]
         asked = encode(tuple(RecordName(table=int(table), key=key) for table, key in names))
         answer = await call(api, "POST", "/api/v1/records", asked)
-        found = verify_state(QUICK, decode(StateProof, answer.body))
+        found = verify_state(Trust(QUICK), decode(StateProof, answer.body))
         assert found == [node.state.get(name) for name in names]
 
 

@@ -89,7 +89,11 @@ class Parts:
         world = _world()
         proof = state_proof(world.genesis, self.state, world.height, self.names)
         return Bundle(
-            genesis=world.genesis, feed=world.library.key, state=proof, evidence=self.evidence
+            genesis=world.genesis,
+            feed=world.library.key,
+            steps=(),
+            state=proof,
+            evidence=self.evidence,
         )
 
 

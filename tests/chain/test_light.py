@@ -7,12 +7,11 @@ from chain.light import (
     proven_record,
     verify_certificate,
     verify_final,
-    verify_state,
-    verify_transaction,
 )
 from chain.messages import Transfer
 from chain.reasons import Reason
 from chain.records import Account, Meta, Table
+from chain.trust import Trust, verify_state, verify_transaction
 from chain.validators import quorum
 from tests.chain.final import (
     certificate,
@@ -166,7 +165,7 @@ ELSE = proven(STATE, (Table.ACCOUNT, STRANGER.id))
 def test_records_and_their_absence_are_believed():
     names = [OWNERS, NOBODYS, (Table.META, b"")]
     proof = state_proof(WORLD.genesis, STATE, WORLD.height, names)
-    owner, nobody, meta = verify_state(WORLD.genesis, proof)
+    owner, nobody, meta = verify_state(Trust(WORLD.genesis), proof)
     assert owner == STATE.get(OWNERS)
     assert nobody is None
     assert isinstance(meta, Meta)
@@ -224,7 +223,7 @@ def test_one_forged_record_spoils_the_whole_answer():
         update={"records": (proof.records[0], FORGED_RECORDS["presence of what is absent"])}
     )
     with pytest.raises(Malformed):
-        verify_state(WORLD.genesis, forged)
+        verify_state(Trust(WORLD.genesis), forged)
 
 
 # transactions
@@ -258,7 +257,7 @@ def included(position: int = 1) -> tuple[bytes, TransactionProof]:
 )
 def test_what_became_of_a_transaction_is_believed(position, reason):
     transaction, proof = included(position)
-    assert verify_transaction(genesis(), transaction, proof) == reason
+    assert verify_transaction(Trust(genesis()), transaction, proof) == reason
 
 
 FORGED_OUTCOMES = {
@@ -280,19 +279,19 @@ FORGED_OUTCOMES = {
 def test_a_forged_outcome_is_not_believed(changes):
     transaction, proof = included()
     with pytest.raises(Malformed):
-        verify_transaction(genesis(), transaction, proof.model_copy(update=changes))
+        verify_transaction(Trust(genesis()), transaction, proof.model_copy(update=changes))
 
 
 def test_a_rejected_transaction_cannot_be_shown_as_applied():
     transaction, proof = included(2)
     with pytest.raises(Malformed, match="outcome"):
-        verify_transaction(genesis(), transaction, proof.model_copy(update={"reason": ""}))
+        verify_transaction(Trust(genesis()), transaction, proof.model_copy(update={"reason": ""}))
 
 
 def test_another_transaction_is_not_the_one_that_was_included():
     _, proof = included()
     with pytest.raises(Malformed, match="not in the block"):
-        verify_transaction(genesis(), b"x" * 32, proof)
+        verify_transaction(Trust(genesis()), b"x" * 32, proof)
 
 
 # final because a later block is

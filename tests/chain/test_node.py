@@ -8,11 +8,12 @@ import pytest
 from chain import node as node_module
 from chain import reading_node
 from chain.blocks import Notice, RecordName
-from chain.light import verify_certificate, verify_state, verify_transaction
+from chain.light import verify_certificate
 from chain.messages import SignedTransaction, Transaction, Transfer, sign_transaction
 from chain.node import Node
 from chain.reasons import Reason
 from chain.records import Account, Meta, Table
+from chain.trust import Trust, verify_state, verify_transaction
 from tests.chain.nodes import QUICK, idle_node, node_at, until, writing
 from tests.people import OWNER, STRANGER, Person
 from tests.reports import account_of
@@ -82,14 +83,14 @@ async def test_what_a_node_proves_is_believed(path):
         assert node.waiting == 0
         nobody = RecordName(table=int(Table.ACCOUNT), key=b"n" * 32)
         proof = node.prove([ACCOUNT, META, nobody])
-        account, meta, nothing = verify_state(QUICK, proof)
+        account, meta, nothing = verify_state(Trust(QUICK), proof)
         assert account == node.state.get((Table.ACCOUNT, OWNER.id))
         assert isinstance(meta, Meta)
         assert (meta.height, nothing) == (1, None)
         for each, reason in ((signed, ""), (spoilt, Reason.INSUFFICIENT_BALANCE.value)):
             name = each.transaction.id
             shown = await node.prove_transaction(name)
-            assert verify_transaction(QUICK, name, shown) == reason
+            assert verify_transaction(Trust(QUICK), name, shown) == reason
 
 
 async def test_what_the_ledger_refuses_does_not_wait(path):
@@ -111,7 +112,7 @@ async def test_a_restarted_node_goes_on_where_it_stopped(path):
         node.submit(waiting)
     async with idle_node(path) as node:
         assert (node.ledger.tip, node.state.root) == (tip, root)
-        verify_state(QUICK, node.prove([META, ACCOUNT]))
+        verify_state(Trust(QUICK), node.prove([META, ACCOUNT]))
         assert not node.is_waiting(waiting.transaction.id), "the client asks again"
         node.submit(waiting)
         await write(node)
