@@ -104,12 +104,7 @@ class Ledger:
         ):
             raise Malformed("time and view must grow from block to block")
         validators = base.draft.validators
-        if certified:
-            output = vrf.output(header.vrf_proof)
-        else:
-            committer = validators.committer(header.view)
-            alpha = view_input(self.network, validators.seed, validators.term, header.view)
-            output = vrf.verify(committer.vrf_key, alpha, header.vrf_proof)
+        output = self._drawn(validators, header, certified)
         if header.proposer != validators.members[validators.leader(output)].account:
             raise Malformed("the block is not by the leader of its view")
         parameters = self.genesis.parameters
@@ -127,6 +122,14 @@ class Ledger:
         if prepared.block.header != header:
             raise Malformed("the block's roots are not those of its transactions")
         return self._keep(prepared)
+
+    def _drawn(self, validators: ValidatorSet, header: Header, certified: bool) -> bytes:
+        """The VRF output that draws the block's leader."""
+        if certified:
+            return vrf.output(header.vrf_proof)
+        key = validators.committer(header.view).vrf_key
+        alpha = view_input(self.network, validators.seed, validators.term, header.view)
+        return vrf.verify(key, alpha, header.vrf_proof)
 
     def commit(self, prepared: Prepared) -> None:
         """Make a final block part of the state; prepared blocks that do not grow from it go."""

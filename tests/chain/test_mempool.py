@@ -102,7 +102,7 @@ def test_the_pool_holds_so_many_and_no_more(monkeypatch):
     monkeypatch.setattr(mempool, "MAX_WAITING", 3)
     made = pool(pay(ONE, 10), pay(TWO, 10), pay(THREE, 10))
     with pytest.raises(Unavailable, match="full"):
-        made.add(pay(OWNER, 10**6), admits)
+        made.add(pay(OWNER, 10), admits)
     made.settle((pay(ONE, 10),), 1, admits)
     made.add(pay(OWNER, 10), admits)
     assert len(made) == 3
@@ -141,16 +141,129 @@ def test_a_sender_is_asked_about_with_what_waits_before_it():
     assert asked == [0, 1, 2, 0]
 
 
-def test_a_dearer_transaction_with_the_same_nonce_replaces_nothing():
+# what replaces, and what makes room
+
+
+def test_a_transaction_gives_way_to_one_that_pays_a_tenth_more():
     made = Mempool()
     ledger = Ledger(genesis(), funded().state, None)
-    cheap, dear = pay(ONE, 10), pay(ONE, 1_000)
-    made.add(cheap, ledger.check)
-    with pytest.raises(Rejected) as refused:
-        made.add(dear, ledger.check)
+    cheap, behind = pay(ONE, 100), pay(ONE, 10, nonce=1)
+    for signed in (cheap, behind):
+        made.add(signed, ledger.check)
+    with pytest.raises(Rejected, match="110 would replace it") as refused:
+        made.add(pay(ONE, 109), ledger.check)
     assert refused.value.reason is Reason.NONCE_USED
     assert made.add(cheap, ledger.check) == cheap.transaction.id
-    assert made.select(10, MEBIBYTE) == (cheap,)
+    dear = pay(ONE, 110)
+    made.add(dear, ledger.check)
+    assert cheap.transaction.id not in made
+    assert made.select(10, MEBIBYTE) == (dear, behind)
+
+
+def test_what_would_replace_must_not_pay_less_by_the_byte():
+    made = pool(pay(ONE, 100))
+    with pytest.raises(Rejected):
+        made.add(pay(ONE, 200, sidecar=bytes(100_000)), admits)
+
+
+def test_what_the_ledger_refuses_replaces_nothing():
+    made = pool(pay(ONE, 100))
+
+    def refuse(signed: SignedTransaction, pending: int) -> None:
+        raise Rejected(Reason.BAD_SIGNATURE)
+
+    with pytest.raises(Rejected):
+        made.add(pay(ONE, 200), refuse)
+    assert made.select(10, MEBIBYTE) == (pay(ONE, 100),)
+
+
+def test_a_full_pool_lets_the_cheapest_end_of_a_queue_go(monkeypatch):
+    monkeypatch.setattr(mempool, "MAX_WAITING", 4)
+    first, second = pay(ONE, 10), pay(ONE, 40, nonce=1)
+    made = pool(first, second, pay(TWO, 20), pay(THREE, 30))
+    made.add(pay(OWNER, 50), admits)
+    assert made.select(10, MEBIBYTE) == (pay(OWNER, 50), pay(THREE, 30), first, second)
+    made.add(pay(OWNER, 50, nonce=1), admits)
+    assert pay(THREE, 30).transaction.id not in made
+    made.add(pay(TWO, 50), admits)
+    assert second.transaction.id not in made, "the end of a queue goes before what it needs"
+    made.add(pay(TWO, 50, nonce=1), admits)
+    assert first.transaction.id not in made
+    with pytest.raises(Unavailable, match="full"):
+        made.add(pay(THREE, 50), admits)
+
+
+def test_nobody_makes_room_for_itself_by_its_own_queue(monkeypatch):
+    monkeypatch.setattr(mempool, "MAX_WAITING", 2)
+    first, second = pay(ONE, 10), pay(ONE, 10, nonce=1)
+    made = pool(first, second)
+    with pytest.raises(Unavailable, match="full"):
+        made.add(pay(ONE, 10**6, nonce=2), admits)
+    assert made.select(10, MEBIBYTE) == (first, second)
+
+
+def test_a_large_transaction_takes_the_room_of_several_or_of_none(monkeypatch):
+    small = [pay(person, 10, sidecar=bytes(1_000)) for person in (ONE, TWO, THREE)]
+    monkeypatch.setattr(mempool, "MAX_BYTES", 3 * len(encode(small[0])))
+    made = pool(*small)
+    with pytest.raises(Unavailable, match="full"):
+        made.add(pay(OWNER, 10**6, sidecar=bytes(5_000)), admits)
+    assert len(made) == 3
+    made.add(pay(OWNER, 10**6, sidecar=bytes(2_000)), admits)
+    assert len(made) == 2
+
+
+# what stands in blocks that are not final
+
+
+def test_what_stands_in_blocks_below_is_left_out_and_what_follows_it_is_not():
+    first, second, third = (pay(ONE, 10, nonce) for nonce in range(3))
+    other = pay(TWO, 20)
+    made = pool(first, second, third, other)
+    below = frozenset((first.transaction.id, other.transaction.id))
+    assert made.select(10, MEBIBYTE, below) == (second, third)
+    assert made.select(10, MEBIBYTE) == (other, first, second, third)
+
+
+def test_what_a_lost_block_held_comes_first_and_in_its_order():
+    rich = pay(OWNER, 10**6)
+    lost = (pay(TWO, 10), pay(ONE, 20), pay(TWO, 10, nonce=1))
+    made = pool(rich, lost[1])
+    made.give_back(lost, admits)
+    assert made.select(10, MEBIBYTE) == (*lost, rich)
+    made.give_back(lost, admits)
+    assert len(made) == 4
+    made.settle(lost[:1], 1, admits)
+    assert made.select(10, MEBIBYTE) == (*lost[1:], rich)
+
+
+def test_what_is_given_back_waits_for_what_its_nonce_needs():
+    first, second = pay(ONE, 10), pay(ONE, 10, nonce=1)
+    made = pool(first, second, pay(TWO, 20))
+    made.give_back((second,), admits)
+    assert made.select(10, MEBIBYTE) == (first, second, pay(TWO, 20))
+
+
+def test_what_is_final_or_was_replaced_is_not_given_back():
+    world = funded()
+    ledger = Ledger(genesis(), world.state, None)
+    final, replaced, dearer = pay(ONE, 10), pay(TWO, 10), pay(TWO, 20)
+    made = Mempool()
+    made.add(dearer, ledger.check)
+    ledger.commit(ledger.propose(ledger.root, proposal(1), (final,)))
+    made.give_back((final, replaced, pay(THREE, 10, nonce=5)), ledger.check_again)
+    assert made.select(10, MEBIBYTE) == (dearer,)
+
+
+def test_a_full_pool_takes_back_what_a_lost_block_held(monkeypatch):
+    monkeypatch.setattr(mempool, "MAX_WAITING", 2)
+    made = pool(pay(ONE, 100), pay(TWO, 200))
+    made.give_back((pay(THREE, 10),), admits)
+    assert made.select(10, MEBIBYTE) == (pay(THREE, 10), pay(TWO, 200))
+    made.give_back((pay(OWNER, 10),), admits)
+    assert made.select(10, MEBIBYTE) == (pay(THREE, 10), pay(OWNER, 10))
+    with pytest.raises(Unavailable, match="full"):
+        made.add(pay(ONE, 10**6), admits)
 
 
 def test_a_gap_in_the_nonces_is_not_admitted():
