@@ -211,6 +211,12 @@ class Session:
             case _:
                 return self._flip.missing
 
+    @property
+    def revealed(self) -> frozenset[bytes]:
+        """Whose Reveal this member could show."""
+        members = self._flip.seat.members
+        return frozenset(members[proof.member] for proof in self._flip.reveals)
+
     async def outcome(self) -> Outcome:
         """How the flip ended."""
         await self._ended.wait()

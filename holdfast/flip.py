@@ -87,6 +87,8 @@ class Attempt:
     """1: the coin landed; 2: someone was silent too long; 3: guilt was proven before the seal."""
     coin: bytes | None
     recovered: tuple[int, ...]
+    withheld: tuple[int, ...]
+    """Those recovered of whom no honest peer could show a Reveal: on a chain they pay."""
     excluded: tuple[int, ...]
     silent: tuple[int, ...]
     """Whom more than half of the members missed when the time was up."""
@@ -176,6 +178,7 @@ class _Table:
         self._bulletin = Bulletin(NETWORK, self._topic, self._keys, DEADLINE_S)
         self._stopwatch = _Stopwatch()
         self._missed: Counter[bytes] = Counter()
+        self._revealed: set[bytes] = set()
 
     async def play(self) -> Attempt:
         """Connect, flip, and part."""
@@ -201,6 +204,7 @@ class _Table:
             running = [tasks.create_task(session.run()) for session in sessions.values()]
             outcomes = [await sessions[peer.number].outcome() for peer in self._honest]
             self._missed.update(key for each in sessions.values() for key in each.missing)
+            self._revealed.update(*(sessions[peer.number].revealed for peer in self._honest))
             for task in running:
                 task.cancel()
         return outcomes
@@ -232,6 +236,7 @@ class _Table:
             exit=1 if landed else 3 if proven else 2,
             coin=landed.coin if landed else None,
             recovered=self._numbers(landed.recovered if landed else ()),
+            withheld=self._numbers({*landed.recovered} - self._revealed if landed else ()),
             excluded=self._numbers(landed.excluded if landed else ()),
             silent=self._numbers(
                 key

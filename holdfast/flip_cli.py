@@ -81,6 +81,7 @@ def describe(peers: "list[Peer]", found: "list[Attempt]") -> dict[str, Any]:
         "coin": last.coin.hex() if last.coin else None,
         "exit": last.exit,
         "recovered": [_name(number) for number in last.recovered],
+        "withheld": [_name(number) for number in last.withheld],
         "excluded": [_name(number) for number in last.excluded],
         "blamed": [
             {"peer": _name(number), "attempt": attempt, "evidence": kind}
@@ -144,6 +145,7 @@ def _live(peers: "list[Peer]", hidden: bool) -> "Iterator[Watch]":
 
 
 def _print_attempts(peers: "list[Peer]", found: "list[Attempt]") -> None:
+    from chain.genesis import Parameters
     from holdfast.flip_faults import MEANING
 
     for peer in peers:
@@ -157,6 +159,7 @@ def _print_attempts(peers: "list[Peer]", found: "list[Attempt]") -> None:
         )
         for label, who in (
             ("recovered", attempt.recovered),
+            ("withheld", attempt.withheld),
             ("excluded", attempt.excluded),
             ("silent", attempt.silent),
         ):
@@ -169,6 +172,9 @@ def _print_attempts(peers: "list[Peer]", found: "list[Attempt]") -> None:
         out.print("  " + "  ".join(shown))
     last = found[-1]
     out.print()
+    if last.withheld:
+        penalty = Parameters().unopened_penalty_base
+        out.print(f"[dim]each that withheld would lose {penalty:,} base of its stake[/]")
     if last.coin:
         out.print(f"coin [bold green]{last.coin.hex()}[/]")
         out.print(

@@ -33,7 +33,7 @@ from coinflip.messages import (
     Reveal,
     Share,
 )
-from coinflip.opening import confirmation, open_coin, verify_seal
+from coinflip.opening import confirmation, open_coin, verify_reveals, verify_seal
 from coinflip.seat import derive_seat
 from coinflip.state import PASSED_ON, Flip
 from tests.coinflip.builders import Table, other
@@ -481,3 +481,20 @@ def test_a_finished_flip_passes_nothing_on_when_all_have_confirmed() -> None:
 
 def test_a_new_flip_has_said_nothing() -> None:
     assert step(Flip(Table(2).seats[0]), Stalled(times=1))[1] == ()
+
+
+def test_a_member_can_show_the_reveals_that_it_heard_and_its_own() -> None:
+    table = Table(4)
+    table.echo_all()
+    assert table.flips[0].reveals == ()
+    table.seal()
+    secrets = {place: seat.secret for place, seat in enumerate(table.seats)}
+    assert [proof.member for proof in table.flips[0].reveals] == [0]
+    lie = table.seats[1].sign(Reveal(secret=bytes(32)))
+    table.hear(0, lie)
+    assert [proof.member for proof in table.flips[0].reveals] == [0], "a lie is no reveal"
+    for place in (3, 2):
+        table.hear(0, table.seats[place].sign(Reveal(secret=secrets[place])))
+    shown = table.flips[0].reveals
+    assert [proof.member for proof in shown] == [0, 2, 3]
+    assert verify_reveals(*table.claim, secrets, shown) == {0, 2, 3}

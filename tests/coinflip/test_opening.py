@@ -10,9 +10,18 @@ from coinflip.messages import (
     Dealing,
     Echo,
     HeldShare,
+    Reveal,
+    RevealProof,
     Secret,
 )
-from coinflip.opening import confirmation, open_coin, seal_digest, topic_id, verify_seal
+from coinflip.opening import (
+    confirmation,
+    open_coin,
+    seal_digest,
+    topic_id,
+    verify_reveals,
+    verify_seal,
+)
 from coinflip.seat import Seat
 from coinflip.shamir import PRIME, Sharing, commitment, leaves_hash, share_out
 from holdfast.simulation.adversaries import OtherSeat, SteepSeat
@@ -260,3 +269,32 @@ def test_leaves_are_hashed_with_their_dealer() -> None:
     assert leaves_hash(NETWORK, NETWORK, sharing.leaves) != leaves_hash(
         NETWORK, other(NETWORK), sharing.leaves
     )
+
+
+def test_a_members_own_signature_shows_that_it_revealed_and_nobody_elses_does() -> None:
+    table = Table(4)
+    secrets = {place: seat.secret for place, seat in enumerate(table.seats)}
+    proofs = [
+        RevealProof(member=place, signature=seat.sign(Reveal(secret=secrets[place])).signature)
+        for place, seat in enumerate(table.seats)
+    ]
+
+    def proven(asked: list[int], shown: list[RevealProof]) -> frozenset[int]:
+        return verify_reveals(*table.claim, {place: secrets[place] for place in asked}, shown)
+
+    assert proven([0, 1, 2, 3], proofs) == {0, 1, 2, 3}
+    assert proven([0, 1, 2, 3], proofs[1:3]) == {1, 2}
+    assert proven([0, 2], [proofs[1], proofs[2]]) == {2}, "nobody asked for the other"
+    false = [
+        proofs[2].model_copy(update={"member": 1}),
+        proofs[1].model_copy(update={"signature": bytes(64)}),
+        proofs[1].model_copy(
+            update={"signature": table.seats[1].sign(Reveal(secret=secrets[2])).signature}
+        ),
+    ]
+    for proof in false:
+        with pytest.raises(Malformed):
+            proven([1], [proof])
+    elsewhere = Table(4, seed=2).seats[1].sign(Reveal(secret=secrets[1]))
+    with pytest.raises(Malformed):
+        proven([1], [proofs[1].model_copy(update={"signature": elsewhere.signature})])

@@ -16,6 +16,7 @@ def test_a_flip_with_every_fault_lands_without_the_guilty() -> None:
     assert (found["peers"], found["exit"]) == (7, 1)
     assert len(bytes.fromhex(found["coin"])) == 32
     assert (found["recovered"], found["excluded"]) == (["peer-5"], ["peer-6"])
+    assert found["withheld"] == ["peer-5"]
     assert {(each["peer"], each["evidence"]) for each in found["blamed"]} == {
         ("peer-6", "false_reveal"),
         ("peer-7", "equivocation"),
@@ -31,7 +32,14 @@ def test_a_seed_decides_the_coin() -> None:
 def test_a_flip_says_to_people_what_happened() -> None:
     done = holdfast("flip", "--peers", "3", "--faults", "withhold=1")
     assert done.returncode == 0
-    for words in ("exit 1, landed", "recovered  peer-3", "coin ", "stood in for the chain"):
+    for words in (
+        "exit 1, landed",
+        "recovered  peer-3",
+        "withheld   peer-3",
+        "would lose 10,000 base of its stake",
+        "coin ",
+        "stood in for the chain",
+    ):
         assert words in done.stdout
 
 
@@ -45,7 +53,7 @@ def test_faults_that_make_no_sense_are_a_usage_error(faults: str) -> None:
     assert holdfast("flip", "--peers", "2", "--faults", faults).returncode == 2
 
 
-@pytest.mark.parametrize("scenario", ["flip-rushing", "flip-abort", "flip-copy"])
+@pytest.mark.parametrize("scenario", ["flip-rushing", "flip-abort", "flip-copy", "flip-withhold"])
 def test_a_simulation_prints_the_same_document_for_the_same_seed(scenario: str) -> None:
     first, again = (
         holdfast("simulate", scenario, "--seed", "4", "--runs", "4", "--json") for _ in range(2)
@@ -86,6 +94,7 @@ def test_the_page_shows_every_scenario() -> None:
         "flip-rushing",
         "flip-copy",
         "flip-abort",
+        "flip-withhold",
     }
 
 
