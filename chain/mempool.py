@@ -74,6 +74,11 @@ class Mempool:
     def __contains__(self, transaction: bytes) -> bool:
         return transaction in self._known
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all that waits, evidence included."""
+        return self._bytes
+
     def __iter__(self) -> Iterator[SignedTransaction]:
         """All that waits, each sender's in order."""
         return (waiting.signed for queue in self._queues.values() for waiting in queue)

@@ -166,7 +166,7 @@ class Pools(RuleBasedStateMachine):
     def it_counts_what_it_holds(self):
         held = list(self.pool)
         assert len(self.pool) == len(held) <= MAX_WAITING
-        assert self.pool._bytes == sum(len(encode(signed)) for signed in held)
+        assert self.pool.size_bytes == sum(len(encode(signed)) for signed in held)
         assert set(self.pool._returned) <= {signed.transaction.id for signed in held}
 
 
