@@ -83,6 +83,10 @@ class Mempool:
         """All that waits, each sender's in order."""
         return (waiting.signed for queue in self._queues.values() for waiting in queue)
 
+    def count_of(self, sender: bytes) -> int:
+        """How many transactions of one account wait."""
+        return len(self._queues.get(sender, ()))
+
     def add(self, signed: SignedTransaction, check: Check) -> bytes:
         """Admit a transaction and return its id; adding it again changes nothing.
 
