@@ -1,12 +1,16 @@
 """A chain that many validators write, in memory, with what light clients are shown of it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 
-from chain.blocks import Header
-from chain.consensus.port import Proposal
+from chain.blocks import Block, Header
+from chain.consensus.port import Decided, Proposal
 from chain.ledger import Ledger
-from chain.messages import Body, Stake
+from chain.messages import Body, SignedTransaction, Stake
+from chain.reading_node import Reader
 from chain.records import Table
+from chain.store import ChainStore
 from chain.transition import genesis_state
 from chain.trust import TermStep
 from chain.validators import ValidatorSet, ends_term, view_input
@@ -17,6 +21,7 @@ from tests.people import START_MS, Person
 from tests.validators import MANY, TERMS, genesis_of, stand
 from wire import signing, vrf
 from wire.codec import encode
+from wire.errors import Unavailable
 from wire.keys import Use
 
 BY_ACCOUNT = {person.id: person for person in MANY}
@@ -30,6 +35,7 @@ class History:
         chosen = TERMS.model_copy(update={**SHORT, **parameters})
         self.genesis = genesis_of(count, chosen).model_copy(update={"name": name})
         self.ledger = Ledger(self.genesis, genesis_state(self.genesis), None)
+        self.blocks: list[Block] = []
         self.headers: list[Header] = []
         self.certificates: list[Certificate] = []
         self.sets: list[ValidatorSet] = [self.genesis.first_set]
@@ -54,6 +60,7 @@ class History:
         assert not any(outcome.reason for outcome in prepared.outcomes), prepared.outcomes
         self.ledger.commit(prepared)
         header = prepared.block.header
+        self.blocks.append(prepared.block)
         self.headers.append(header)
         self.certificates.append(certify(header, validators))
         if ends_term(header.height, self.genesis.parameters.term_blocks):
@@ -119,3 +126,39 @@ def certify(
             for place, person in signers[: count or validators.quorum]
         ),
     )
+
+
+class Shelf(Reader):
+    """A node that keeps the blocks it is given and answers for them."""
+
+    @property
+    def healthy(self) -> str:
+        return ""
+
+    async def run(self) -> None:
+        """Nothing comes by itself."""
+
+    async def accept(self, signed: SignedTransaction) -> bytes:
+        raise Unavailable("this node only answers")
+
+    async def fill(self, history: History, upto: int | None = None) -> None:
+        """Keep a history's next blocks, each checked as a node checks it, up to a height."""
+        for place in range(self.ledger.height, upto or len(history.blocks)):
+            prepared = self.ledger.validate(history.blocks[place])
+            await self.keep([Decided(prepared, history.certificates[place])])
+
+
+@asynccontextmanager
+async def shelf(path: Path, history: History, upto: int | None = None) -> AsyncIterator[Shelf]:
+    """A node with a history's blocks on disk."""
+    store = await ChainStore.open(path, history.genesis)
+    try:
+        state, tip = await store.load(genesis_state(history.genesis))
+        ledger = Ledger(history.genesis, state, tip)
+        made = Shelf(
+            history.genesis, store, ledger, history.certificates[tip.height - 1] if tip else None
+        )
+        await made.fill(history, upto)
+        yield made
+    finally:
+        await store.close()
