@@ -28,6 +28,7 @@ class Ledger:
         self.network = genesis.network
         self.state = state
         self._tip = tip
+        self._root = tip.id if tip else self.network
         self._prepared: dict[bytes, Prepared] = {}
         self._next: tuple[Draft, BlockContext] | None = None
         """What transactions are checked against, made once a block."""
@@ -40,7 +41,7 @@ class Ledger:
     @property
     def root(self) -> bytes:
         """What names the tip as a parent: its block's id, or the network's before the first."""
-        return self._tip.id if self._tip else self.network
+        return self._root
 
     @property
     def height(self) -> int:
@@ -82,7 +83,9 @@ class Ledger:
         self, parent: bytes, proposal: Proposal, transactions: tuple[SignedTransaction, ...]
     ) -> Prepared:
         """A block on top of `parent` with those of the transactions that it may hold."""
-        return self._keep(self._prepare(self._base(parent), proposal, transactions, leave_out=True))
+        prepared = self._prepare(self._base(parent), proposal, transactions, leave_out=True)
+        self._prepared[prepared.block.header.id] = prepared
+        return prepared
 
     def validate(self, block: Block, *, certified: bool = False) -> Prepared:
         """Execute another validator's block and compare every root; raises `Malformed`.
@@ -91,7 +94,8 @@ class Ledger:
         the draw is not checked again; what no header covers, such as signatures, always is.
         """
         header = block.header
-        known = self._prepared.get(header.id)
+        name = header.id
+        known = self._prepared.get(name)
         if known is not None and known.block == block:
             return known
         base = self._base(header.parent)
@@ -121,7 +125,8 @@ class Ledger:
             raise Malformed(f"the block holds a transaction it may not: {rejected}") from None
         if prepared.block.header != header:
             raise Malformed("the block's roots are not those of its transactions")
-        return self._keep(prepared)
+        self._prepared[name] = prepared
+        return prepared
 
     def _drawn(self, validators: ValidatorSet, header: Header, certified: bool) -> bytes:
         """The VRF output that draws the block's leader."""
@@ -135,21 +140,18 @@ class Ledger:
         """Make a final block part of the state; prepared blocks that do not grow from it go."""
         self.state.commit(prepared.draft)
         self._tip = prepared.block.header
+        self._root = self._tip.id
         self._next = None
-        growing = {self._tip.id}
+        growing = {self._root}
         kept: dict[bytes, Prepared] = {}
         for name, above in self._prepared.items():  # parents were prepared before children
             parent = above.block.header.parent
             if parent in growing:
                 growing.add(name)
                 kept[name] = above
-                if parent == self._tip.id:
+                if parent == self._root:
                     above.draft.base = self.state
         self._prepared = kept
-
-    def _keep(self, prepared: Prepared) -> Prepared:
-        self._prepared[prepared.block.header.id] = prepared
-        return prepared
 
     def _base(self, parent: bytes) -> "_Base":
         """What a block with this parent is executed on; raises `Malformed`."""
