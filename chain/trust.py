@@ -94,6 +94,10 @@ class Trust:
             validators=newest,
         )
 
+    def validators(self, term: int) -> ValidatorSet:
+        """Who finalizes the blocks of a term that trust has come to."""
+        return self._sets[term - self.first_term]
+
     def missing(self, header: Header) -> int:
         """How many steps lead from here to the validators of a block; 0 where they are known.
 
@@ -143,7 +147,8 @@ class Trust:
             raise Malformed(
                 f"{missing} steps are missing to know the validators of term {header.term}"
             )
-        verify_final(self.network, self._set(header.term), header, certificate, descendants)
+        validators = self.validators(header.term)
+        verify_final(self.network, validators, header, certificate, descendants)
         for block in (header, *descendants):
             self._require_no_fork(block)
 
@@ -162,9 +167,6 @@ class Trust:
                 f"two final blocks at height {header.height - 1}, {known.hex()} and "
                 f"{header.parent.hex()}: the validators of this network cannot be trusted"
             )
-
-    def _set(self, term: int) -> ValidatorSet:
-        return self._sets[term - self.first_term]
 
     def _require_place(self, network: bytes, height: int, term: int) -> None:
         if network != self.network:

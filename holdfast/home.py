@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 from chain.genesis import Genesis
+from chain.trust import Checkpoint
 from wire import zbase32
 from wire.codec import decode, encode
 from wire.errors import Malformed, NotFound, Unavailable
@@ -14,6 +15,7 @@ GENESIS_NAME = "genesis.cbor"
 FEEDS_NAME = "feeds.db"
 CHAIN_NAME = "chain.db"
 ATTESTOR_NAME = "attestor.db"
+CHECKPOINT_NAME = "checkpoint.cbor"
 
 
 class Home:
@@ -103,6 +105,32 @@ class Home:
         temporary = path.with_suffix(".new")
         temporary.write_bytes(encode(genesis))
         temporary.replace(path)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """How far this home has followed its network's validators; None where it has not."""
+        path = self.path / CHECKPOINT_NAME
+        try:
+            found: Checkpoint = decode(Checkpoint, path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unavailable(f"cannot read {path}: {error.strerror}") from None
+        except Malformed as error:
+            raise Malformed(
+                f"{path} is no checkpoint ({error}): remove it, and the validators are followed "
+                "from the genesis"
+            ) from None
+        return found
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Begin there another time: faster, and not to be misled by who left since."""
+        path = self.path / CHECKPOINT_NAME
+        draft = self.path / f".{CHECKPOINT_NAME}.{os.getpid()}"
+        try:
+            draft.write_bytes(encode(checkpoint))
+            draft.replace(path)
+        except OSError as error:
+            raise Unavailable(f"cannot write {path}: {error.strerror}") from None
 
 
 def read_genesis(data: bytes, path: Path) -> Genesis:

@@ -4,21 +4,20 @@ import asyncio
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table as Grid
 
-from chain.client import ChainClient
 from chain.messages import Sla
 from chain.records import VerdictRecord
 from feed.folder import CHUNK_BYTES, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
 from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, Session, session
 from holdfast.daemon import first_error, until_stopped
+from holdfast.following import with_chain
 from holdfast.output import (
     Exit,
     bytes_text,
@@ -34,8 +33,6 @@ from wire.errors import Malformed, Unavailable
 
 plan = typer.Typer(no_args_is_help=True, help="Order the hosting of feeds.")
 
-T = TypeVar("T")
-
 
 def add_to(app: typer.Typer) -> None:
     """Hang these commands into the application."""
@@ -44,26 +41,6 @@ def add_to(app: typer.Typer) -> None:
     app.command()(report)
     app.command()(verify)
     app.command()(demo)
-
-
-def with_chain(current: Session, work: Callable[[ChainClient], Coroutine[Any, Any, T]]) -> T:
-    """Run `work` with a client that follows the chain; errors come out as themselves."""
-    genesis = current.home.genesis()
-
-    async def main() -> T:
-        async with ChainClient(current.settings.chain.url, genesis) as chain:
-            await chain.meta()  # no node at all is said at once
-            async with asyncio.TaskGroup() as tasks:
-                following = tasks.create_task(chain.run())
-                try:
-                    return await work(chain)
-                finally:
-                    following.cancel()
-
-    try:
-        return asyncio.run(main())
-    except BaseExceptionGroup as group:
-        raise first_error(group) from None
 
 
 def _order(current: Session, feed: Any, terms: Any, listen: str | None, json: bool) -> None:

@@ -1,0 +1,77 @@
+"""A client of the network's node for the length of one command, and what it proved to people."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from chain.blocks import Header
+from chain.client import ChainClient
+from chain.trust import Trust
+from holdfast.cli import Session
+from holdfast.daemon import first_error
+from holdfast.output import out
+from wire.errors import Unavailable
+
+T = TypeVar("T")
+
+
+def with_chain(
+    current: Session,
+    work: Callable[[ChainClient], Coroutine[Any, Any, T]],
+    *,
+    from_genesis: bool = False,
+) -> T:
+    """Run `work` with a client that follows the chain; errors come out as themselves.
+
+    It begins at the home's checkpoint and leaves a newer one behind; from the genesis, it can
+    prove what is older.
+    """
+    genesis = current.home.genesis()
+    known = None if from_genesis else current.home.checkpoint()
+    trust = Trust(genesis, known)
+
+    async def main() -> T:
+        async with ChainClient(current.settings.chain.url, genesis, trust=trust) as chain:
+            await chain.meta()  # no node at all is said at once
+            async with asyncio.TaskGroup() as tasks:
+                following = tasks.create_task(chain.run())
+                try:
+                    return await work(chain)
+                finally:
+                    following.cancel()
+
+    try:
+        return asyncio.run(main())
+    except BaseExceptionGroup as group:
+        raise first_error(group) from None
+    finally:
+        if trust.checkpoint.height > (known.height if known else 0):
+            with suppress(Unavailable):  # the next command follows the same steps again
+                current.home.write_checkpoint(trust.checkpoint)
+
+
+def proof_of(chain: ChainClient, header: Header) -> dict[str, Any]:
+    """What was verified, for programs: the final block that everything was proven by."""
+    validators = chain.trust.validators(header.term)
+    return {
+        "network": chain.genesis.network.hex(),
+        "height": header.height,
+        "block": header.id.hex(),
+        "term": header.term,
+        "validators": len(validators.members),
+        "quorum": validators.quorum,
+        "followed_from_term": chain.trust.first_term,
+    }
+
+
+def print_proof(proof: dict[str, Any]) -> None:
+    """The same for people."""
+    start = proof["followed_from_term"]
+    begun = "the genesis" if start == 0 else f"this home's checkpoint in term {start}"
+    out.print(
+        f"[green]verified[/]: block {proof['height']} is final by the votes of {proof['quorum']} "
+        f"of the {proof['validators']} validators of term {proof['term']}, who were followed from "
+        f"{begun}"
+    )
+    out.print(f"network {proof['network']}, block {proof['block']}")
