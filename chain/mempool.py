@@ -83,7 +83,7 @@ class Mempool:
         """All that waits, each sender's in order."""
         return (waiting.signed for queue in self._queues.values() for waiting in queue)
 
-    def count_of(self, sender: bytes) -> int:
+    def waiting_of(self, sender: bytes) -> int:
         """How many transactions of one account wait."""
         return len(self._queues.get(sender, ()))
 
