@@ -30,6 +30,7 @@ from chain.records import (
     VerdictRecord,
 )
 from chain.state import Draft
+from chain.sync_api import add_sync
 from wire import zbase32
 from wire.codec import Message, decode, encode
 from wire.errors import Malformed, NotFound, Rejected, Unavailable
@@ -66,6 +67,7 @@ def create_api(node: Reader) -> FastAPI:
     _add_proofs(api, node)
     _add_reading(api, node)
     _add_audits(api, node)
+    add_sync(api, node)
     return api
 
 
@@ -125,8 +127,18 @@ def _add_proofs(api: FastAPI, node: Reader) -> None:
 
     @api.get("/api/v1/transactions/{transaction}", tags=["proofs"], response_class=Response)
     async def transaction(transaction: HexText) -> Response:
-        """Where a transaction was included, with proof; 404 while no block holds it."""
-        proof = await node.prove_transaction(bytes.fromhex(transaction))
+        """Where a transaction was included, with proof (CBOR).
+
+        404 while no block holds it: its `reason` is `waiting` here, or `unknown`: send it again.
+        """
+        name = bytes.fromhex(transaction)
+        try:
+            proof = await node.prove_transaction(name)
+        except NotFound as missing:
+            waits = node.is_waiting(name)
+            detail = "it waits for a block" if waits else f"{missing}: send it again"
+            reason = "waiting" if waits else "unknown"
+            return JSONResponse({"reason": reason, "detail": detail}, 404)
         return Response(encode(proof), media_type=CBOR)
 
     @api.post("/api/v1/records", tags=["proofs"], response_class=Response)

@@ -16,7 +16,8 @@ from chain.blocks import (
     RecordName,
 )
 from chain.messages import SignedTransaction
-from wire.codec import decode
+from chain.sync import run_bytes
+from wire.codec import NOTHING, array, decode, encode
 from wire.errors import NotFound, Unavailable
 
 Changed = tuple[RecordName, ...]
@@ -81,6 +82,58 @@ class BlockStore:
         return Notice(
             header=header, certificate=certificate, changed=changed, descendants=descendants
         )
+
+    async def run(self, start: int, count: int, limit_bytes: int, tip: int) -> bytes:
+        """The bytes of a `BlockRun` from a height on; `tip` is told as this node's height.
+
+        It ends at the last block with a certificate that is within the limits, where there is
+        one. Raises `NotFound` where these blocks are no longer kept.
+        """
+        sizes = await all_of(
+            self._reader,
+            "SELECT height, length(header) + length(transactions) + ifnull(length(certificate), 0)"
+            " + (SELECT ifnull(sum(length(bytes)), 0) FROM sidecar WHERE height = body.height),"
+            " certificate IS NOT NULL FROM header JOIN body USING (height) "
+            "WHERE height >= ? ORDER BY height LIMIT ?",
+            (start, count),
+        )
+        last, certified, total = start - 1, start - 1, 0
+        for height, size, has_certificate in sizes:
+            total += size
+            if height != last + 1 or (total > limit_bytes and last >= start):
+                break
+            last, certified = height, height if has_certificate else certified
+        if last < start:
+            if start <= tip:
+                await self._row("SELECT height FROM body WHERE height = ?", start)  # says why
+            return run_bytes((), (), None, tip)
+        if certified >= start:
+            return run_bytes(await self._encoded(start, certified), (), None, tip)
+        _, descendants, certificate = await self.certified(last)
+        return run_bytes(await self._encoded(start, last), descendants, certificate, tip)
+
+    async def _encoded(self, start: int, end: int) -> list[bytes]:
+        """The bytes of each `FinalBlock` of a range: put together, not decoded."""
+        evident = {
+            height
+            for (height,) in await all_of(
+                self._reader,
+                "SELECT DISTINCT height FROM sidecar WHERE height BETWEEN ? AND ?",
+                (start, end),
+            )
+        }
+        rows = await all_of(
+            self._reader,
+            "SELECT height, header, transactions, certificate FROM header JOIN body "
+            "USING (height) WHERE height BETWEEN ? AND ? ORDER BY height",
+            (start, end),
+        )
+        return [
+            encode(await self.block(height))
+            if height in evident
+            else array((array((header, transactions)), certificate or NOTHING))
+            for height, header, transactions, certificate in rows
+        ]
 
     async def _row(self, question: str, height: int) -> Any:
         """The row about one height; raises `NotFound` that tells what is there."""

@@ -5,7 +5,7 @@ commit, tell. A kill between any two of them leaves either no trace of a block, 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import structlog
@@ -196,11 +196,11 @@ class Reader:
 
     # followers
 
-    async def follow(self, after: int) -> AsyncIterator[Notice]:
+    async def follow(self, after: int) -> AsyncGenerator[Notice]:
         """Every block above `after`, stored ones first, then each as it becomes final."""
         with self._following() as queue:
             height = after
-            while height < self.ledger.height:
+            while height < self.height:
                 height += 1
                 yield await self.store.notice(height)
             while (notice := await queue.get()) is not None:

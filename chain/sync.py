@@ -24,7 +24,7 @@ from chain.consensus.port import Decided, Prepared
 from chain.ledger import Ledger
 from chain.light import Forked, verify_final
 from chain.validators import ends_term
-from wire.codec import Message
+from wire.codec import Message, array, encode
 from wire.errors import HoldfastError, Malformed
 from wire.primitives import Natural, Positive
 
@@ -62,6 +62,17 @@ class BlockRun(Message):
     """Of the last descendant."""
     height: Natural
     """The sender's last final block. Nothing proves it: for progress, and to choose whom to ask."""
+
+
+def run_bytes(
+    blocks: Sequence[bytes],
+    descendants: Sequence[Header],
+    certificate: Certificate | None,
+    height: int,
+) -> bytes:
+    """The bytes of a `BlockRun` whose blocks are encoded already."""
+    ends = (encode(tuple(descendants)), encode(certificate), encode(height))
+    return array((array(blocks), *ends))
 
 
 class Catchup:

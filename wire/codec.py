@@ -5,7 +5,7 @@ there is no key order to get wrong, and a field name costs nothing. Two spelling
 message would be two hashes, so `decode` encodes again and refuses what differs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from typing import Annotated, Any
@@ -28,8 +28,8 @@ from wire.primitives import blake2b_256
 MAX_MESSAGE_BYTES = 1 << 22
 """4 MiB: a report with its evidence fits many times, and a bomb does not."""
 
-MAX_DEPTH = 12
-"""Arrays inside arrays: the deepest message (a block with a coin's opening) uses ten."""
+MAX_DEPTH = 16
+"""Arrays inside arrays: the deepest message (a run of blocks with a coin's opening) uses 13."""
 
 
 def _refuse_tag(*_: object) -> None:
@@ -181,6 +181,22 @@ def _frozen(value: Any) -> Any:
     if value is None or type(value) in (bytes, str, int, bool):
         return value
     raise Malformed(f"a {type(value).__name__} has no place in a message")
+
+
+NOTHING = b"\xf6"
+"""What `encode(None)` is."""
+
+
+def array(items: Sequence[bytes]) -> bytes:
+    """What `encode` makes of a tuple or message, put together from the bytes of its items."""
+    count = len(items)
+    if count < 24:
+        head = bytes((0x80 | count,))
+    elif count < 256:
+        head = bytes((0x98, count))
+    else:
+        head = b"\x99" + count.to_bytes(2, "big")  # no message has more than 65,535
+    return head + b"".join(items)
 
 
 def digest(message: Any) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field, Tag, ValidationError
 
 from wire import codec
-from wire.codec import BY_KIND, Message, decode, digest, encode
+from wire.codec import BY_KIND, NOTHING, Message, array, decode, digest, encode
 from wire.errors import Malformed
 from wire.primitives import Bytes, Hash, Natural, Positive, Ppm, blake2b_256
 
@@ -254,3 +254,9 @@ def test_scalars_out_of_bounds_are_refused():
 def test_a_float_cannot_be_encoded():
     with pytest.raises(AssertionError):
         encode((1.5,))
+
+
+@pytest.mark.parametrize("count", [0, 1, 23, 24, 255, 256, 512, 65_535])
+def test_an_array_put_together_is_the_one_that_is_encoded(count):
+    assert array([encode(number) for number in range(count)]) == encode(tuple(range(count)))
+    assert encode(None) == NOTHING
