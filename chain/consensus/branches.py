@@ -1,8 +1,10 @@
 """The blocks above the last final one: seen, executed, and what is left of those that lose."""
 
+from collections.abc import Iterable
+
 import structlog
 
-from chain.blocks import Block
+from chain.blocks import Block, transactions_root
 from chain.consensus.port import LedgerPort, Prepared
 from chain.messages import SignedTransaction
 from chain.validators import ends_term
@@ -16,7 +18,7 @@ class Branches:
 
     def __init__(self, ledger: LedgerPort, term_blocks: int, side_views: int) -> None:
         self.wanted: dict[bytes, int] = {}
-        """Blocks that are needed and not there, and since when (ms)."""
+        """Blocks that are needed and not there, and since when (ms); 0: ask at once."""
         self.side: dict[bytes, Block] = {}
         """Blocks that lost, kept for some views."""
         self._ledger = ledger
@@ -28,6 +30,12 @@ class Branches:
         """Take in a block whose header is worth it; its body may still be wrong."""
         self._blocks[block.header.id] = block
         self.wanted.pop(block.header.id, None)
+
+    def recall(self, blocks: Iterable[Block]) -> None:
+        """Take in blocks that were known before a restart."""
+        for block in blocks:
+            if block.header.height > self._height:
+                self.keep(block)
 
     def get(self, block: bytes) -> Block | None:
         """A block that is not final, for who asks for it."""
@@ -55,7 +63,7 @@ class Branches:
                 # An honest validator found the block good: somebody passed it on with another body.
                 log.warning("a notarized block does not hold as it came", why=str(malformed))
                 del self._blocks[each.header.id]
-                self.wanted.setdefault(each.header.id, now_ms)
+                self.wanted.setdefault(each.header.id, 0)
                 return False
         return True
 
@@ -91,7 +99,12 @@ class Branches:
             if header.height > self._height and header.view > floor:
                 continue
             del self._blocks[header.id]
-            lost = [s for s in block.transactions if s.transaction.id not in included]
+            lost = [
+                signed
+                for signed in block.transactions
+                if signed.transaction.id not in included
+                and signed.is_signed()  # perhaps nobody honest has looked at this block
+            ]
             returned += lost
             if lost:
                 self.side[header.id] = block
@@ -106,3 +119,15 @@ class Branches:
     @property
     def _height(self) -> int:
         return self._ledger.tip.height if self._ledger.tip else 0
+
+
+def held_by(path: Iterable[Prepared]) -> frozenset[bytes]:
+    """The ids of all transactions in some blocks."""
+    return frozenset(s.transaction.id for above in path for s in above.block.transactions)
+
+
+def require_own_body(block: Block) -> None:
+    """Raise `Malformed` unless a block's transactions are those that its header stands for."""
+    named = transactions_root(block.transactions) == block.header.transactions_root
+    if not named or not all(signed.is_signed() for signed in block.transactions):
+        raise Malformed("a block with another body than its own")

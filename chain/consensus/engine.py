@@ -4,7 +4,6 @@ Messages may be lost, so everybody says again and again where it stands, and wha
 whoever is further sends what the other lacks. Pure, like the core.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -35,6 +34,7 @@ from chain.validators import ValidatorSet
 from chain.votes import Certificate, SignedVote
 from wire.errors import Malformed
 from wire.keys import KeyPair
+from wire.primitives import MAX_INT
 
 log = structlog.get_logger()
 
@@ -56,6 +56,7 @@ class Remembered:
 
     spoken: tuple[SignedVote, ...] = ()
     blocks: tuple[Block, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
     votes_from_term: int = 0
     """Earlier terms may hold votes that the log has lost: there it only watches."""
     fresh: bool = False
@@ -81,8 +82,8 @@ class Engine:
         self._votes_from_term = remembered.votes_from_term
         self._remembered = remembered
         self._core: Simplex | None = None
-        self._greetings: set[bytes] = set()
-        """Validators that have nothing yet either, while that must be known before one votes."""
+        self._heights: dict[bytes, int] = {}
+        """How far each other validator is, while that must be known before this one votes."""
         self._probation = remembered.fresh and len(self.validators.members) > 1
         self._beat_ms = 0
         self._beat_view = (0, 0)
@@ -121,7 +122,7 @@ class Engine:
         if self._keys is None or self.validators.place(self._keys.key.public) is None:
             return ""
         if self._probation:
-            return "waits to hear from a quorum that the network is new, before its first vote"
+            return "waits to hear from a quorum how far the chain is, before its first vote"
         if self.core.term < self._votes_from_term:
             return (
                 "its log of votes is damaged or new, so it cannot know what it has signed: "
@@ -133,7 +134,7 @@ class Engine:
 
     def start(self, now: Now) -> None:
         """Begin, or go on after a restart."""
-        self._begin_term(now, self._remembered.spoken, self._remembered.blocks)
+        self._begin_term(now)
         self._beat_ms = now.ms
         self.tick(now)
 
@@ -142,27 +143,30 @@ class Engine:
     ) -> None:
         """A message of the validator with Noise key `peer`; raises `Malformed` for a lie."""
         core = self.core
-        match message:
-            case Announce():
-                core.hear_announce(message, now)
-            case Propose():
-                core.hear_proposal(message, now)
-            case Votes():
-                for signed in message.votes:
-                    core.hear_vote(signed, now)
-            case Certificates():
-                for certificate in message.certificates:
-                    core.hear_certificate(certificate, now)
-            case Status():
-                self._hear_status(peer, message, now)
-            case WantBlocks():
-                for name in message.blocks:
-                    self._supply(peer, name)
-            case Supply():
-                core.hear_block(message.block, now)
-            case Range():
-                self._take_range(peer, message, now)
-        self._after(now)
+        try:
+            match message:
+                case Announce():
+                    core.hear_announce(message, now)
+                case Propose():
+                    self._require_own(peer, message.signed)
+                    core.hear_proposal(message, now)
+                case Votes():
+                    for signed in message.votes:
+                        core.hear_vote(signed, now)
+                case Certificates():
+                    for certificate in message.certificates:
+                        core.hear_certificate(certificate, now)
+                case Status():
+                    self._hear_status(peer, message, now)
+                case WantBlocks():
+                    for name in message.blocks:
+                        self._supply(peer, name)
+                case Supply():
+                    core.hear_block(message.block, now)
+                case Range():
+                    self._take_range(peer, message, now)
+        finally:
+            self._after(now)
 
     def tick(self, now: Now) -> None:
         """Time has passed."""
@@ -184,12 +188,19 @@ class Engine:
         place = validators.place(self._keys.key.public)
         return None if place is None else Seat(place, self._keys.key, self._keys.vrf_key)
 
-    def _begin_term(
-        self, now: Now, spoken: Sequence[SignedVote] = (), blocks: Sequence[Block] = ()
-    ) -> None:
+    def _begin_term(self, now: Now) -> None:
         self._core = Simplex(self.genesis, self._ledger, self._seat(), self._choose, self.output)
         self._asked = {}
-        self._core.start(now, spoken, blocks)
+        past = self._remembered  # its votes may be of a later term than its last final block
+        self._core.start(now, past.spoken, past.blocks, past.certificates)
+
+    def _require_own(self, peer: bytes, signed: SignedVote) -> None:
+        """A block comes from its leader itself: others could put a wrong body to its header."""
+        members = self.validators.members
+        if signed.vote.term == self.core.term and (
+            signed.index >= len(members) or members[signed.index].endpoint.swarm_key != peer
+        ):
+            raise Malformed("a proposal that its leader did not send")
 
     def _after(self, now: Now) -> None:
         """What an event may have brought about: faults to report, and the next term."""
@@ -216,16 +227,25 @@ class Engine:
         core = self.core
         interval_ms = self.genesis.parameters.network_delay_ms
         self._beat_ms = now.ms + interval_ms
-        gaps = core.known.gaps(core.view, MAX_ANSWER_VIEWS)
-        self.output.to_all(Status(term=core.term, view=core.view, height=self.height, gaps=gaps))
+        highest = core.known.highest(core.view)
+        status = Status(
+            term=core.term,
+            view=core.view,
+            height=self.height,
+            notarized=highest.vote.view if highest else 0,
+            gaps=core.known.gaps(core.view, MAX_ANSWER_VIEWS),
+        )
+        self.output.to_all(status)
         if (core.term, core.view) == self._beat_view:
-            votes = core.own_votes(REPEATED_VIEWS)
+            votes = core.own_votes(core.view - REPEATED_VIEWS)
             if votes:
                 self.output.to_all(Votes(votes=tuple(votes)))
-            proposal = core.own_proposal()
-            if proposal is not None:
-                silent = core.silent(self._others())
-                self.output.say += [(peer, proposal) for peer in silent]
+            words = core.own_words()
+            if words is not None:
+                heard = core.known.view(core.view).voters
+                members = enumerate(self.validators.members)
+                silent = {each.endpoint.swarm_key for n, each in members if n not in heard}
+                self.output.say += [(peer, words) for peer in self._others() if peer in silent]
         self._beat_view = (core.term, core.view)
         self._want(now)
         self._ask_range(now)
@@ -273,27 +293,32 @@ class Engine:
             for certificate in (view.notarized or view.nullified,)
             if certificate is not None
         ]
+        highest = core.known.highest(core.view)
+        if highest is not None and highest.vote.view > status.notarized and highest not in found:
+            found.append(highest)
         if found:
             self._answered_ms[peer] = now.ms
             self.output.say.append((peer, Certificates(certificates=tuple(found))))
 
     def _leave_probation(self, peer: bytes, status: Status, now: Now) -> None:
-        """Who starts with nothing votes once it knows that the others have nothing either.
+        """Who starts with nothing votes at once only where all is new; so it hears the others out.
 
-        Else its disk was wiped, and it cannot know what it signed in this term.
+        Else its disk was wiped, and it cannot know what it signed in the term that it reaches
+        by catching up with enough others. Up to a third may lie: they alone decide nothing.
         """
-        if not self._probation:
+        others = self._others()
+        if not self._probation or peer not in others:
             return
-        if status.height or status.term:
-            self._probation = False
-            self._votes_from_term = max(status.term, self.core.term) + 1
+        self._heights[peer] = status.height
+        level = [other for other in others if self._heights.get(other, MAX_INT) <= self.height]
+        if len(level) < self.validators.quorum - 1:
             return
-        self._greetings.add(peer)
-        if len(self._greetings) >= self.validators.quorum - 1:
-            self._probation = False
-            seat = self._seat()
-            if seat is not None:
-                self.core.take_seat(seat, now)
+        self._probation = False
+        if self.height:
+            self._votes_from_term = max(self._votes_from_term, self.core.term + 1)
+        seat = self._seat()
+        if seat is not None:
+            self.core.take_seat(seat, now)
 
     # Final blocks from others
 
@@ -338,5 +363,5 @@ class Engine:
             self._ledger.commit(each)
             proven = certificate if each is prepared[-1] else None
             self.output.final.append(Decided(each, proven))
-        self.core.caught_up(now)
+        self.core.caught_up(prepared, now)
         self._after(now)

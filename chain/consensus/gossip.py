@@ -69,6 +69,9 @@ class Status(Message):
     view: Natural
     height: Natural
     """Of its last final block."""
+    notarized: Natural = 0
+    """The highest earlier view of the term of which it knows that a block was notarized in it:
+    a view that some know as given up may be notarized for others, and that counts."""
     gaps: Annotated[tuple[Natural, ...], Field(max_length=MAX_ANSWER_VIEWS)] = ()
     """Earlier views of the term of which it has no decision."""
 

@@ -1,5 +1,7 @@
 """What one validator knows of a term's views: announcements, votes and decisions, all checked."""
 
+from collections.abc import Iterable
+
 from chain.consensus.tally import require_certificate, require_vote
 from chain.consensus.view import Contradiction, View
 from chain.validators import ValidatorSet, view_input
@@ -26,6 +28,19 @@ class Knowledge:
         self.finalized: Certificate | None = None
         """Makes the highest block final that is known to be, committed or not."""
         self.contradictions: list[Contradiction] = []
+
+    def recall(self, certificates: Iterable[Certificate]) -> None:
+        """Take in decisions that were checked before a restart."""
+        for certificate in certificates:
+            vote = certificate.vote
+            if vote.term == self.validators.term and vote.view > self.floor:
+                self.view(vote.view).decide(certificate)
+
+    @property
+    def decisions(self) -> list[Certificate]:
+        """All that is known to be decided on views above the last final one, and not final."""
+        views = (self.views[number] for number in sorted(self.views))
+        return [each for v in views for each in (v.notarized, v.nullified) if each is not None]
 
     def view(self, number: int) -> View:
         """What is known of a view."""
@@ -119,6 +134,11 @@ class Knowledge:
             if view.nullified is None:
                 return False
         return block == root
+
+    def highest(self, number: int) -> Certificate | None:
+        """The decision on the highest notarized block of all views below one."""
+        below = sorted((each for each in self.views if each < number), reverse=True)
+        return next((found for each in below if (found := self.views[each].notarized)), None)
 
     def gaps(self, number: int, limit: int) -> tuple[int, ...]:
         """The lowest views before one that are not known to be decided."""

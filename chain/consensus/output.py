@@ -22,7 +22,7 @@ from chain.consensus.gossip import (
 from chain.consensus.port import Decided
 from chain.consensus.view import Contradiction
 from chain.messages import SignedTransaction
-from chain.votes import SignedVote
+from chain.votes import Certificate, SignedVote
 
 Say = Announce | Propose | Votes | Certificates | Status | WantBlocks | Supply | WantRange | Range
 
@@ -38,8 +38,8 @@ class Now(NamedTuple):
 class Output:
     """Collected while events are handled, taken by whoever does it."""
 
-    keep: list[SignedVote | Block] = field(default_factory=list)
-    """Own votes, and the blocks that they are about."""
+    keep: list[SignedVote | Block | Certificate] = field(default_factory=list)
+    """Own votes, the blocks that they are about, and the decisions that they build on."""
     say: list[tuple[bytes | None, Say]] = field(default_factory=list)
     """Messages for the validator with a Noise key, or for all others (None)."""
     final: list[Decided] = field(default_factory=list)

@@ -12,12 +12,12 @@ no later block can leave out a final one.
 Pure: events come in with the time, and what is to be done collects in an `Output`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
 from chain.blocks import Block
-from chain.consensus.branches import Branches
+from chain.consensus.branches import Branches, held_by, require_own_body
 from chain.consensus.gossip import Announce, Certificates, Propose, Votes
 from chain.consensus.knowledge import Knowledge, require_leader
 from chain.consensus.output import Now, Output
@@ -79,11 +79,15 @@ class Simplex:
     # What happens
 
     def start(
-        self, now: Now, spoken: Iterable[SignedVote] = (), blocks: Iterable[Block] = ()
+        self,
+        now: Now,
+        spoken: Iterable[SignedVote] = (),
+        blocks: Iterable[Block] = (),
+        certificates: Iterable[Certificate] = (),
     ) -> None:
         """Begin, or go on after a restart with all that this validator said in the term."""
-        for block in blocks:
-            self.branches.keep(block)
+        self.branches.recall(blocks)
+        self.known.recall(certificates)
         last = self.known.floor + 1
         for signed in spoken:
             if signed.vote.term == self.term and signed.vote.view > self.known.floor:
@@ -135,20 +139,20 @@ class Simplex:
     def hear_certificate(self, certificate: Certificate, now: Now) -> None:
         """A decision on a view; raises `Malformed`."""
         if self.known.check_certificate(certificate, self.view):
+            self._remember(certificate)
             self._settle(now)
 
     def hear_block(self, block: Block, now: Now) -> None:
-        """A block that was asked for."""
+        """A block that was asked for; raises `Malformed`."""
         if block.header.id in self.branches.wanted:
+            require_own_body(block)
             self.branches.keep(block)
             self._settle(now)
 
-    def caught_up(self, now: Now) -> None:
+    def caught_up(self, path: Sequence[Prepared], now: Now) -> None:
         """Final blocks of this term were committed without this core's doing."""
-        tip = self._ledger.tip
-        if tip is not None and tip.term == self.term and tip.view > self.known.floor:
-            self._rise(tip.view, ())
-            self._settle(now)
+        self._rise(path[-1].block.header.view, path)
+        self._settle(now)
 
     def take_seat(self, seat: Seat, now: Now) -> None:
         """Vote from now on."""
@@ -177,7 +181,7 @@ class Simplex:
         view = self.known.view(self.view)
         times = [self._muted_until_ms, self._waits_for(view)[1]]
         if self._leads(view):
-            times.append(now.ms + self._ready_wall_ms() - now.wall_ms)
+            times.append(self._ready_ms(now))
         return min((time for time in times if time > now.ms), default=now.ms + self.delay_ms)
 
     @property
@@ -185,32 +189,29 @@ class Simplex:
         """What a message is given, stretched while views fail."""
         return self._parameters.network_delay_ms * GROWTH[self._stretch] // GROWTH_UNIT
 
-    def own_votes(self, views: int) -> list[SignedVote]:
-        """What this validator has said in the latest views: worth saying again."""
+    def own_votes(self, after_view: int = 0) -> list[SignedVote]:
+        """What this validator has said in the term since a view, and is not settled yet."""
         if self._seat is None:
             return []
-        latest = [v for n, v in sorted(self.known.views.items()) if n > self.view - views]
-        kinds: tuple[VoteKind, ...] = ("notarize", "nullify", "finalize")
+        latest = [view for n, view in sorted(self.known.views.items()) if n > after_view]
+        kinds: tuple[VoteKind, ...] = ("propose", "notarize", "nullify", "finalize")
         said = [self._said(view, kind) for view in latest for kind in kinds]
         return [vote for vote in said if vote is not None]
 
-    def own_proposal(self) -> Propose | None:
-        """What this validator has proposed in the present view."""
+    @property
+    def unsettled(self) -> list[SignedVote | Certificate]:
+        """What a restart in this term needs to know, beside blocks."""
+        return [*self.own_votes(), *self.known.decisions]
+
+    def own_words(self) -> Announce | Propose | None:
+        """What this validator has proposed or announced in the present view."""
         view = self.known.view(self.view)
+        if view.block is None and view.proof is not None and self._announces(self.view):
+            return Announce(term=self.term, view=self.view, proof=view.proof)
         signed = self._said(view, "propose")
         if signed is None or view.block is None or view.proof is None:
             return None
         return Propose(signed=signed, proof=view.proof, block=view.block)
-
-    def silent(self, peers: Iterable[bytes]) -> list[bytes]:
-        """Those of some validators whose word on the present view's block has not come."""
-        view = self.known.view(self.view)
-        heard = {
-            self.validators.members[index].endpoint.swarm_key
-            for tally in view.tallies.values()
-            for index in tally.votes
-        }
-        return [peer for peer in peers if peer not in heard]
 
     # What follows from it
 
@@ -249,7 +250,7 @@ class Simplex:
 
     def _announce(self, number: int) -> None:
         view, seat = self.known.view(number), self._seat
-        if seat is None or view.proof or number % len(self.validators.members) != seat.place:
+        if seat is None or view.proof or not self._announces(number):
             return
         alpha = view_input(self.known.network, self.validators.seed, self.term, number)
         view.proof = vrf.prove(seat.vrf_key, alpha)
@@ -261,10 +262,10 @@ class Simplex:
         view = self.known.view(self.view)
         if not self._leads(view) or now.ms < self._muted_until_ms:
             return False
-        base = self._base()
+        base = self.known.base(self.view, self._ledger.root)
         if base is None or not self.branches.execute(base, now.ms):
             return False
-        if now.wall_ms < self._ready_wall_ms():
+        if now.ms < self._ready_ms(now):
             return False
         assert view.proof is not None
         block = self.branches.ending(base) or self._build(base, view.proof, now)
@@ -285,7 +286,7 @@ class Simplex:
             vrf_proof=proof,
             vrf_output=vrf.output(proof),
         )
-        below = _held_by(self.branches.path(base))
+        below = held_by(self.branches.path(base))
         return self._ledger.propose(base, proposal, self._choose(below)).block
 
     def _notarize(self, now: Now) -> bool:
@@ -359,7 +360,7 @@ class Simplex:
     def _rise(self, floor: int, path: Iterable[Prepared]) -> None:
         """Forget what the last final block has decided, and save the transactions that lost."""
         self.known.rise(floor)
-        self._out.returned += self.branches.settle(floor, _held_by(path))
+        self._out.returned += self.branches.settle(floor, held_by(path))
         self._stretch = 0
 
     # Where it stands
@@ -369,6 +370,10 @@ class Simplex:
 
     def _said(self, view: View, kind: VoteKind) -> SignedVote | None:
         return view.said(self._seat.place, kind) if self._seat else None
+
+    def _announces(self, number: int) -> bool:
+        """Whether this validator is the committer of a view."""
+        return self._seat is not None and number % len(self.validators.members) == self._seat.place
 
     def _leads(self, view: View) -> bool:
         """Whether this validator has yet to propose in a view."""
@@ -391,20 +396,24 @@ class Simplex:
         """What the present view lacks, and until when that is waited for."""
         if view.leader is None:
             return "its leader", self._entered_ms + self.delay_ms
-        proposing_ms = self._entered_ms + self._parameters.block_interval_ms
+        begun_ms = max(self._entered_ms, self._muted_until_ms)
+        proposing_ms = begun_ms + self._parameters.block_interval_ms
         if view.block is None:
             return "a proposal", proposing_ms + 3 * self.delay_ms
         return "a quorum", proposing_ms + 4 * self.delay_ms
 
-    def _base(self) -> bytes | None:
-        return self.known.base(self.view, self._ledger.root)
+    def _ready_ms(self, now: Now) -> int:
+        """When the present view's block may be written.
 
-    def _ready_wall_ms(self) -> int:
-        """When the present view's block may be written, by the clock on the wall."""
-        base = self._base()
+        One interval after its parent by the clock on the wall; but whoever wrote that one may
+        have a clock that is fast, and must not make the others wait.
+        """
+        base = self.known.base(self.view, self._ledger.root)
         if base is None or self.branches.ending(base):
-            return 0
-        return self.branches.time_ms(base) + self._parameters.block_interval_ms
+            return now.ms
+        interval_ms = self._parameters.block_interval_ms
+        by_the_wall_ms = self.branches.time_ms(base) + interval_ms - now.wall_ms
+        return min(now.ms + by_the_wall_ms, self._entered_ms + interval_ms)
 
     # What is said
 
@@ -422,7 +431,13 @@ class Simplex:
     def _count(self, signed: SignedVote) -> None:
         certificate = self.known.count(signed)
         if certificate is not None:
+            self._remember(certificate)
             self._pass_on(certificate)
+
+    def _remember(self, certificate: Certificate) -> None:
+        """After a restart of everybody nobody could decide again what was decided by then."""
+        if self._seat is not None and certificate.vote.kind != "finalize":
+            self._out.keep.append(certificate)
 
     def _pass_on(self, certificate: Certificate) -> None:
         """To those whose votes are not in it: the others most likely have it by now."""
@@ -431,8 +446,3 @@ class Simplex:
             if place not in voted and (self._seat is None or place != self._seat.place):
                 message = Certificates(certificates=(certificate,))
                 self._out.say.append((member.endpoint.swarm_key, message))
-
-
-def _held_by(path: Iterable[Prepared]) -> frozenset[bytes]:
-    """The ids of all transactions in some blocks."""
-    return frozenset(s.transaction.id for above in path for s in above.block.transactions)

@@ -44,6 +44,11 @@ class View:
         """The vote of one kind that a validator has cast here, if it has."""
         return self.tallies[kind].votes.get(place)
 
+    @property
+    def voters(self) -> set[int]:
+        """All who are known to have said anything here."""
+        return {index for tally in self.tallies.values() for index in tally.votes}
+
     def contradiction(self, signed: SignedVote) -> Contradiction | None:
         """An earlier vote that its signer contradicts by this one, and this one."""
         kind = signed.vote.kind
