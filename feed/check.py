@@ -45,11 +45,11 @@ def check(feed: Feed) -> Iterator[Progress]:
     total, checked, size = feed.held.count, 0, 0
     damaged: list[int] = []
     for leaf in _leaves(feed):
-        _, digest, value = feed.chunk(leaf.index >> 1)
-        if (len(value), leaf_hash(value)) != (leaf.size, digest):
+        chunk = feed.chunk(leaf.index >> 1)
+        if (len(chunk.value), leaf_hash(chunk.value)) != (leaf.size, chunk.hash):
             damaged.append(leaf.index >> 1)
         checked += 1
-        size += len(value)
+        size += len(chunk.value)
         if checked % STEP_CHUNKS == 0:
             yield Progress(checked, total, size, tuple(damaged))
     yield Progress(checked, total, size, tuple(damaged))

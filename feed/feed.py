@@ -8,6 +8,7 @@ again when the transaction fails.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
+from zlib import crc32
 
 from feed import flat_tree
 from feed.conflict import Conflict
@@ -16,7 +17,7 @@ from feed.nodes import Nodes
 from feed.ranges import Ranges, runs
 from feed.signature import sign_head
 from feed.tables import CHUNK_BITS, NODE_BITS, NODE_BYTES, StoreFailure, Tables, cut
-from feed.tree import MAX_LENGTH, Appender, Head, Node, length_of, size_of, tree_hash
+from feed.tree import MAX_LENGTH, Appender, Head, Node, leaf_hash, length_of, size_of, tree_hash
 from wire.errors import Malformed, NotFound, Unavailable
 from wire.keys import KeyPair
 
@@ -30,6 +31,21 @@ class StoredChunk(NamedTuple):
     index: int  # type: ignore[assignment]  # hides tuple.index
     hash: bytes
     value: bytes
+    checksum: int | None = None
+    """Of hash and value, as they were stored."""
+
+    def is_intact(self) -> bool:
+        """Whether the disk gave back what was stored.
+
+        The checksum finds what rots by itself, in a fifth of the time that the hash takes.
+        """
+        return self.checksum == _checksum(self.hash, self.value) or (
+            leaf_hash(self.value) == self.hash
+        )
+
+
+def _checksum(digest: bytes, value: bytes) -> int:
+    return crc32(digest, crc32(value))
 
 
 class SignedHead(NamedTuple):
@@ -143,27 +159,27 @@ class Feed:
     def chunk(self, index: int) -> StoredChunk:
         """A chunk and its leaf hash; raises `NotFound` when it is not here.
 
-        The bytes are what the disk gives; `feed.check` compares them with the hash.
+        The bytes are what the disk gives: see `StoredChunk.is_intact`, and `feed.check`.
         """
         if index not in self.held and not self.length <= index < self.staged_length:
             raise NotFound(f"chunk {index} is not here")
         row = self._run(
-            "SELECT hash, bytes FROM chunk WHERE id = ?", (self._id << CHUNK_BITS | index,)
+            "SELECT hash, bytes, checksum FROM chunk WHERE id = ?", (self._chunk_id(index),)
         ).fetchone()
         if row is None:
             self._load()
             raise self._tables.damaged(f"chunk {index} is missing")
-        return StoredChunk(index, row[0], row[1])
+        return StoredChunk(index, *row)
 
     def chunks(self, start: int, stop: int, max_bytes: int) -> list[StoredChunk]:
         """The chunks that are here among `start..stop-1`, until they are `max_bytes` together."""
         base, found, size = self._chunk_id(0), list[StoredChunk](), 0
         rows = self._run(
-            "SELECT id, hash, bytes FROM chunk WHERE id >= ? AND id < ?",
+            "SELECT id, hash, bytes, checksum FROM chunk WHERE id >= ? AND id < ?",
             (base + start, base + min(stop, self.length)),
         )
         while size < max_bytes and (row := rows.fetchone()) is not None:
-            found.append(StoredChunk(row[0] - base, row[1], row[2]))
+            found.append(StoredChunk(row[0] - base, *row[1:]))
             size += len(row[2])
         return found
 
@@ -222,7 +238,7 @@ class Feed:
             raise Unavailable(f"a feed holds at most {MAX_LENGTH} chunks")
         added, parents = appender.extend(chunks)
         leaves = [
-            (row_id, node.size, node.hash, chunk)
+            (row_id, node.size, node.hash, _checksum(node.hash, chunk), chunk)
             for row_id, (node, chunk) in enumerate(
                 zip(added, chunks, strict=True), self._chunk_id(first)
             )
@@ -279,14 +295,17 @@ class Feed:
                 self._take(head, shared)
             fresh = sorted({c.index: c for c in chunks if c.index not in self.held}.values())
             self._insert(
-                [(self._chunk_id(i), len(value), digest, value) for i, digest, value in fresh],
+                [
+                    (self._chunk_id(i), len(value), digest, _checksum(digest, value), value)
+                    for i, digest, value, _ in fresh
+                ],
                 nodes,
             )
             stretches = list(runs(c.index for c in fresh))
             size = sum([len(c.value) for c in fresh])
             self._hold(stretches, size)
             self._nodes.remember(nodes)
-            self._nodes.remember([Node(2 * i, len(value), digest) for i, digest, value in fresh])
+            self._nodes.remember([Node(2 * i, len(value), digest) for i, digest, value, _ in fresh])
         self._tables.wrote(size + NODE_BYTES * (len(fresh) + len(nodes)))
         self._tell(Change(stretches))
 
@@ -392,9 +411,12 @@ class Feed:
             raise
 
     def _insert(
-        self, leaves: Sequence[tuple[int, int, bytes, bytes]], nodes: Sequence[Node]
+        self, leaves: Sequence[tuple[int, int, bytes, int, bytes]], nodes: Sequence[Node]
     ) -> None:
-        self._tables.run_many("INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?)", leaves)
+        self._tables.run_many(
+            "INSERT OR REPLACE INTO chunk (id, size, hash, checksum, bytes) VALUES (?, ?, ?, ?, ?)",
+            leaves,
+        )
         base = self._id << NODE_BITS
         self._tables.run_many(
             "INSERT OR REPLACE INTO node VALUES (?, ?, ?)",

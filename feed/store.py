@@ -22,13 +22,13 @@ from typing import NamedTuple, Self
 from feed.checkpoint_store import Checkpointer
 from feed.feed import Feed
 from feed.manifest import Manifest, encode_manifest, require_manifest
-from feed.tables import MAX_FEEDS, SCHEMA, Rows, StoreFailure, StoreFull, erase
+from feed.tables import MAX_FEEDS, SCHEMA, UPGRADES, Rows, StoreFailure, StoreFull, erase
 from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
 
 APPLICATION_ID = 0x484F4C44
 """`HOLD`: marks the file as ours, so that nobody else's database is ever written to."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 PAGE_BYTES = 16384
 """Chunks of 64 KiB are written twice as fast as with SQLite's 4096, small ones faster too."""
@@ -109,6 +109,8 @@ class FeedStore:
         self.run(f"PRAGMA cache_size = -{CACHE_KIB}")
         if mark != APPLICATION_ID:
             self._create()
+        elif version < SCHEMA_VERSION:
+            self._upgrade()
         if self.max_bytes is not None:
             self.run(f"PRAGMA max_page_count = {max(1, self.max_bytes // PAGE_BYTES)}")
         (self._data_version,) = self.run("PRAGMA data_version").fetchone()
@@ -124,6 +126,13 @@ class FeedStore:
             for statement in SCHEMA.split(";"):
                 self.run(statement)
             self.run(f"PRAGMA application_id = {APPLICATION_ID}")
+            self.run(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _upgrade(self) -> None:
+        with self.transaction(durable=True):
+            (version,) = self.run("PRAGMA user_version").fetchone()
+            for older in range(version, SCHEMA_VERSION):
+                self.run(UPGRADES[older])
             self.run(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def __enter__(self) -> Self:

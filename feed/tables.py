@@ -2,7 +2,7 @@
 
     feed      one row a feed; `signature` is null until the first head is signed
     held      the stretches of chunks that are here
-    chunk     id = feed << 40 | chunk index, size and hash of the leaf, the bytes
+    chunk     id = feed << 40 | chunk index, size and hash of the leaf, CRC-32, the bytes
     node      id = feed << 41 | node index, size, hash; no row for a leaf whose chunk is here
     metadata  named bytes for the programs above
 
@@ -33,13 +33,17 @@ CREATE TABLE held (
     feed INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
     PRIMARY KEY (feed, start)) STRICT, WITHOUT ROWID;
 CREATE TABLE chunk (
-    id INTEGER PRIMARY KEY, size INTEGER NOT NULL, hash BLOB NOT NULL, bytes BLOB NOT NULL) STRICT;
+    id INTEGER PRIMARY KEY, size INTEGER NOT NULL, hash BLOB NOT NULL, checksum INTEGER,
+    bytes BLOB NOT NULL) STRICT;
 CREATE TABLE node (id INTEGER PRIMARY KEY, size INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
 CREATE TABLE metadata (
     feed INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (feed, name)) STRICT, WITHOUT ROWID
 """
 
+
+UPGRADES = {1: "ALTER TABLE chunk ADD COLUMN checksum INTEGER"}
+"""What makes a file of an older version one of the next; chunks without a checksum are hashed."""
 
 NODE_BYTES = 64
 """What a node takes in the file, and what a chunk takes beside its bytes: about so much."""

@@ -14,7 +14,6 @@ from feed.nodes import AROUND_CHUNKS
 from feed.picker import WANT_CHUNKS
 from feed.prover import produce
 from feed.source import source
-from feed.tree import leaf_hash
 from wire.errors import Malformed, NotFound
 
 MAX_REQUESTS = 1024
@@ -115,7 +114,7 @@ class Uploader:
         chunk = None
         if request.chunk is not None and self.feed.has(request.chunk.index):
             chunk = self._read(request.chunk.index, budget_bytes)
-            if leaf_hash(chunk.value) != chunk.hash:
+            if not chunk.is_intact():
                 self.feed.forget([chunk.index])
                 out.append(Damaged(chunk.index))
                 chunk = None

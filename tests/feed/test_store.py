@@ -14,7 +14,7 @@ from feed.feed import Change, Feed, SignedHead, StoredChunk, signed_by
 from feed.manifest import default_manifest, manifest_key
 from feed.store import APPLICATION_ID, SCHEMA_VERSION, FeedStore
 from feed.tables import StoreFailure, StoreFull
-from feed.tree import leaf_hash
+from feed.tree import Node, leaf_hash
 from tests.feed.owner import KEY, MANIFEST, SIGN, chunk, owned
 from tests.feed.victim import BATCH, kill_after
 from wire.errors import Malformed, NotFound, Unavailable
@@ -308,7 +308,7 @@ def test_a_failed_transaction_leaves_memory_and_file_as_they_were(store: FeedSto
     with pytest.raises(Unavailable, match="locked"):
         feed.append([b"x"], refuse)
     with pytest.raises(Unavailable, match="TEXT"):
-        feed.put([third, StoredChunk(4, "no bytes", b"")])  # type: ignore[arg-type]
+        feed.put([third], [Node(0, "no size", b"")])  # type: ignore[arg-type]
     assert (feed.length, feed.roots, feed.signature, feed.held_bytes, list(feed.held)) == before
     feed.reload()
     assert (feed.length, feed.roots, feed.signature, feed.held_bytes, list(feed.held)) == before
@@ -346,6 +346,35 @@ def test_a_newer_store_is_refused(tmp_path: Path) -> None:
     raw.close()
     with pytest.raises(Unavailable, match="newer version"):
         FeedStore(path)
+
+
+def test_a_store_of_the_first_version_is_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    with FeedStore(path) as store:
+        feed = _owned(store)
+        chunks = [feed.chunk(i) for i in range(21)]
+    with sqlite3.connect(path) as raw:
+        raw.execute("ALTER TABLE chunk DROP COLUMN checksum")
+        raw.execute("PRAGMA user_version = 1")
+    raw.close()
+    with FeedStore(path) as store:
+        feed = store.open(KEY)
+        assert [feed.chunk(i)[:3] for i in range(21)] == [chunk[:3] for chunk in chunks]
+        assert feed.chunk(5).checksum is None and feed.chunk(5).is_intact()
+        store.run("UPDATE chunk SET bytes = zeroblob(size) WHERE id & 0xff = 5")
+        assert not feed.chunk(5).is_intact()
+        feed.append([b"new"], SIGN)
+        assert feed.chunk(21).checksum is not None
+        assert _last(check(feed)).damaged == (5,)
+    FeedStore(path).close()
+
+
+def test_a_chunk_is_intact_with_its_checksum_or_its_hash(tmp_path: Path) -> None:
+    with FeedStore(tmp_path / "feeds.db") as store:
+        chunk = _owned(store).chunk(5)
+    assert chunk.is_intact() and chunk._replace(checksum=None).is_intact()
+    assert not chunk._replace(value=chunk.value + b"x").is_intact()
+    assert not chunk._replace(hash=bytes(32)).is_intact()
 
 
 def test_a_damaged_file_gives_one_clear_line(tmp_path: Path) -> None:
