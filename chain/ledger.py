@@ -131,7 +131,10 @@ class Ledger:
     def _drawn(self, validators: ValidatorSet, header: Header, certified: bool) -> bytes:
         """The VRF output that draws the block's leader."""
         if certified:
-            return vrf.output(header.vrf_proof)
+            try:
+                return vrf.output(header.vrf_proof)
+            except RuntimeError:
+                raise Malformed("the block's VRF proof has no point in it") from None
         key = validators.committer(header.view).vrf_key
         alpha = view_input(self.network, validators.seed, validators.term, header.view)
         return vrf.verify(key, alpha, header.vrf_proof)

@@ -85,7 +85,9 @@ class Catchup:
 
     @property
     def _tip(self) -> Header | None:
-        return self._open[-1].prepared.block.header if self._open else self._ledger.tip
+        """The last block that was executed, here or by whoever else owns the ledger."""
+        header = self._open[-1].prepared.block.header if self._open else None
+        return header if header and header.height > self._ledger.height else self._ledger.tip
 
     @property
     def next_height(self) -> int:
@@ -130,7 +132,8 @@ class Catchup:
             return False
         height = last.prepared.block.header.height
         ends = ends_term(height, self._ledger.genesis.parameters.term_blocks)
-        return ends or not rest or len(self._open) >= STORED_AT_ONCE
+        more = any(final.certificate for final in rest)
+        return ends or not more or len(self._open) >= STORED_AT_ONCE
 
     def _require_final(
         self,
