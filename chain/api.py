@@ -26,8 +26,10 @@ from chain.records import (
     Meta,
     PlanRecord,
     RosterName,
+    StakeRecord,
     Table,
     VerdictRecord,
+    stake_key,
 )
 from chain.state import Draft
 from chain.sync_api import add_sync
@@ -66,6 +68,7 @@ def create_api(node: Reader) -> FastAPI:
     _add_trust(api, node)
     _add_proofs(api, node)
     _add_reading(api, node)
+    _add_validators(api, node)
     _add_audits(api, node)
     add_sync(api, node)
     return api
@@ -262,6 +265,50 @@ def _add_reading(api: FastAPI, node: Reader) -> None:
                 for plan in plans
             ]
         }
+
+
+def _add_validators(api: FastAPI, node: Reader) -> None:
+    @api.get("/api/v1/validators", tags=["reading"])
+    async def validators() -> dict[str, Any]:
+        """Who serves in this term, and who stands for the next, best stake first."""
+        draft, term_blocks = Draft(node.state), node.genesis.parameters.term_blocks
+        serving = draft.validators
+        places = {member.account: place for place, member in enumerate(serving.members)}
+        accounts = {*places, *draft.roster(RosterName.CANDIDATES)}
+        found = [
+            _validator(draft, account)
+            | {
+                "place": places.get(account),
+                "standing": account in draft.roster(RosterName.CANDIDATES),
+            }
+            for account in sorted(accounts)
+        ]
+        return {
+            "height": draft.meta.height,
+            "term": serving.term,
+            "last_height": (serving.term + 1) * term_blocks,
+            "quorum": serving.quorum,
+            "validators": sorted(found, key=lambda each: -each["stake_base"]),
+        }
+
+    @api.get("/api/v1/validators/{account}", tags=["reading"])
+    async def validator(account: KeyText) -> dict[str, Any]:
+        """One validator or candidate: its keys, address, stake, and how it serves."""
+        key = zbase32.parse_key(account)
+        _read(node, Table.CANDIDATE, key)
+        return _validator(Draft(node.state), key)
+
+
+def _validator(draft: Draft, account: bytes) -> dict[str, Any]:
+    candidate = draft.candidates.at(account)
+    stake = draft.stakes.get(stake_key("validator", account)) or StakeRecord()
+    return {
+        "account": zbase32.encode(account),
+        **_plain(candidate),
+        "convicted": draft.validator_keys.at(candidate.validator.key).convicted,
+        "stake_base": stake.amount_base,
+        "unbonding_base": stake.unbonding_base,
+    }
 
 
 def _add_audits(api: FastAPI, node: Reader) -> None:

@@ -1,105 +1,27 @@
 """`holdfast chain`: make a network, run a validator, look at the chain."""
 
 import asyncio
-import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from chain.endpoint import Endpoint
-from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
+from holdfast import genesis_cli, proof_cli, validator_cli
 from holdfast.cli import JsonFlag, Session, session
 from holdfast.output import Exit, out, print_json
 from holdfast.reading import read_json
-from wire.errors import Malformed, Unavailable
-from wire.keys import KeyPair, Use
-from wire.zbase32 import parse_key
+from wire.errors import Malformed, NotFound, Unavailable
 
 chain = typer.Typer(no_args_is_help=True, help="Make a network, run a validator, look at it.")
-
-DEFAULT_SUPPLY_BASE = 10**15
 
 
 def add_to(app: typer.Typer) -> None:
     """Hang these commands into the application."""
+    for group in (genesis_cli, validator_cli, proof_cli):
+        group.add_to(chain)
     app.add_typer(chain, name="chain")
     app.command()(status)
-
-
-@chain.command()
-def genesis(
-    context: typer.Context,
-    name: Annotated[str, typer.Option(help="What the network is called.")] = "holdfast",
-    balance: Annotated[
-        list[str] | None,
-        typer.Option(help="ACCOUNT=AMOUNT in base units; repeat. Default: all to this home."),
-    ] = None,
-    block_interval_ms: Annotated[int, typer.Option(min=50)] = 2_000,
-    parameter: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE of any other parameter; repeat.")
-    ] = None,
-    json: JsonFlag = False,
-) -> None:
-    """Make a network whose one validator is this home."""
-    home = session(context).home
-    seed = home.seed()
-    account = KeyPair.derive(seed, Use.ACCOUNT).public
-    balances = [_balance(text) for text in balance or []] or [
-        GenesisBalance(account=account, balance_base=DEFAULT_SUPPLY_BASE)
-    ]
-    made = Genesis(
-        name=name,
-        time_ms=time.time_ns() // 1_000_000,
-        parameters=_parameters({"block_interval_ms": block_interval_ms}, parameter or []),
-        validators=(
-            GenesisValidator(
-                account=account,
-                key=KeyPair.derive(seed, Use.VALIDATOR).public,
-                vrf_key=KeyPair.derive(seed, Use.VRF).public,
-                endpoint=Endpoint(
-                    host=session(context).settings.chain.gossip.host,
-                    port=session(context).settings.chain.gossip.port,
-                    swarm_key=KeyPair.derive(seed, Use.SWARM).public,
-                ),
-                stake_base=1_000_000,
-            ),
-        ),
-        balances=tuple(balances),
-    )
-    home.write_genesis(made)
-    path = home.path / "genesis.cbor"
-    if json:
-        print_json({"network": made.network.hex(), "genesis": str(path)})
-    else:
-        out.print(f"network {made.network.hex()}")
-        out.print(f"give others [bold]{path}[/]: they join with `holdfast init --genesis`")
-
-
-def _balance(text: str) -> GenesisBalance:
-    account, _, amount = text.partition("=")
-    if not amount.isdigit() or not int(amount):
-        raise Malformed(f"--balance takes ACCOUNT=AMOUNT, not {text!r}")
-    return GenesisBalance(account=parse_key(account), balance_base=int(amount))
-
-
-def _parameters(base: dict[str, int], texts: list[str]) -> Parameters:
-    chosen = dict(base)
-    for text in texts:
-        name, _, value = text.partition("=")
-        if name not in Parameters.model_fields or not value.isdigit():
-            raise Malformed(
-                f"--parameter takes NAME=NUMBER, not {text!r}; names: "
-                + ", ".join(Parameters.model_fields)
-            )
-        chosen[name] = int(value)
-    try:
-        return Parameters(**chosen)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise Malformed(f"--parameter {name}: {first['msg']}".replace(" :", ":")) from None
 
 
 @chain.command(name="run")
@@ -167,14 +89,30 @@ def _show_block(current: Session, height: int, json: bool) -> None:
 
 
 @chain.command()
-def account(context: typer.Context, key: str, json: JsonFlag = False) -> None:
-    """Show an account's balance."""
-    parse_key(key)
-    found = read_json(session(context), f"/accounts/{key}")
+def replay(context: typer.Context, json: JsonFlag = False) -> None:
+    """Execute this home's chain again from its genesis; compare every root and certificate.
+
+    The node may go on running. Exit code 1 when anything is not as stored.
+    """
+    from chain.replay_service import replay as replay_chain
+    from holdfast.progress import steps
+
+    home = session(context).home
+    agreed = home.genesis()
+    if not home.chain.exists():
+        raise NotFound(f"{home.chain} is missing: this home has run no node yet")
+    with steps() as tell:
+        found = asyncio.run(
+            replay_chain(agreed, home.chain, lambda done, of: tell("replaying", done, of))
+        )
     if json:
-        print_json(found)
-    else:
-        out.print(f"balance {found['balance_base']} base units, next nonce {found['nonce']}")
+        print_json({**asdict(found), "state_root": found.state_root.hex()})
+        return
+    out.print(
+        f"replayed {found.height} blocks with {found.transactions} transactions in "
+        f"{found.terms} terms, and {found.certificates} certificates: all is as stored"
+    )
+    out.print(f"state {found.state_root.hex()}, {found.records} records")
 
 
 def status(context: typer.Context, json: JsonFlag = False) -> int:

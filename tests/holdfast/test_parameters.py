@@ -3,12 +3,12 @@
 import pytest
 
 from chain.genesis import Parameters
-from holdfast.chain_cli import _parameters
+from holdfast.genesis_cli import parameters_of
 from wire.errors import Malformed
 
 
 def test_parameters_are_numbers_by_name() -> None:
-    chosen = _parameters({"block_interval_ms": 100}, ["epoch_blocks=7", "window_blocks=9"])
+    chosen = parameters_of({"block_interval_ms": 100}, ["epoch_blocks=7", "window_blocks=9"])
     assert chosen == Parameters(block_interval_ms=100, epoch_blocks=7, window_blocks=9)
 
 
@@ -23,5 +23,5 @@ def test_parameters_are_numbers_by_name() -> None:
 )
 def test_parameters_that_cannot_work_are_told_in_one_line(text: str, why: str) -> None:
     with pytest.raises(Malformed, match=why) as refused:
-        _parameters({}, [text])
+        parameters_of({}, [text])
     assert "\n" not in str(refused.value)
