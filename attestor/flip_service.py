@@ -14,6 +14,7 @@ import structlog
 from attestor.court_service import Court
 from attestor.identity import Identity
 from attestor.messages import CoinKept
+from attestor.schedule import vote_height
 from attestor.store import AttestorStore
 from audit.messages import PeerMetric
 from chain.client import ChainClient
@@ -32,9 +33,6 @@ from wire.errors import Rejected
 from wire.zbase32 import encode as encode_key
 
 log = structlog.get_logger()
-
-VOTE_BLOCKS = 4
-"""This long before the seal's deadline the silent are reported, while it still counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,8 @@ class FlipTable:
 
     async def _report_silent(self, record: ChallengeRecord, session: Session) -> None:
         """Shortly before the deadline: tell the chain for whom we still wait, in any phase."""
-        await self._chain.reach(record.seal_deadline - VOTE_BLOCKS)
+        blocks = self._chain.genesis.parameters.flip_blocks * (record.attempt + 1)
+        await self._chain.reach(vote_height(record.seal_deadline, blocks))
         silent = session.missing
         now = await self._chain.need(ChallengeRecord, Table.CHALLENGE, record.challenge)
         same = (now.status, now.attempt) == ("flipping", record.attempt)

@@ -284,7 +284,8 @@ class Round:
             body = OpenReport(report=kept.report, salt=kept.salt)
             if await self._try(body, encode(kept.evidence)):
                 self._log.info("report opened")
-        await self._news(record)
+        if record.status == "opening":
+            await self._news(record)
 
     async def _open_coin(self, record: ChallengeRecord) -> ChallengeRecord:
         """Wait for the coin to be opened, by ourselves when our turn comes."""

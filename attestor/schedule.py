@@ -13,6 +13,9 @@ VISITING_PPM = 500_000
 REPORTING_PPM = 850_000
 """The share of the window after which no visit is waited for: the report must get through."""
 
+VOTE_BLOCKS = 4
+"""This long before the seal's deadline the silent are reported."""
+
 MILLION = 1_000_000
 
 
@@ -37,3 +40,11 @@ def answer_height(deadline: int, blocks: int, place: int, members: int) -> int:
     All have their turn in the first half of the `blocks` before the deadline.
     """
     return deadline - blocks + place * blocks // (2 * members)
+
+
+def vote_height(deadline: int, blocks: int) -> int:
+    """When to report who is silent in an attempt that lasts `blocks`, while it still counts.
+
+    Not sooner than after a third of a short one: who votes at once finds all others silent.
+    """
+    return deadline - min(VOTE_BLOCKS, max(blocks * 2 // 3, 1))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from attestor.schedule import answer_height, elapsed_ms, join_at_ms, report_height
+from attestor.schedule import answer_height, elapsed_ms, join_at_ms, report_height, vote_height
 from audit.plan import VisitPlan
 
 INTERVAL_MS = 2_000
@@ -45,3 +45,9 @@ def test_all_can_answer_in_the_first_half_of_the_time_one_after_the_other(blocks
     assert turns[-1] <= 1_000 - blocks + blocks // 2
     if blocks >= 2 * members:
         assert len(set(turns)) == members
+
+
+@pytest.mark.parametrize(("blocks", "left"), [(1, 1), (2, 1), (3, 2), (5, 3), (6, 4), (20, 4)])
+def test_the_silent_are_reported_late_but_in_time(blocks, left):
+    assert vote_height(1_000, blocks) == 1_000 - left
+    assert blocks == 1 or left < blocks, "others have had some time to speak"
