@@ -132,12 +132,12 @@ class Sync:
 
     async def catch_up(self) -> None:
         """Until no peer that answers has more; raises `Unavailable` when none answers."""
-        while True:
-            results = [await self._ask(peer, 0) for peer in self._peers]
-            if all(result is None for result in results):
-                raise Unavailable(self.trouble)
-            if not any(results):
-                return
+        gave: list[bool | None] = [True]
+        while any(gave):
+            ready = [peer for peer in self._peers if peer.not_before <= time.monotonic()]
+            gave = [await self._ask(peer, 0) for peer in ready]
+        if all(each is None for each in gave):
+            raise Unavailable(self.trouble)
 
     async def _ask(self, peer: _Peer, wait_s: int) -> bool | None:
         """Take what a peer has, for a while; whether it gave blocks, None when it failed."""
