@@ -1,6 +1,7 @@
 """The ledger behind the consensus port: one state, one tip, and blocks on top of them."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from chain.blocks import Block, Header, outcomes_root, transactions_root
 from chain.consensus.port import Prepared, Proposal
@@ -8,6 +9,7 @@ from chain.context import BlockContext
 from chain.genesis import Genesis
 from chain.messages import SignedTransaction
 from chain.reasons import Reason
+from chain.records import Table
 from chain.state import Draft, State
 from chain.statetree import root
 from chain.transition import check_envelope, execute
@@ -51,7 +53,7 @@ class Ledger:
     @property
     def validators(self) -> ValidatorSet:
         """Who finalizes the block after the tip."""
-        return Draft(self.state).validators
+        return cast("ValidatorSet", self.state.records[Table.VALIDATORS, b""])
 
     def check(self, signed: SignedTransaction, pending: int) -> None:
         """Raise `Rejected` unless the next block could hold the transaction.

@@ -44,7 +44,10 @@ class Knowledge:
 
     def view(self, number: int) -> View:
         """What is known of a view."""
-        return self.views.setdefault(number, View(number))
+        known = self.views.get(number)
+        if known is None:
+            known = self.views[number] = View(number)
+        return known
 
     def matters(self, number: int, present: int) -> bool:
         """Whether news of a view is worth keeping."""
