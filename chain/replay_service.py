@@ -118,6 +118,8 @@ async def _replay(
                 if bare:
                     raise Malformed("it ends a term and has no certificate")
                 found.trust.advance(decode(TermStep, await store.step(header.term + 1)))
+                if found.trust.validators(found.trust.term) != ledger.validators:
+                    raise Malformed("the step to the next term is of another")
         except (Malformed, NotFound) as error:
             raise Malformed(f"block {height} does not hold: {error}") from None
         tell(height, top)

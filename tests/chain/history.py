@@ -143,7 +143,8 @@ class Shelf(Reader):
 
     async def fill(self, history: History, upto: int | None = None) -> None:
         """Keep a history's next blocks, each checked as a node checks it, up to a height."""
-        for place in range(self.ledger.height, upto or len(history.blocks)):
+        last = len(history.blocks) if upto is None else upto
+        for place in range(self.ledger.height, last):
             prepared = self.ledger.validate(history.blocks[place])
             await self.keep([Decided(prepared, history.certificates[place])])
 
