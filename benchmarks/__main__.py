@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...] [--json] [--list]`."""
+"""`python -m benchmarks [NAME ...] [--figure FIGURE ...] [--json] [--list]`."""
 
 import argparse
 import importlib
@@ -16,6 +16,7 @@ def main() -> int:
     set_up("warning", "text")
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+    parser.add_argument("--figure", action="append", metavar="FIGURE", help="default: all")
     parser.add_argument("--json", action="store_true", help="one JSON line a figure")
     parser.add_argument("--list", action="store_true", help="what there is")
     options = parser.parse_args()
@@ -29,9 +30,11 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; see --list")
     figures: list[Figure] = []
     for name in options.names or NAMES:
-        for figure in modules[name].run():
+        for figure in modules[name].run(lambda figure: figure in (options.figure or [figure])):
             figures.append(figure)
             print(json.dumps(figure.document()) if options.json else _line(figure), flush=True)
+    if not figures:
+        parser.error(f"there is no figure {', '.join(options.figure or [])}")
     return 0 if all(figure.holds for figure in figures) else 1
 
 

@@ -11,7 +11,7 @@ from time import process_time
 
 import uvloop
 
-from benchmarks.figure import Figure
+from benchmarks.figure import Figure, Wanted
 from coinflip.events import Broadcast, Input, Landed, Received, Sealed, Start
 from coinflip.flip import step
 from coinflip.messages import (
@@ -42,10 +42,10 @@ BYTES_OVERHEAD = 1.25
 """Signatures, keys and frames beside the 96 bytes that each pair of members must exchange."""
 
 
-def run() -> list[Figure]:
-    """All figures."""
+def run(wanted: Wanted) -> list[Figure]:
+    """The figures that are wanted, of all that are measured."""
     ten, hundred = Transcript(10), Transcript(100)
-    return [
+    figures = [
         _at_most("flip_n10_ms_vs_150", _loopback_ms(10), "ms", "limit", 150),
         _at_most("flip_n100_cpu_ms_vs_150", _cpu_ms(hundred), "ms", "limit", 150),
         _at_most("recover_n100_ms_vs_5", _recovery_ms(hundred), "ms", "limit", 5),
@@ -56,6 +56,7 @@ def run() -> list[Figure]:
             "flip_n100_bytes", hundred.bytes, "bytes", "96n^2", 96 * 100**2, bar=BYTES_OVERHEAD
         ),
     ]
+    return [figure for figure in figures if wanted(figure.name)]
 
 
 def _at_most(

@@ -1,7 +1,11 @@
 """One measured number beside what limits it."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
+
+Wanted = Callable[[str], bool]
+"""Whether a figure of this name was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.figure import Figure
+from benchmarks.figure import Figure, Wanted
 from chain.client import ChainClient
 from chain.records import Availability, Table
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork
@@ -23,10 +23,10 @@ MIB = 1 << 20
 FILE_MIB = int(os.environ.get("FILE_MIB", "200"))
 
 
-def run() -> list[Figure]:
-    """Measure with a file of `FILE_MIB` (200) MiB."""
+def run(wanted: Wanted) -> list[Figure]:
+    """Measure with a file of `FILE_MIB` (200) MiB; the figures that are wanted."""
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as root:
-        return asyncio.run(_measure(Path(root)))
+        return [figure for figure in asyncio.run(_measure(Path(root))) if wanted(figure.name)]
 
 
 def _write(path: Path) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figure import Figure
+from benchmarks.figure import Figure, Wanted
 from benchmarks.peer import KEY, MANIFEST, fill_feed
 from feed.codec import decode, encode
 from feed.events import Event
@@ -51,58 +51,99 @@ HERE = Path(__file__).parent
 OURS = (sys.executable, "-m", "benchmarks.peer")
 
 
-def run() -> Iterator[Figure]:
-    """All figures, as they come; those beside Node only where Node can be had."""
-    try:
-        yield from _beside_node(("node", str(HERE / "node" / "peer.mjs"), str(node_packages())))
-    except MissingPackages as error:
-        print(f"not measured beside Node: {error}", file=sys.stderr)
-    yield _serve_memory()
-    yield from _growth()
+def run(wanted: Wanted) -> Iterator[Figure]:
+    """The figures that are wanted, as they come; those beside Node only where Node can be had."""
+    beside_node = [name for name in _BESIDE_NODE if wanted(name)]
+    if beside_node:
+        try:
+            node = ("node", str(HERE / "node" / "peer.mjs"), str(node_packages()))
+            for name in beside_node:
+                yield _BESIDE_NODE[name](name, node)
+        except MissingPackages as error:
+            print(f"not measured beside Node: {error}", file=sys.stderr)
+    if wanted("serve_rss_mib"):
+        yield _serve_memory()
+    if wanted("chunk_cost_growth_100k") or wanted("chunk_cost_growth"):
+        yield from _growth(wanted)
 
 
 Command = tuple[str, ...]
+Measure = Callable[[str, Command], Figure]
 
 
-def _beside_node(node: Command) -> Iterator[Figure]:
-    def clone(up: Command, down: Command, size: int, count: int) -> Callable[[], float]:
-        return lambda: size * count / MIB / _transfer(up, down, "download", size, count)["seconds"]
-
-    def append(peer: Command, mode: str, size: int, count: int, batch: int) -> Callable[[], float]:
-        return lambda: size * count / MIB / _call(peer, mode, size, count, batch)["seconds"]
-
-    def requests(peer: Command) -> Callable[[], float]:
-        return lambda: _transfer(peer, peer, "requests", SMALL, 10_000, REQUESTS)["medianMs"]
-
-    large, small = (LARGE, LARGE_COUNT), (SMALL, SMALL_COUNT)
-    theirs, ours, mixed = _turns(
-        "clone_64k",
-        clone(node, node, *large),
-        clone(OURS, OURS, *large),
-        clone(OURS, node, *large),
-    )
-    yield Figure("clone_64k_vs_node", ours, "MiB/s", "Node to Node", theirs, 1.5)
-    yield Figure("serve_64k_vs_node", mixed, "MiB/s", "Node to Node", theirs, 1.2)
-    theirs, ours = _turns("clone_1k", clone(node, node, *small), clone(OURS, OURS, *small))
-    yield Figure("clone_1k_vs_node", ours, "MiB/s", "Node to Node", theirs, 1.5)
-    for name, chunks, batch in (("64k", large, LARGE_BATCH), ("1k", small, SMALL_BATCH)):
-        theirs, ours, signed = _turns(
-            f"append_{name}",
-            append(node, "append", *chunks, batch),
-            append(OURS, "append", *chunks, batch),
-            append(OURS, "append-signed", *chunks, batch),
+def _clone(size: int, count: int) -> Measure:
+    def measure(name: str, node: Command) -> Figure:
+        theirs, ours = _turns(
+            name,
+            lambda: _transfer_rate(node, node, size, count),
+            lambda: _transfer_rate(OURS, OURS, size, count),
         )
-        yield Figure(f"append_{name}_vs_node", ours, "MiB/s", "Node", theirs, 1.0)
-        yield Figure(f"append_{name}_signed_vs_node", signed, "MiB/s", "Node", theirs, 0.25)
-    theirs, ours = _turns("request_rtt", requests(node), requests(OURS))
-    yield Figure("request_rtt_vs_node", ours, "ms", "Node", theirs, 1.0, at_most=True)
+        return Figure(name, ours, "MiB/s", "Node to Node", theirs, 1.5)
+
+    return measure
+
+
+def _serve(name: str, node: Command) -> Figure:
+    theirs, ours = _turns(
+        name,
+        lambda: _transfer_rate(node, node, LARGE, LARGE_COUNT),
+        lambda: _transfer_rate(OURS, node, LARGE, LARGE_COUNT),
+    )
+    return Figure(name, ours, "MiB/s", "Node to Node", theirs, 1.2)
+
+
+def _append(mode: str, size: int, count: int, batch: int, bar: float) -> Measure:
+    def measure(name: str, node: Command) -> Figure:
+        theirs, ours = _turns(
+            name,
+            lambda: _rate(_call(node, "append", size, count, batch), size, count),
+            lambda: _rate(_call(OURS, mode, size, count, batch), size, count),
+        )
+        return Figure(name, ours, "MiB/s", "Node", theirs, bar)
+
+    return measure
+
+
+def _request(name: str, node: Command) -> Figure:
+    theirs, ours = _turns(
+        name,
+        lambda: _transfer(node, node, "requests", SMALL, 10_000, REQUESTS)["medianMs"],
+        lambda: _transfer(OURS, OURS, "requests", SMALL, 10_000, REQUESTS)["medianMs"],
+    )
+    return Figure(name, ours, "ms", "Node", theirs, 1.0, at_most=True)
+
+
+_LARGE, _SMALL = (LARGE, LARGE_COUNT, LARGE_BATCH), (SMALL, SMALL_COUNT, SMALL_BATCH)
+_BESIDE_NODE: dict[str, Measure] = {
+    "clone_64k_vs_node": _clone(LARGE, LARGE_COUNT),
+    "serve_64k_vs_node": _serve,
+    "clone_1k_vs_node": _clone(SMALL, SMALL_COUNT),
+    "append_64k_vs_node": _append("append", *_LARGE, 1.0),
+    "append_64k_signed_vs_node": _append("append-signed", *_LARGE, 0.25),
+    "append_1k_vs_node": _append("append", *_SMALL, 1.0),
+    "append_1k_signed_vs_node": _append("append-signed", *_SMALL, 0.25),
+    "request_rtt_vs_node": _request,
+}
+
+
+def _rate(found: dict[str, Any], size: int, count: int) -> float:
+    rate: float = size * count / MIB / found["seconds"]
+    return rate
+
+
+def _transfer_rate(up: Command, down: Command, size: int, count: int) -> float:
+    return _rate(_transfer(up, down, "download", size, count), size, count)
 
 
 def _turns(name: str, *measures: Callable[[], float]) -> list[float]:
-    """The median of each measure, all taking turns, so that a busy moment is shared."""
+    """The median of each measure, all taking turns, so that a busy moment is shared.
+
+    What one turn wrote is on the disk before the next, which would wait for it otherwise.
+    """
     found: list[list[float]] = [[] for _ in measures]
     for _ in range(TURNS):
         for values, measure in zip(found, measures, strict=True):
+            os.sync()
             values.append(measure())
     for values in found:
         print(f"  {name}: {' '.join(f'{value:.2f}' for value in sorted(values))}", file=sys.stderr)
@@ -168,17 +209,18 @@ def _peak_mib(pid: int) -> float:
     raise AssertionError("the process has no memory figure")
 
 
-def _growth() -> Iterator[Figure]:
+def _growth(wanted: Wanted) -> Iterator[Figure]:
     """What a chunk of 100 bytes costs to append, serve, verify and store, as a feed grows."""
     costs = {length: statistics.median(_clone_us(length)) for length in LENGTHS}
     for length, cost in costs.items():
         print(f"  cost per chunk of {length:,}: {cost:.2f} µs", file=sys.stderr)
     first, last = costs[LENGTHS[0]], costs[LENGTHS[-1]]
+    grown = {"chunk_cost_growth": last}
     if len(LENGTHS) > 2:
-        yield Figure(
-            "chunk_cost_growth_100k", costs[LENGTHS[1]], "µs", "1,000 chunks", first, 1.5, True
-        )
-    yield Figure("chunk_cost_growth", last, "µs", "1,000 chunks", first, 1.5, at_most=True)
+        grown["chunk_cost_growth_100k"] = costs[LENGTHS[1]]
+    for name, cost in grown.items():
+        if wanted(name):
+            yield Figure(name, cost, "µs", "1,000 chunks", first, 1.5, at_most=True)
 
 
 def _clone_us(length: int) -> Iterator[float]:
