@@ -24,6 +24,7 @@ from wire.zbase32 import parse_key
 
 DEFAULT_SUPPLY_BASE = 10**15
 DEFAULT_NAME = "holdfast"
+MIN_INTERVAL_MS = 50
 OFFER_NAME = "validator.offer"
 MAX_OFFER_BYTES = 4_096
 
@@ -81,7 +82,7 @@ def genesis(
         typer.Option(help="ACCOUNT=AMOUNT in base units; repeat. Default: all to this home."),
     ] = None,
     block_interval_ms: Annotated[
-        int | None, typer.Option(min=50, help="Time between blocks. Default: 2000.")
+        int | None, typer.Option(min=MIN_INTERVAL_MS, help="Time between blocks. Default: 2000.")
     ] = None,
     parameter: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE of any other parameter; repeat.")
@@ -97,13 +98,13 @@ def genesis(
     if all(flag is None for flag in flags) and not json and sys.stdin.isatty():
         made = _ask(current)
     else:
-        chosen: dict[str, int] = {"block_interval_ms": block_interval_ms or 2_000}
+        chosen = {} if block_interval_ms is None else {"block_interval_ms": block_interval_ms}
         if stake is not None and validator:
             raise Malformed("--stake is for a network of this home alone: offers have their own")
         parameters = parameters_of(chosen, parameter or [])
         made = _made(
             current,
-            name or DEFAULT_NAME,
+            DEFAULT_NAME if name is None else name,
             parameters,
             [read_offer(path) for path in validator or []]
             or [own_offer(current, stake, parameters)],
@@ -199,7 +200,7 @@ def _valid(what: str, make: Callable[[], T]) -> T:
         return make()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in (what, *first["loc"]))
+        where = f"{what} {'.'.join(str(part) for part in first['loc'])}".strip()
         raise Malformed(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
@@ -242,7 +243,7 @@ def _ask(current: Session) -> Genesis:
     parameters = None
     while parameters is None:
         interval = typer.prompt("Milliseconds between blocks", default=2_000, type=int, err=True)
-        parameters = _again(partial(parameters_of, {"block_interval_ms": interval}, []))
+        parameters = _again(partial(_with_interval, interval))
     coins = typer.prompt(
         "Coins of this home's account, in base units",
         default=DEFAULT_SUPPLY_BASE,
@@ -261,6 +262,12 @@ def _ask(current: Session) -> Genesis:
     if not typer.confirm("Make this network?", default=True, err=True):
         raise typer.Abort
     return made
+
+
+def _with_interval(interval_ms: int) -> Parameters:
+    if interval_ms < MIN_INTERVAL_MS:
+        raise Malformed(f"at least {MIN_INTERVAL_MS} ms")
+    return parameters_of({"block_interval_ms": interval_ms}, [])
 
 
 def _again(work: Callable[[], T]) -> T | None:

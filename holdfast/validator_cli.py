@@ -44,18 +44,18 @@ def _table(found: dict[str, Any]) -> Grid:
     grid = Grid(box=None, pad_edge=False, header_style="bold")
     for column in ("account", "this term", "next term"):
         grid.add_column(column)
-    for column in ("stake", "unbonding", "failed turns"):
+    for column in ("stake", "unbonding", "failed"):
         grid.add_column(column, justify="right")
     grid.add_column("address")
     for each in found["validators"]:
         at = each["validator"]["endpoint"]
         grid.add_row(
-            each["account"][:16] + "…",
+            each["account"][:12] + "…",
             "no" if each["place"] is None else f"place {each['place']}",
             _standing(each, found["last_height"]),
             str(each["stake_base"]),
             str(each["unbonding_base"]),
-            f"{each['failed_views']} of {each['turns']}",
+            f"{each['failed_views']}/{each['turns']}",
             f"{at['host']}:{at['port']}",
         )
     return grid
