@@ -160,8 +160,12 @@ def _add_proofs(api: FastAPI, node: Reader) -> None:
 
     @api.get("/api/v1/events", tags=["proofs"], response_class=StreamingResponse)
     async def events(after: Annotated[int, Query(ge=0, le=MAX_INT)] = 0) -> StreamingResponse:
-        """Server-sent events: one per final block above `after`, data = base64 of a Notice."""
+        """Server-sent events: one per final block above `after`, data = base64 of a Notice.
+
+        404 when what came after it is no longer kept: begin at the present.
+        """
         node.require_room()
+        await node.require_kept(after + 1)
 
         async def stream() -> AsyncIterator[bytes]:
             async for notice in node.follow(after):

@@ -103,6 +103,8 @@ class ChainClient:
                     async for notice in notices:
                         failures = 0
                         await self._hear(notice)
+            except NotFound:
+                self._heard = 0  # the node no longer keeps what came since: begin at the present
             except (Unavailable, Malformed) as error:
                 log.debug("lost the chain's events", error=str(error))
             await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
@@ -168,6 +170,8 @@ class ChainClient:
         """Start hearing at the present; whoever read before it may have missed a change."""
         self._heard = (await self.meta()).height
         self._begun = True
+        for watched in self._watched:
+            self._written[watched] = self._heard
         async with self._news:
             self._news.notify_all()
 

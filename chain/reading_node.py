@@ -41,6 +41,9 @@ log = structlog.get_logger()
 FOLLOWER_QUEUE_BLOCKS = 256
 """A follower that falls further behind is cut off; it resumes from the store by height."""
 
+PRUNE_EVERY = 100
+"""Blocks between two times that old ones are dropped."""
+
 MAX_FOLLOWERS = 1_000
 """Each costs a queue and an open response."""
 
@@ -62,6 +65,8 @@ class Reader:
         self._followers: set[asyncio.Queue[Notice | None]] = set()
         self._certificate = certificate
         self._genesis_state = genesis_state(genesis)
+        self.keep_blocks: int | None = None
+        """How many of the last blocks to keep whole, at least `least_kept`; None: all of them."""
 
     @property
     def height(self) -> int:
@@ -116,6 +121,8 @@ class Reader:
             for queue in list(self._followers):
                 if not _offer(queue, notice):
                     self._followers.discard(queue)
+        if self.keep_blocks and self.height % PRUNE_EVERY < len(run):
+            await self.store.prune(self.height - self.keep_blocks + 1)
 
     def _step(self, decided: Decided) -> tuple[int, bytes] | None:
         """What leads a light client to the next term, where a block ends one."""
@@ -212,6 +219,11 @@ class Reader:
         """Raise `Unavailable` when no more followers are taken."""
         if len(self._followers) >= MAX_FOLLOWERS:
             raise Unavailable("too many followers: try another node")
+
+    async def require_kept(self, height: int) -> None:
+        """Raise `NotFound` when a final block's events are no longer kept."""
+        if height <= self.height:
+            await self.store.notice(height)
 
     @contextmanager
     def _following(self) -> Iterator[asyncio.Queue[Notice | None]]:

@@ -18,10 +18,10 @@ from typing import Self
 
 import aiosqlite
 
-from chain.block_store import BlockStore, Changed, Transactions, all_of, damaged, one
+from chain.block_store import BlockStore, Changed, Transactions, damaged, one
 from chain.blocks import Certificate, Header, Notice, RecordName
 from chain.consensus.port import Decided, Prepared
-from chain.genesis import Genesis
+from chain.genesis import Genesis, Parameters
 from chain.records import RECORDS, Table
 from chain.state import Key, State
 from wire.codec import Message, decode, encode
@@ -53,6 +53,16 @@ CREATE TABLE record (
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
+
+
+def least_kept(parameters: Parameters) -> int:
+    """The fewest last blocks that a node may keep: what is under way needs proofs of them.
+
+    A challenge's evidence is asked for until it is settled and stakes are free, and what became
+    of a transaction for as long as it could have waited.
+    """
+    return max(parameters.unbonding_blocks, parameters.transaction_lifetime_blocks)
+
 
 PRUNED_AT_ONCE = 1_000
 """Heights in one transaction: a validator that writes blocks meanwhile does not wait long."""
@@ -270,9 +280,9 @@ class ChainStore(BlockStore):
                     (end, self._term_blocks),
                 )
                 await self._database.execute("COMMIT")
+                # Only a script is stepped to its end: `execute` would free a single page.
+                await self._database.executescript("PRAGMA incremental_vacuum")
                 taken += end - lowest
-            if taken:
-                await all_of(self._database, "PRAGMA incremental_vacuum")
         except sqlite3.Error as error:
             raise Unavailable(f"cannot prune {self._path}: {error}") from None
         return taken
