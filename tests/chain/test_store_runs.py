@@ -238,13 +238,19 @@ def transaction(height: int) -> bytes:
     return written()[0].blocks[height - 1].block.transactions[0].transaction.id
 
 
+async def run_through(node: Follower) -> None:
+    """Have a node take all blocks, as one does that catches up."""
+    _, decided = written()
+    for first, last in RUNS:
+        blocks = [(each.prepared.block, each.certificate) for each in decided[first - 1 : last]]
+        await node.keep([Decided(node.ledger.validate(block), by) for block, by in blocks])
+
+
 async def test_a_client_that_missed_what_was_pruned_begins_at_the_present(tmp_path):
-    path = tmp_path / "chain.db"
-    async with opened(path) as store:
-        await fill(store)
-        await store.prune(24)
-    node = await Follower.open(FOUR, path, [])
+    node = await Follower.open(FOUR, tmp_path / "chain.db", [])
     try:
+        await run_through(node)
+        await node.store.prune(24)
         async with answering(node) as url, ChainClient(url, FOUR) as client:
             client._heard, client._begun = 5, True
             key = (int(Table.ACCOUNT), MANY[8].id)
@@ -258,16 +264,10 @@ async def test_a_client_that_missed_what_was_pruned_begins_at_the_present(tmp_pa
 
 async def test_a_node_prunes_as_it_goes(tmp_path, monkeypatch):
     monkeypatch.setattr("chain.reading_node.PRUNE_EVERY", 5)
-    _, decided = written()
     node = await Follower.open(FOUR, tmp_path / "chain.db", [])
     try:
         node.keep_blocks = 6
-        for one, last in RUNS:
-            run = [
-                Decided(node.ledger.validate(d.prepared.block), d.certificate)
-                for d in decided[one - 1 : last]
-            ]
-            await node.keep(run)
+        await run_through(node)
         assert node.height == 24
         assert await node.store.lowest() == 15, "pruned at the runs that passed 5, 10 and 20"
     finally:
