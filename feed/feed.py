@@ -16,7 +16,7 @@ from feed.manifest import Manifest, decode_manifest, encode_manifest
 from feed.nodes import Nodes
 from feed.ranges import Ranges, runs
 from feed.signature import sign_head
-from feed.tables import CHUNK_BITS, NODE_BITS, NODE_BYTES, StoreFailure, Tables, cut
+from feed.tables import CHUNK_BITS, NODE_BITS, NODE_BYTES, StoreFailure, StoreFull, Tables, cut
 from feed.tree import MAX_LENGTH, Appender, Head, Node, leaf_hash, length_of, size_of, tree_hash
 from wire.errors import Malformed, NotFound, Unavailable
 from wire.keys import KeyPair
@@ -92,6 +92,8 @@ class Feed:
         self._run = tables.run
         self._id = id
         self._watchers: list[Watcher] = []
+        self.max_bytes: int | None = None
+        """More bytes of chunks than these are not `put`, though the disk has room; to be set."""
         self._load()
 
     def _load(self) -> None:
@@ -111,9 +113,7 @@ class Feed:
         held = self._run("SELECT start, stop FROM held WHERE feed = ?", (self._id,))
         self.held = Ranges(held.fetchall())
         self._nodes = Nodes(self._tables, self._id)
-        beyond = self._chunk_id(self.length), self._chunk_id(MAX_LENGTH)
-        (last,) = self._run("SELECT max(id) FROM chunk WHERE id >= ? AND id < ?", beyond).fetchone()
-        self.staged_length = self.length if last is None else self.length + last - beyond[0] + 1
+        self.staged_length = self._read_staged_length()
         try:
             self.manifest: Manifest | None = None if row[1] is None else decode_manifest(row[1])
         except Malformed as error:
@@ -282,7 +282,7 @@ class Feed:
 
         A head of another fork keeps the first `shared` chunks that are here and drops the rest.
         Leaves of `chunks` need not be among `nodes`. Chunks that are here already stay as they
-        are.
+        are. Raises `StoreFull` when there would be more than `max_bytes`.
         """
         with self._change():
             if manifest is not None and self.manifest is None:
@@ -304,6 +304,8 @@ class Feed:
             stretches = list(runs(c.index for c in fresh))
             size = sum([len(c.value) for c in fresh])
             self._hold(stretches, size)
+            if self.max_bytes is not None and self.held_bytes > self.max_bytes:
+                raise StoreFull(f"the feed has reached its limit of {self.max_bytes} bytes here")
             self._nodes.remember(nodes)
             self._nodes.remember([Node(2 * i, len(value), digest) for i, digest, value, _ in fresh])
         self._tables.wrote(size + NODE_BYTES * (len(fresh) + len(nodes)))

@@ -13,6 +13,7 @@ signs is committed with `FULL` before anybody can see the signature: an owner wh
 signed head would sign another one of the same length, and that is fraud.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -232,6 +233,25 @@ class FeedStore:
     def flush(self) -> None:
         """Have all that was stored on the disk, against a power cut too."""
         self.run("PRAGMA wal_checkpoint(FULL)").fetchall()
+
+    def sync(self) -> None:
+        """Have all that was committed on the disk, against a power cut too; from any thread.
+
+        The log holds whatever SQLite has not synced elsewhere itself. The main file must not be
+        opened here: closing it again would let go of SQLite's locks.
+        """
+        try:
+            log = os.open(f"{self.path}-wal", os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreFailure(f"{self.path}-wal: {error.strerror}") from None
+        try:
+            os.fsync(log)
+        except OSError as error:
+            raise StoreFailure(f"{self.path}-wal: {error.strerror}; replace the disk") from None
+        finally:
+            os.close(log)
 
     def run(self, statement: str, values: Sequence[object] = ()) -> Rows:
         """Execute one statement; for `Feed`."""

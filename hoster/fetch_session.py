@@ -20,6 +20,9 @@ from wire.ports import Connection
 async def download_within(connection: Connection, feed: Feed, length: int, room_bytes: int) -> None:
     """Download a feed; of one larger than `room_bytes`, the first `length` chunks only.
 
+    The feed never takes more than that from now on. What came of a feed that turned out to be
+    too large, beyond those chunks, makes room for them.
+
     Raises as `feed.session.download` does, also when the feed turns out to be too large: what
     was stored stays, and the next call goes on.
     """
@@ -28,9 +31,12 @@ async def download_within(connection: Connection, feed: Feed, length: int, room_
         if isinstance(event, Grown) and feed.byte_length > room_bytes:
             session.close()
 
+    feed.max_bytes = room_bytes
     if feed.byte_length <= room_bytes:
         await download(connection, feed, stop_beyond)
     else:
+        beyond = feed.held.within(length, feed.length)
+        feed.forget([chunk for stretch in beyond for chunk in range(*stretch)])
         await _download_chunks(connection, feed, missing_of(feed, length))
 
 

@@ -217,6 +217,8 @@ class Hoster:
         if wanted is not None and not is_complete(feed, wanted):
             await self._fetch(feed, wanted, room_bytes, record)
         if wanted is not None and contract.head != wanted:
+            # What a power cut takes back would be missed in an audit, with collateral at stake.
+            await asyncio.to_thread(self._store.sync)
             await self._wallet.send(
                 Acknowledge(
                     contract=contract.contract,

@@ -377,6 +377,18 @@ def test_a_chunk_is_intact_with_its_checksum_or_its_hash(tmp_path: Path) -> None
     assert not chunk._replace(hash=bytes(32)).is_intact()
 
 
+def test_what_was_committed_is_synced_without_the_store_s_locks_being_lost(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.db"
+    with FeedStore(path) as store, FeedStore(path) as other:
+        _owned(store)
+        store.sync()
+        other.close()
+        assert Path(f"{path}-wal").exists(), "whoever closes sees that the store is in use"
+        assert store.open(KEY).chunk(5).is_intact()
+    store.sync()
+    assert not Path(f"{path}-wal").exists(), "all is in the file itself"
+
+
 def test_a_damaged_file_gives_one_clear_line(tmp_path: Path) -> None:
     path = tmp_path / "feeds.db"
     with FeedStore(path) as store:

@@ -9,8 +9,9 @@ import pytest
 
 from chain.records import Head
 from feed.feed import Feed
-from feed.session import serve
+from feed.session import download, serve
 from feed.store import FeedStore
+from feed.tables import StoreFull
 from feed.tree import tree_hash
 from hoster.fetch_session import download_within, is_complete, is_held, missing_of
 from tests.feed.channels import connect
@@ -113,3 +114,25 @@ async def test_what_one_source_lacks_comes_from_another(stores: Stores) -> None:
         fetching.cancel()
     assert await fetch(other, feed, KNOWN, known.byte_length) is None
     assert is_complete(feed, head_of(known))
+
+
+async def test_what_came_beyond_the_known_head_makes_room_for_it(stores: Stores) -> None:
+    known, source, feed = owned(stores(), KNOWN), owned(stores(), GROWN), stores().create(KEY)
+    late = range(GROWN - KNOWN, GROWN)
+    here, there = connect()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(serve(there, source))
+        await download(here, feed, chunks=late)
+    assert feed.held_bytes > 0 == feed.contiguous_length
+    assert await fetch(source, feed, KNOWN, known.byte_length) is None
+    assert is_complete(feed, head_of(known))
+    assert list(feed.held) == [(0, KNOWN)] and feed.held_bytes == known.byte_length
+
+
+async def test_no_more_is_stored_than_the_offer_has_room_for(stores: Stores) -> None:
+    known, source, feed = owned(stores(), KNOWN), owned(stores(), GROWN), stores().create(KEY)
+    await fetch(source, feed, KNOWN, known.byte_length)
+    assert await fetch(source, feed, KNOWN, known.byte_length) is None
+    with pytest.raises(StoreFull, match=f"its limit of {known.byte_length} bytes"):
+        feed.put([source.chunk(KNOWN)])
+    assert list(feed.held) == [(0, KNOWN)] and feed.held_bytes == known.byte_length

@@ -1,6 +1,9 @@
 """A hoster's life on a real chain: it fetches, acknowledges, serves, mends, and takes up again."""
 
 import asyncio
+import errno
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -237,6 +240,37 @@ async def test_a_newer_head_is_fetched_and_acknowledged(tmp_path):
         await owner.register(feed, PAIR, endpoint)
         await active(chain, plan, LENGTH + 2)
         assert store.open(KEY).missing == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads which file a descriptor is of")
+async def test_what_is_not_safe_on_the_disk_is_not_acknowledged(tmp_path, monkeypatch):
+    feed, port, path = owned(FeedStore(":memory:"), LENGTH), free_port(), tmp_path / "feeds.db"
+    log, works, failures = f"{path}-wal", False, 0
+    fsync = os.fsync
+
+    def fsync_of_a_bad_disk(descriptor: int) -> None:
+        nonlocal failures
+        if not works and os.readlink(f"/proc/self/fd/{descriptor}") == log:
+            failures += 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync_of_a_bad_disk)
+    async with (
+        asyncio.timeout(30),
+        network(tmp_path) as (url, chain, owner),
+        hosting(url, path, port) as store,
+        source(feed) as endpoint,
+    ):
+        await enlisted(chain)
+        await owner.register(feed, PAIR, endpoint)
+        plan = await owner.order(KEY, TERMS)
+        await until(lambda: failures >= 3)
+        assert store.open(KEY).missing == 0
+        (contract,) = (await chain.need(PlanRecord, Table.PLAN, plan)).contracts
+        assert (await chain.need(ContractRecord, Table.CONTRACT, contract)).status == "assigned"
+        works = True
+        assert (await active(chain, plan, LENGTH)).status == "active"
 
 
 async def test_what_the_disk_has_lost_is_fetched_again(tmp_path):
