@@ -1,4 +1,4 @@
-"""`holdfast feed serve` and `clone`: feeds to and from peers."""
+"""`holdfast feed serve`, `hosters` and `clone`: feeds to and from peers."""
 
 import asyncio
 import tempfile
@@ -16,7 +16,8 @@ from feed.store import FeedStore
 from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, session
 from holdfast.feed_cli import existing, restore_to, show, stretch
-from holdfast.output import err, out
+from holdfast.output import err, out, print_json
+from holdfast.plain import one_line
 from wire import zbase32
 from wire.errors import HoldfastError, Malformed, Unavailable
 from wire.keys import KeyPair, Use
@@ -32,6 +33,7 @@ Stretch = tuple[int, int]
 def add_to(feed: typer.Typer) -> None:
     """Hang these commands under `holdfast feed`."""
     feed.command(name="serve")(serve_feeds)
+    feed.command()(hosters)
     feed.command()(clone)
 
 
@@ -83,6 +85,39 @@ def _take_in(store: FeedStore, feeds: dict[bytes, Feed]) -> None:
     """Serve what is in the store now."""
     feeds.clear()
     feeds.update((discovery_key(each.key), store.open(each.key)) for each in store.feeds())
+
+
+def hosters(context: typer.Context, key: str, json: JsonFlag = False) -> None:
+    """Show where a feed can be read: the address and the Noise key of each of its hosters."""
+    from chain.client import ChainClient
+    from chain.records import FeedRecord, Registration, Table
+    from holdfast.following import with_chain
+    from hoster.directory_client import active_hosters
+
+    name = zbase32.parse_key(key)
+
+    async def find(chain: ChainClient) -> list[Registration]:
+        return await active_hosters(chain, await chain.need(FeedRecord, Table.FEED, name))
+
+    found = with_chain(session(context), find)
+    if json:
+        print_json(
+            [
+                {
+                    "hoster": zbase32.encode(each.account),
+                    "host": each.endpoint.host,
+                    "port": each.endpoint.port,
+                    "noise_key": zbase32.encode(each.endpoint.swarm_key),
+                }
+                for each in found
+            ]
+        )
+        return
+    for each in found:
+        address = f"{one_line(each.endpoint.host)}:{each.endpoint.port}"
+        out.print(f"{address}  Noise key {zbase32.encode(each.endpoint.swarm_key)}")
+    if not found:
+        out.print("no hoster has the feed yet: see `holdfast plan list`")
 
 
 def clone(

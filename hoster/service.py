@@ -34,6 +34,7 @@ from feed.manifest import decode_manifest, discovery_key
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
 from feed.session import Session, serve
 from feed.store import FeedStore
+from hoster.directory_client import active_hosters
 from hoster.fetch_session import download_within, is_complete
 from hoster.receipts import ReceiptBook
 from swarm.server import listen
@@ -272,14 +273,9 @@ class Hoster:
         raise Unavailable("; ".join(reasons) or "no source has the feed's head yet")
 
     async def _other_hosters(self, record: FeedRecord) -> list[Endpoint]:
-        """Who has acknowledged the feed, under whatever plan; the owner may be long gone."""
-        plans = await self._chain.records(PlanRecord, Table.PLAN, record.plans)
-        contracts = [contract for plan in plans for contract in plan.contracts]
-        others = await self._chain.records(ContractRecord, Table.CONTRACT, contracts)
-        active = {other.hoster for other in others if other.status == "active"}
-        hosters = sorted(active - {self._wallet.account})
-        found = await self._chain.records(Registration, Table.REGISTRATION, hosters)
-        return [registration.endpoint for registration in found]
+        """Where else the feed is held; the owner may be long gone."""
+        hosters = await active_hosters(self._chain, record)
+        return [each.endpoint for each in hosters if each.account != self._wallet.account]
 
     def _on_open(
         self, protocol: str, id: bytes, connection: Connection

@@ -28,6 +28,9 @@ def test_a_plan_that_nobody_takes_is_cancelled_and_paid_back(tmp_path: Path) -> 
         until_answers(port)
         with running(home, *order, "--listen", f"127.0.0.1:{free_port()}"):
             plan = plan_of(home, feed)
+        assert document("feed", "hosters", feed, "--json", home=home) == []
+        assert "no hoster has the feed yet" in holdfast("feed", "hosters", feed, home=home).stdout
+        assert_one_line(holdfast("feed", "hosters", account, home=home), 3, "no such feed")
         assert (plan["status"] in ("waiting", "running"), plan["escrow_base"]) == (True, 6_000)
         before = document("chain", "account", account, "--json", home=home)["balance_base"]
         ended = document("plan", "cancel", plan["plan"], "--json", home=home)

@@ -37,16 +37,22 @@ def programs(packages: Path, tmp_path: Path) -> Path:
     return folder
 
 
-async def _read(folder: Path, key: str, port: int) -> bytes:
+async def _run_reader(folder: Path, *arguments: str) -> tuple[int | None, bytes, str]:
+    """Exit code, output and errors of read.mjs."""
     process = await asyncio.create_subprocess_exec(
-        *("node", "read.mjs", key, "127.0.0.1", str(port)),
+        *("node", "read.mjs", *arguments),
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(60):
         output, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
+    return process.returncode, output, errors.decode()
+
+
+async def _read(folder: Path, *arguments: str) -> bytes:
+    code, output, errors = await _run_reader(folder, *arguments)
+    assert code == 0, errors
     return output
 
 
@@ -75,11 +81,14 @@ async def test_the_program_that_reads_reads_a_raw_feed(programs: Path, stores: S
     flavour = Flavour(11)
     feed: Feed = flavour.owned(stores(), 200)
     async with serving(feed) as ours:
-        assert await _read(programs, encode(feed.key), ours.port) == b"".join(chunks(0, 200))
+        address = (encode(feed.key), "127.0.0.1", str(ours.port))
+        code, output, errors = await _run_reader(programs, *address, encode(bytes(32)))
+        assert code and not output and "not that hoster" in errors
+        assert await _read(programs, *address) == b"".join(chunks(0, 200))
 
 
 def test_the_commands_for_raw_feeds_work(tmp_path: Path) -> None:
-    create, append, serve = _commands("Read from a hoster with Node")
+    _, create, append, serve = _commands("Read from a hoster with Node")
     home = tmp_path / "home"
     assert holdfast("init", home=home).returncode == 0
     (tmp_path / "file").write_bytes(b"some bytes")
@@ -116,8 +125,14 @@ async def test_a_feed_that_node_made_is_hosted_and_read_back(
                     )
                     done = await asyncio.to_thread(holdfast, *words, home=owner)
                     assert done.returncode == 0, (words, done.stderr)
-            hoster = network.port(network.hosters[0])
-            assert await _read(programs, key, hoster) == TEXT
+            (where,) = _commands("Read from a hoster with Node")[:1]
+            words = [*where.replace("KEY", key).split()[1:], "--json"]
+            (hoster,) = await asyncio.to_thread(document, *words, home=owner)
+            assert hoster["port"] == network.port(network.hosters[0])
+            address = (hoster["host"], str(hoster["port"]), hoster["noise_key"])
+            assert await _read(programs, key, *address) == TEXT
+            plainly = await asyncio.to_thread(holdfast, *words[:-1], home=owner)
+            assert plainly.stdout == "{}:{}  Noise key {}\n".format(*address)
             following.cancel()
     assert parse_key(key)
     assert os.stat(owner / "feed-seeds" / key).st_mode & 0o077 == 0
