@@ -6,7 +6,7 @@ nest, so a block is a draft and each of its transactions a draft on top.
 """
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar, cast
+from typing import Generic, Self, TypeVar, cast
 
 from chain import statetree
 from chain.reasons import Reason
@@ -69,6 +69,16 @@ class State:
     def commit(self, draft: "Draft") -> None:
         """Make a draft's writes part of the state."""
         assert draft.base is self, "only a draft of this very state can be committed"
+        self.follow(draft)
+
+    def copy(self) -> "State":
+        """The same records, to `follow` on its own: records are shared, as none ever changes."""
+        copy = State()
+        copy.records, copy.tree = dict(self.records), self.tree
+        return copy
+
+    def follow(self, draft: "Draft") -> None:
+        """As `commit`, for a copy of the state that the draft was made on."""
         self.tree = draft.tree
         for key, record in draft.changes.items():
             if record is None:
@@ -76,10 +86,14 @@ class State:
             else:
                 self.records[key] = record
 
-    def load(self, table: Table, key: bytes, record: Message) -> None:
-        """Put one stored record back at start-up."""
-        self.records[table, key] = record
-        self.tree = statetree.put(self.tree, tree_key(table, key), digest(record))
+    @classmethod
+    def of(cls, records: dict[Key, Message]) -> Self:
+        """The state with these records: what was stored, or came from others."""
+        leaves = [statetree.leaf(tree_key(*key), digest(record)) for key, record in records.items()]
+        state = cls()
+        state.records = records
+        state.tree = statetree.build(sorted(leaves, key=lambda leaf: leaf.key))
+        return state
 
 
 class View(Generic[R]):

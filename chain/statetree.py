@@ -10,6 +10,8 @@ update makes new nodes along one path and shares the rest, so a draft costs noth
 The same records give the same root in whatever order they were written.
 """
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wire.errors import Malformed
@@ -91,6 +93,43 @@ def remove(tree: Tree, key: bytes, depth: int = 0) -> Tree:
     if _bit(key, depth):
         return _inner(tree.left, remove(tree.right, key, depth + 1))
     return _inner(remove(tree.left, key, depth + 1), tree.right)
+
+
+def build(leaves: Sequence[Leaf], depth: int = 0) -> Tree:
+    """The tree over leaves that are sorted by key and differ in it, all under one place.
+
+    `depth` is that place's: the keys agree in so many first bits.
+    """
+    if not leaves:
+        return None
+    if len(leaves) == 1:
+        return leaves[0]
+    middle = bisect_left(leaves, 1, key=lambda leaf: _bit(leaf.key, depth))
+    return _inner(build(leaves[:middle], depth + 1), build(leaves[middle:], depth + 1))
+
+
+def cut(tree: Tree, depth: int, level: int = 0) -> list[Tree]:
+    """The 2^depth subtrees at a depth, from left to right; a record alone stands at its key."""
+    if depth == 0:
+        return [tree]
+    if isinstance(tree, Inner):
+        return cut(tree.left, depth - 1, level + 1) + cut(tree.right, depth - 1, level + 1)
+    trees: list[Tree] = [None] * (1 << depth)
+    if tree is not None:
+        trees[first_bits(tree.key, level + depth) & (1 << depth) - 1] = tree
+    return trees
+
+
+def join(trees: Sequence[Tree]) -> Tree:
+    """The tree that was cut."""
+    while len(trees) > 1:
+        trees = [_inner(trees[n], trees[n + 1]) for n in range(0, len(trees), 2)]
+    return trees[0]
+
+
+def first_bits(key: bytes, count: int) -> int:
+    """A key's first bits as a number."""
+    return int.from_bytes(key, "big") >> (8 * len(key) - count)
 
 
 @dataclass(frozen=True, slots=True)

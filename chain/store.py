@@ -141,12 +141,12 @@ class ChainStore(BlockStore):
             )
             if last is None:
                 return genesis_state, None
-            state = State()
+            records: dict[Key, Message] = {}
             async with self._database.execute("SELECT tab, key, value FROM record") as cursor:
                 async for number, key, value in cursor:
                     table = Table(number)
-                    state.load(table, key, decode(RECORDS[table], value))
-            header = decode(Header, last)
+                    records[table, key] = decode(RECORDS[table], value)
+            state, header = State.of(records), decode(Header, last)
         except (sqlite3.DatabaseError, Malformed, ValueError) as error:
             raise damaged(self._path, error) from None
         if state.root != header.state_root:

@@ -55,27 +55,19 @@ def test_a_commit_changes_records_and_root():
     state.commit(draft)
     assert state.get((Table.ACCOUNT, BOB)) is None
 
-    other = State()
-    other.load(Table.ACCOUNT, ALICE, account(5))
+    other = State.of({(Table.ACCOUNT, ALICE): account(5)})
     assert other.root == state.root
 
 
-def test_loading_in_any_order_gives_the_same_root():
-    one, other = State(), State()
-    records = [(Table.ACCOUNT, ALICE, account(1)), (Table.ACCOUNT, BOB, account(2))]
-    for table, key, record in records:
-        one.load(table, key, record)
-    for table, key, record in reversed(records):
-        other.load(table, key, record)
-    assert one.root == other.root
+def test_records_in_any_order_give_the_same_root():
+    records = {(Table.ACCOUNT, ALICE): account(1), (Table.ACCOUNT, BOB): account(2)}
+    assert State.of(records).root == State.of(dict(reversed(records.items()))).root
 
 
 def test_the_same_key_in_two_tables_is_two_records():
-    state = State()
-    state.load(Table.ACCOUNT, ALICE, account(1))
-    root = state.root
-    state.load(Table.STAKE, ALICE, StakeRecord())
-    assert state.root != root
+    one = State.of({(Table.ACCOUNT, ALICE): account(1)})
+    state = State.of({(Table.ACCOUNT, ALICE): account(1), (Table.STAKE, ALICE): StakeRecord()})
+    assert state.root != one.root
     assert state.get((Table.ACCOUNT, ALICE)) == account(1)
 
 
@@ -103,8 +95,7 @@ def test_what_is_required_is_there_or_the_reason_is_given():
 
 
 def test_changes_are_told_with_what_was_before():
-    state = State()
-    state.load(Table.ACCOUNT, ALICE, account(1))
+    state = State.of({(Table.ACCOUNT, ALICE): account(1)})
     draft = Draft(state)
     draft.accounts.change(ALICE, balance_base=2)
     draft.accounts.put(BOB, account(3))

@@ -177,3 +177,25 @@ def test_two_keys_that_differ_in_the_last_bit_lie_256_deep():
     assert len(proof.siblings) == 256
     assert verify(root(tree), high, proof) == b"h" * 32
     assert isinstance(remove(tree, low), Leaf)
+
+
+# at once, and in parts
+
+
+def leaves_of(records):
+    return [statetree.leaf(key, records[key]) for key in sorted(records)]
+
+
+@given(RECORDS)
+def test_a_tree_built_at_once_is_the_one_that_grew(records):
+    assert statetree.build(leaves_of(records)) == tree_of(records)
+
+
+@given(RECORDS, st.integers(0, 9))
+def test_a_tree_that_was_cut_joins_to_itself(records, depth):
+    trees = statetree.cut(tree_of(records), depth)
+    assert len(trees) == 1 << depth
+    assert statetree.join(trees) == tree_of(records)
+    for number, tree in enumerate(trees):
+        inside = {k: v for k, v in records.items() if statetree.first_bits(k, depth) == number}
+        assert tree == statetree.build(leaves_of(inside), depth)
