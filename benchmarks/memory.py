@@ -45,7 +45,7 @@ async def _measure(root: Path) -> list[Figure]:
     parameters = LOCAL_PARAMETERS.model_copy(update={"window_blocks": 60})
     network = LocalNetwork(root / "network", parameters=parameters)
     async with network, ChainClient(network.url, network.genesis) as chain:
-        await network.start("validator", *network.attestors, *network.hosters)
+        await network.start(*network.validators, *network.attestors, *network.hosters)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(chain.run())
             began = time.monotonic()
@@ -73,7 +73,7 @@ async def _measure(root: Path) -> list[Figure]:
         return [
             _memory(network, "hoster", network.hosters, 120),
             _memory(network, "attestor", network.attestors, 80),
-            _memory(network, "validator", ["validator"], 150),
+            _memory(network, "validator", ["validator-1"], 150),
             _rate("publish_and_replicate_to_3", replicated_s),
             _rate("clone_and_restore", cloned_s),
         ]

@@ -1,28 +1,75 @@
-"""A validator: one task owns the ledger and writes blocks; the API reads and submits."""
+"""A validator: one task feeds the consensus core and does what it says; the API reads and submits.
+
+Order matters in `_perform`: what this validator says is on its disk before it leaves, and a
+term's last block is stored before anything is said in the next term. A kill anywhere leaves a
+validator that says the same again, or nothing.
+"""
 
 import asyncio
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import structlog
 
-from chain.blocks import Certificate
+from chain import fees
+from chain.blocks import FinalBlock
+from chain.consensus.engine import Engine, Keys, Remembered
+from chain.consensus.gossip import MAX_TRANSACTIONS, Agreement, Range, Transactions, WantRange
+from chain.consensus.output import Now, Output
 from chain.consensus.port import Decided
-from chain.consensus.solo import Solo
+from chain.consensus.view import Contradiction
+from chain.consensus.vote_store import VoteStore
+from chain.endpoint import Endpoint
 from chain.genesis import Genesis
+from chain.gossip_service import GossipService
 from chain.ledger import MAX_BLOCK_BYTES, Ledger
 from chain.mempool import Mempool
-from chain.messages import SignedTransaction
+from chain.messages import SignedTransaction, Transaction, ValidatorFault, sign_transaction
 from chain.reading_node import Reader
+from chain.records import Account, RosterName
+from chain.state import Draft
 from chain.store import ChainStore
 from chain.transition import genesis_state
+from chain.validators import MAX_VALIDATORS
+from chain.votes import Certificate
+from swarm.server import plain_task_group
+from wire.codec import Message, encode
+from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
 from wire.keys import KeyPair, Use
 
 log = structlog.get_logger()
 
 STALLED_S = 10
-"""A block that is so late is not coming: the disk hangs, or the machine is overloaded."""
+"""A block that is so late is not coming: too few validators are up, or the disk hangs."""
+
+BATCH_MESSAGES = 256
+"""Messages handled in one go, with one write to the disk for all that is said after them."""
+
+RANGE_BYTES = 3 << 20
+"""Final blocks in one answer, in bytes."""
+
+RANGES_WAITING = 64
+"""Requests for final blocks that wait for their answer."""
+
+PASSED_ON_BYTES = 1 << 20
+SIGNED_BYTES = 1 << 11
+"""Transactions in one message: so many bytes, each taken for so many beside its evidence."""
+
+FAULT_FEE_FACTOR = 2
+"""Evidence pays more than the least fee, so that it does not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a validator keeps its things, and where it listens for the others."""
+
+    database: Path
+    votes: Path
+    host: str
+    port: int
 
 
 class Node(Reader):
@@ -33,35 +80,52 @@ class Node(Reader):
         genesis: Genesis,
         store: ChainStore,
         ledger: Ledger,
-        engine: Solo,
-        certificate: Certificate | None = None,
+        certificate: Certificate | None,
+        votes: VoteStore,
+        remembered: Remembered,
+        gossip: GossipService,
+        master: bytes,
     ) -> None:
         super().__init__(genesis, store, ledger, certificate)
-        self._engine = engine
+        self._votes = votes
+        self._gossip = gossip
+        self._account = KeyPair.derive(master, Use.ACCOUNT)
         self._pool = Mempool()
+        keys = Keys(KeyPair.derive(master, Use.VALIDATOR), KeyPair.derive(master, Use.VRF))
+        self._engine = Engine(genesis, ledger, keys, self._choose, remembered)
+        self._begun = False
+        self._term = ledger.validators.term
+        self._fresh: list[SignedTransaction] = []
+        """Admitted here, and not yet passed on."""
+        self._ranges: asyncio.Queue[tuple[bytes, WantRange]] = asyncio.Queue(RANGES_WAITING)
         self._condition = "starting"
-        self._written_at = time.monotonic()
+        self._final_at = time.monotonic()
 
     @classmethod
-    async def open(cls, genesis: Genesis, master: bytes, database: Path) -> Self:
-        """Load the chain from disk; raises `Unavailable` with what to do."""
-        store = await ChainStore.open(database, genesis)
+    async def open(cls, genesis: Genesis, master: bytes, place: Place) -> Self:
+        """Load the chain and the votes from disk; raises `Unavailable` with what to do."""
+        store = await ChainStore.open(place.database, genesis)
         try:
             state, tip = await store.load(genesis_state(genesis))
             ledger = Ledger(genesis, state, tip)
-            engine = Solo(
-                genesis,
-                ledger,
-                KeyPair.derive(master, Use.VALIDATOR),
-                KeyPair.derive(master, Use.VRF),
-            )
+            _require_candidate(ledger, KeyPair.derive(master, Use.VALIDATOR).public)
             certificate: Certificate | None = None
             if tip is not None:
                 _, _, certificate = await store.certified(tip.height)
+            votes, remembered = await asyncio.to_thread(
+                VoteStore.open, place.votes, genesis.network, ledger.validators.term
+            )
         except BaseException:
             await store.close()
             raise
-        return cls(genesis, store, ledger, engine, certificate)
+        swarm_key = KeyPair.derive(master, Use.SWARM)
+        gossip = GossipService(swarm_key, genesis.network, place.host, place.port)
+        return cls(genesis, store, ledger, certificate, votes, remembered, gossip, master)
+
+    async def close(self) -> None:
+        """Close what `open` has opened; the chain goes on where it stopped."""
+        self._votes.close()
+        await super().close()
 
     @property
     def waiting(self) -> int:
@@ -70,47 +134,227 @@ class Node(Reader):
 
     @property
     def healthy(self) -> str:
-        """Why no blocks are being written; empty while they are."""
-        late_s = time.monotonic() - self._written_at
+        """Why no blocks become final; empty while they do."""
+        if self._condition:
+            return self._condition
+        late_s = time.monotonic() - self._final_at
         interval_s = self.genesis.parameters.block_interval_ms / 1000
-        if not self._condition and late_s > interval_s + STALLED_S:
-            return f"no block for {late_s:.0f} s"
-        return self._condition
+        if late_s <= interval_s + STALLED_S:
+            return ""
+        core = self._engine.core
+        others = len(core.validators.members) - 1
+        return (
+            f"no block became final for {late_s:.0f} s: in view {core.view} of term {core.term}, "
+            f"connected to {self._gossip.connected} of {others} other validators; "
+            f"{core.validators.quorum} must vote {self._engine.abstains}"
+        ).strip()
+
+    @property
+    def consensus(self) -> dict[str, object]:
+        """Where this validator stands, for people."""
+        core = self._engine.core
+        return {
+            "term": core.term,
+            "view": core.view,
+            "validators": len(core.validators.members),
+            "connected": self._gossip.connected,
+            "votes": self._engine.seated,
+            "abstains": self._engine.abstains,
+            "missed_views": list(core.missed),
+        }
 
     async def run(self) -> None:
-        """Write a block every interval until cancelled."""
-        interval_s = self.genesis.parameters.block_interval_ms / 1000
-        next_at = time.monotonic()
+        """Take part in consensus until cancelled."""
         try:
-            while True:
-                await self._write_block()
-                self._condition = ""
-                self._written_at = time.monotonic()
-                next_at = max(next_at + interval_s, time.monotonic())
-                await asyncio.sleep(next_at - time.monotonic())
+            async with self._gossip, plain_task_group() as tasks:
+                ranges = tasks.create_task(self._serve_ranges())
+                try:
+                    await self._take_part()
+                finally:
+                    ranges.cancel()
         finally:
             self._condition = "stopped"
             self.end_followers()
 
-    async def _write_block(self) -> None:
+    async def _take_part(self) -> None:
+        self._condition = ""
+        while True:
+            await self.step(self._gossip.take(BATCH_MESSAGES))
+            await self._gossip.gather(self._members())
+            await self._sleep()
+
+    async def step(self, batch: list[tuple[bytes, Message]]) -> None:
+        """Handle some messages and what is due by the clock, and do all that follows."""
+        if not self._begun:
+            self._engine.start(self._now())
+            self._begun = True
+        self._handle(batch)
+        await self._perform(self._engine.output.take())
+
+    # what happens
+
+    @staticmethod
+    def _now() -> Now:
+        return Now(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
+
+    async def _sleep(self) -> None:
+        """Until there is a message, a transaction to pass on, or something due by the clock."""
+        now = self._now()
+        due_s = max(0, self._engine.wake_at(now) - now.ms) / 1000
+        with suppress(TimeoutError):
+            async with asyncio.timeout(due_s):
+                await self._gossip.awake.wait()
+        self._gossip.awake.clear()
+
+    def _handle(self, batch: list[tuple[bytes, Message]]) -> None:
+        now = self._now()
+        for peer, message in batch:
+            try:
+                match message:
+                    case Transactions():
+                        self._admit(message.transactions)
+                    case WantRange():
+                        with suppress(asyncio.QueueFull):  # it asks again, or asks another
+                            self._ranges.put_nowait((peer, message))
+                    case _:
+                        self._engine.receive(peer, cast("Agreement", message), now)
+            except Malformed as malformed:
+                self._gossip.refuse(peer, malformed)
+        self._engine.tick(now)
+        if batch:
+            self._gossip.awake.set()  # there may be more
+
+    def _admit(self, transactions: tuple[SignedTransaction, ...]) -> None:
+        """Transactions that another validator admitted; it may be ahead, or lie."""
+        for signed in transactions:
+            try:
+                self._pool.add(signed, self.ledger.check)
+            except HoldfastError as error:
+                log.debug("a passed-on transaction was refused", why=str(error))
+
+    def _choose(self, without: frozenset[bytes]) -> tuple[SignedTransaction, ...]:
         limit = self.genesis.parameters.block_transactions_maximum
-        chosen = self._pool.select(limit, MAX_BLOCK_BYTES)
-        decided = self._engine.decide(time.time_ns() // 1_000_000, chosen)
-        await self.keep((decided,))
-        self._pool.settle(chosen, self.ledger.height, self.ledger.check)
-        _log_rejected(decided)
+        return self._pool.select(limit, MAX_BLOCK_BYTES, without)
+
+    def _members(self) -> tuple[Endpoint, ...]:
+        """Whom to be in touch with: the validators of the term, and who may be in the next."""
+        draft = Draft(self.ledger.state)
+        found = {member.account: member.endpoint for member in draft.validators.members}
+        for account in draft.roster(RosterName.CANDIDATES)[:MAX_VALIDATORS]:
+            candidate = draft.candidates.at(account)
+            found.setdefault(account, candidate.validator.endpoint)
+        return tuple(found.values())
+
+    # what the core says
+
+    async def _perform(self, output: Output) -> None:
+        term, self._term = self._term, self._engine.core.term
+        if term != self._term:
+            await self._store(output)
+        if output.keep:
+            await asyncio.to_thread(self._votes.append, output.keep)
+        for peer, message in output.say:
+            self._gossip.say(peer, message)
+        self._pass_on()
+        if term == self._term:
+            await self._store(output)
+        self._accuse(output.faults)
+
+    async def _store(self, output: Output) -> None:
+        if not output.final:
+            return
+        await self.keep(output.final)
+        self._final_at = time.monotonic()
+        check = self.ledger.check_again
+        included = [s for d in output.final for s in d.prepared.block.transactions]
+        self._pool.settle(included, self.height, check)
+        self._pool.give_back(output.returned, check)
+        for decided in output.final:
+            _log_rejected(decided)
+        if self._votes.is_long:
+            kept = self._engine.core.unsettled
+            await asyncio.to_thread(self._votes.forget, self.height, kept)
+
+    def _pass_on(self) -> None:
+        """Tell the others what was admitted here."""
+        fresh, self._fresh = self._fresh, []
+        while fresh:
+            size, count = 0, 0
+            while count < min(len(fresh), MAX_TRANSACTIONS) and size < PASSED_ON_BYTES:
+                size += SIGNED_BYTES + len(fresh[count].sidecar)
+                count += 1
+            self._gossip.say(None, Transactions(transactions=tuple(fresh[:count])))
+            fresh = fresh[count:]
+
+    def _accuse(self, faults: list[Contradiction]) -> None:
+        """Report what only a validator that cheats, or runs twice, can have signed."""
+        for first, second in faults:
+            member = self._engine.core.validators.members[first.index]
+            log.error("a validator contradicts itself", key=member.key.hex(), view=first.vote.view)
+            body = ValidatorFault(key=member.key, first=first, second=second)
+            account = Draft(self.ledger.state).accounts.get(self._account.public) or Account()
+            parameters = self.genesis.parameters
+            transaction = Transaction(
+                network=self.genesis.network,
+                sender=self._account.public,
+                nonce=account.nonce + self._pool.waiting_of(self._account.public),
+                fee_base=0,
+                valid_until=self.height + parameters.transaction_lifetime_blocks,
+                body=body,
+            )
+            fee_base = FAULT_FEE_FACTOR * fees.least_fee_base(parameters, transaction, b"")
+            paid = transaction.model_copy(update={"fee_base": fee_base})
+            try:
+                self._submit(sign_transaction(self._account, paid))
+            except HoldfastError as error:
+                log.warning("could not report it", why=str(error))
+
+    # for others
 
     async def accept(self, signed: SignedTransaction) -> bytes:
         """Take a transaction into the pool and return its id; raises `Rejected`."""
-        return self.submit(signed)
+        return self._submit(signed)
 
-    def submit(self, signed: SignedTransaction) -> bytes:
-        """As `accept`, at once."""
-        return self._pool.add(signed, self.ledger.check)
+    def _submit(self, signed: SignedTransaction) -> bytes:
+        known = len(self._pool)
+        name = self._pool.add(signed, self.ledger.check)
+        if len(self._pool) > known:
+            self._fresh.append(signed)
+            self._gossip.awake.set()
+        return name
 
     def is_waiting(self, transaction: bytes) -> bool:
         """Whether a transaction is in the pool."""
         return transaction in self._pool
+
+    async def _serve_ranges(self) -> None:
+        """Send final blocks to those that lack them, beside the work of consensus."""
+        while True:
+            peer, want = await self._ranges.get()
+            found: list[FinalBlock] = []
+            size = 0
+            with suppress(NotFound):
+                for height in range(want.from_height, want.from_height + want.count):
+                    final = await self.block(height)
+                    size += len(encode(final))
+                    if found and size > RANGE_BYTES:
+                        break
+                    found.append(final)
+            while found and found[-1].certificate is None:
+                found.pop()
+            self._gossip.say(peer, Range(from_height=want.from_height, blocks=tuple(found)))
+
+
+def _require_candidate(ledger: Ledger, key: bytes) -> None:
+    """Only validators, and those that may be in the next term, are let in by the others."""
+    draft = Draft(ledger.state)
+    owner = draft.validator_keys.get(key)
+    listed = owner is not None and owner.account in draft.roster(RosterName.CANDIDATES)
+    if ledger.validators.place(key) is None and not listed:
+        raise Unavailable(
+            f"as of block {ledger.height} this home is no validator of the network: follow the "
+            "chain with `holdfast chain follow`, and become one with `holdfast chain join`"
+        )
 
 
 def _log_rejected(decided: Decided) -> None:

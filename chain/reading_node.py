@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 import structlog
 
+from chain import snapshot
 from chain.blocks import (
     Certificate,
     FinalBlock,
@@ -26,6 +27,7 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.messages import OpenReport, SignedTransaction
 from chain.records import ReportRecord, Table
+from chain.snapshot_store import SnapshotStore
 from chain.state import Draft, State, tree_key
 from chain.statetree import prove
 from chain.store import ChainStore
@@ -67,6 +69,9 @@ class Reader:
         self._genesis_state = genesis_state(genesis)
         self.keep_blocks: int | None = None
         """How many of the last blocks to keep whole, at least `least_kept`; None: all of them."""
+        self.snapshots: SnapshotStore | None = None
+        """Where this node offers its state to those that begin; None: it does not."""
+        self._snapshot: asyncio.Task[None] | None = None
 
     @property
     def height(self) -> int:
@@ -97,6 +102,8 @@ class Reader:
 
     async def close(self) -> None:
         """Close the store; the chain goes on where it stopped."""
+        if self._snapshot is not None:
+            await asyncio.wait([self._snapshot])
         await self.store.close()
 
     # final blocks
@@ -123,6 +130,24 @@ class Reader:
                     self._followers.discard(queue)
         if self.keep_blocks and self.height % PRUNE_EVERY < len(run):
             await self.store.prune(self.height - self.keep_blocks + 1)
+        self._offer_state()
+
+    def _offer_state(self) -> None:
+        """At the end of a term, or when there is none, make a snapshot beside all else."""
+        if self.snapshots is None or (self._snapshot and not self._snapshot.done()):
+            return
+        header, certificate = self._final()
+        if ends_term(header.height, self.genesis.parameters.term_blocks) or (
+            self._snapshot is None and not self.snapshots.heights
+        ):
+            work = _take(self.snapshots, header, certificate, self.state.copy())
+            self._snapshot = asyncio.create_task(work)
+
+    def require_snapshots(self) -> SnapshotStore:
+        """Where the snapshots are; raises `NotFound` where none are made."""
+        if self.snapshots is None:
+            raise NotFound("this node offers no snapshots")
+        return self.snapshots
 
     def _step(self, decided: Decided) -> tuple[int, bytes] | None:
         """What leads a light client to the next term, where a block ends one."""
@@ -247,6 +272,17 @@ def _proven(state: State | Draft, name: RecordName) -> ProvenRecord:
         siblings=proof.siblings,
         met=None if proof.met is None else MetLeaf(key=proof.met[0], value=proof.met[1]),
     )
+
+
+async def _take(
+    store: SnapshotStore, header: Header, certificate: Certificate, state: State
+) -> None:
+    """Write a snapshot; that it fails is no reason to stop."""
+    try:
+        bodies = snapshot.take(header, certificate, state.records, state.tree)
+        await asyncio.to_thread(store.write, header.height, bodies)
+    except Unavailable as error:
+        log.warning("no snapshot was made", why=str(error))
 
 
 def _offer(queue: asyncio.Queue[Notice | None], notice: Notice | None) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -32,19 +31,20 @@ def run_chain(
     ] = None,
 ) -> None:
     """Run this home's validator until it is stopped."""
-    from chain.node import Node
+    from chain.node import Node, Place
     from chain.server import bind, run_node
     from holdfast.daemon import run_daemon
 
     current = session(context)
     seed, agreed = current.home.seed(), current.home.genesis()
     host, port = endpoint(listen, current.settings.chain.listen)
-    path: Path = current.home.chain
+    gossip = current.settings.chain.gossip
+    place = Place(current.home.chain, current.home.votes, gossip.host, gossip.port)
 
     async def main(_: asyncio.Event) -> None:
         listener = bind(host, port)
         with listener:
-            node = await Node.open(agreed, seed, path)
+            node = await Node.open(agreed, seed, place)
             await run_node(node, listener)
 
     run_daemon(main)

@@ -86,7 +86,7 @@ class Demo:
             except TimeoutError:
                 raise Unavailable(
                     f"the demo did not end within {STORY_TIMEOUT_S} s; the validator's last "
-                    f"words: {network.last_words('validator')}"
+                    f"words: {network.last_words('validator-1')}"
                 ) from None
             for task in background:
                 task.cancel()
@@ -104,7 +104,7 @@ class Demo:
     async def _start(self, chain: ChainClient) -> None:
         network = self._network
         self._tell(f"starting {len(network.names) - 1} processes")
-        await network.start("validator", *network.attestors, *network.hosters)
+        await network.start(*network.validators, *network.attestors, *network.hosters)
         async with asyncio.timeout(STARTUP_TIMEOUT_S):
             while not await self._answers(chain):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.1)

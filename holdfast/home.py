@@ -16,6 +16,7 @@ FEEDS_NAME = "feeds.db"
 CHAIN_NAME = "chain.db"
 ATTESTOR_NAME = "attestor.db"
 CHECKPOINT_NAME = "checkpoint.cbor"
+VOTES_NAME = "votes.log"
 
 
 class Home:
@@ -33,6 +34,11 @@ class Home:
     def chain(self) -> Path:
         """A validator's chain."""
         return self.path / CHAIN_NAME
+
+    @property
+    def votes(self) -> Path:
+        """A validator's memory of what it has signed."""
+        return self.path / VOTES_NAME
 
     @property
     def attestor(self) -> Path:
@@ -105,6 +111,10 @@ class Home:
         temporary = path.with_suffix(".new")
         temporary.write_bytes(encode(genesis))
         temporary.replace(path)
+        from chain.consensus.vote_store import VoteStore  # most homes are no validator's
+
+        # Now it is known that this home has never voted; later that could not be told any more.
+        VoteStore.create(self.votes, genesis.network)
 
     def checkpoint(self) -> Checkpoint | None:
         """How far this home has followed its network's validators; None where it has not."""

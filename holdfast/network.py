@@ -34,6 +34,7 @@ PR_SET_PDEATHSIG = 1
 
 LOCAL_PARAMETERS = Parameters(
     block_interval_ms=250,
+    network_delay_ms=500,
     registration_lag_blocks=2,
     epoch_blocks=20,
     gathering_blocks=12,
@@ -47,12 +48,13 @@ LOCAL_PARAMETERS = Parameters(
 
 
 class LocalNetwork:
-    """One validator, attestors, hosters and an owner, by name: `validator`, `attestor-1`, …"""
+    """Validators, attestors, hosters and an owner, by name: `validator-1`, `attestor-1`, …"""
 
     def __init__(
         self,
         root: Path,
         *,
+        validators: int = 1,
         attestors: int = 10,
         hosters: int = 3,
         parameters: Parameters = LOCAL_PARAMETERS,
@@ -60,15 +62,16 @@ class LocalNetwork:
     ) -> None:
         """`settings` adds lines of TOML to the homes that it names."""
         self.root = root
+        self.validators = [f"validator-{number}" for number in range(1, validators + 1)]
         self.attestors = [f"attestor-{number}" for number in range(1, attestors + 1)]
         self.hosters = [f"hoster-{number}" for number in range(1, hosters + 1)]
-        self.names = ["validator", *self.attestors, *self.hosters, "owner"]
+        self.names = [*self.validators, *self.attestors, *self.hosters, "owner"]
         self.homes = {name: Home(root / name) for name in self.names}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self._parameters = parameters
         self._settings = settings or {}
         self._ports: dict[str, int] = {}
-        self._gossip_port = 0
+        self._gossip_ports: dict[str, int] = {}
 
     async def __aenter__(self) -> Self:
         self.prepare()
@@ -84,8 +87,13 @@ class LocalNetwork:
 
     @property
     def url(self) -> str:
-        """The validator's API."""
-        return f"http://127.0.0.1:{self._ports['validator']}"
+        """The first validator's API."""
+        return self.url_for(0)
+
+    def url_for(self, number: int) -> str:
+        """The API of one of the validators: each serves its share of the others."""
+        name = self.validators[number % len(self.validators)]
+        return f"http://127.0.0.1:{self._ports[name]}"
 
     def port(self, name: str) -> int:
         """Where a member of the network listens."""
@@ -98,44 +106,45 @@ class LocalNetwork:
     @property
     def genesis(self) -> Genesis:
         """The network's genesis."""
-        return self.homes["validator"].genesis()
+        return self.homes["validator-1"].genesis()
 
     def prepare(self) -> None:
         """Make all homes, one genesis, and settings with free ports."""
-        *ports, self._gossip_port = _free_ports(len(self.names) + 1)
-        self._ports = dict(zip(self.names, ports, strict=True))
+        ports = _free_ports(len(self.names) + len(self.validators))
+        self._ports = dict(zip(self.names, ports, strict=False))
+        gossip = dict(zip(self.validators, ports[len(self.names) :], strict=True))
         for home in self.homes.values():
             home.create()
-        seed = self.homes["validator"].seed()
         genesis = Genesis(
             name="local",
             time_ms=time.time_ns() // 1_000_000,
             parameters=self._parameters,
-            validators=(
-                GenesisValidator(
-                    account=self.account("validator"),
-                    key=KeyPair.derive(seed, Use.VALIDATOR).public,
-                    vrf_key=KeyPair.derive(seed, Use.VRF).public,
-                    endpoint=Endpoint(
-                        host="127.0.0.1",
-                        port=self._gossip_port,
-                        swarm_key=KeyPair.derive(seed, Use.SWARM).public,
-                    ),
-                    stake_base=self._parameters.validator_stake_base,
-                ),
-            ),
+            validators=tuple(self._genesis_validator(name, gossip[name]) for name in gossip),
             balances=tuple(
                 GenesisBalance(account=self.account(name), balance_base=BALANCE_BASE)
                 for name in self.names
             ),
         )
-        for name, home in self.homes.items():
+        for number, (name, home) in enumerate(self.homes.items()):
             home.write_genesis(genesis)
-            lines = [f'chain.url = "{self.url}"', f"chain.listen.port = {self.port('validator')}"]
-            lines.append(f"chain.gossip.port = {self._gossip_port}")
+            lines = [f'chain.url = "{self.url_for(number)}"']
+            if name in gossip:
+                lines += [f"chain.listen.port = {self.port(name)}"]
+                lines += [f"chain.gossip.port = {gossip[name]}"]
             lines += [f"{role}.listen.port = {self.port(name)}" for role in _ROLES]
             lines.append(self._settings.get(name, ""))
             (home.path / "holdfast.toml").write_text("\n".join(lines) + "\n")
+
+    def _genesis_validator(self, name: str, port: int) -> GenesisValidator:
+        seed = self.homes[name].seed()
+        swarm_key = KeyPair.derive(seed, Use.SWARM).public
+        return GenesisValidator(
+            account=self.account(name),
+            key=KeyPair.derive(seed, Use.VALIDATOR).public,
+            vrf_key=KeyPair.derive(seed, Use.VRF).public,
+            endpoint=Endpoint(host="127.0.0.1", port=port, swarm_key=swarm_key),
+            stake_base=self._parameters.validator_stake_base,
+        )
 
     async def start(self, *names: str) -> None:
         """Start the daemons of these members."""

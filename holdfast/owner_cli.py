@@ -301,6 +301,7 @@ def demo(
     sabotage: Annotated[
         SabotageName, typer.Option(help="What is wrong with the last hoster.")
     ] = SabotageName.NONE,
+    validators: Annotated[int, typer.Option(min=1, max=10)] = 4,
     attestors: Annotated[int, typer.Option(min=4, max=40)] = 10,
     hosters: Annotated[int, typer.Option(min=1, max=10)] = 3,
     keep: Annotated[bool, typer.Option(help="Stay up until Ctrl-C.")] = False,
@@ -326,7 +327,9 @@ def demo(
 
     async def main(stop: asyncio.Event) -> None:
         nonlocal told
-        network = LocalNetwork(root, attestors=attestors, hosters=hosters, settings=repair)
+        network = LocalNetwork(
+            root, validators=validators, attestors=attestors, hosters=hosters, settings=repair
+        )
         async with network:
             story = Demo(network, source, sabotage.value, hosters, tell=tell, show=waiting.update)
             with waiting:

@@ -77,12 +77,14 @@ class _Peer:
 class Topic:
     """One private topic; made by `Swarm.join`."""
 
-    def __init__(self, swarm: "Swarm", id: bytes, members: frozenset[bytes]) -> None:
+    def __init__(
+        self, swarm: "Swarm", id: bytes, members: frozenset[bytes], history: History
+    ) -> None:
         self.id = id
         self.members = members
         """The other members' keys."""
         self._swarm = swarm
-        self._history = History()
+        self._history = history
         self._links: dict[bytes, _Link] = {}
         self._meters = {member: Meter() for member in members}
         self._left = False
@@ -254,11 +256,21 @@ class Swarm:
         self._topics: dict[bytes, Topic] = {}
         self._peers: dict[bytes, _Peer] = {}
 
-    def join(self, id: bytes, members: Mapping[bytes, Endpoint]) -> Topic:
-        """Take part in a topic with these members, by key; one's own entry is ignored."""
+    def join(
+        self,
+        id: bytes,
+        members: Mapping[bytes, Endpoint],
+        *,
+        history_messages: int = HISTORY_MESSAGES,
+    ) -> Topic:
+        """Take part in a topic with these members, by key; one's own entry is ignored.
+
+        `history_messages` are kept for members that are slow or away.
+        """
         assert len(id) == 32 and id not in self._topics, "a topic is joined once, by its 32 bytes"
         others = frozenset(members) - {self._me.public}
-        topic = self._topics[id] = Topic(self, id, others)
+        history = History(limit_messages=history_messages)
+        topic = self._topics[id] = Topic(self, id, others, history)
         for key in others:
             peer = self._peers.get(key)
             if peer is None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from chain.blocks import Block, transactions_root
+from chain.blocks import Block, Header, transactions_root
 from chain.consensus.port import LedgerPort, Prepared
 from chain.messages import SignedTransaction
 from chain.validators import ends_term
@@ -80,6 +80,16 @@ class Branches:
         prepared = self._ledger.prepared(block)
         header = prepared.block.header if prepared else self._ledger.tip
         return header.time_ms if header else 0
+
+    def check_time(self, header: Header, wall_ms: int, tolerance_ms: int) -> None:
+        """Raise `Malformed` for a new block's time that is far from the clock on the wall.
+
+        Where clocks went back, the least step from the block before is allowed.
+        """
+        ahead_ms = header.time_ms - wall_ms
+        least_ms = self.time_ms(header.parent) + 1
+        if abs(ahead_ms) > tolerance_ms and (ahead_ms < 0 or header.time_ms > least_ms):
+            raise Malformed(f"its time is {ahead_ms} ms ahead of this validator's clock")
 
     def ending(self, block: bytes) -> Block | None:
         """The block, if it is the last of its term and not yet final: proposed till it is."""

@@ -318,9 +318,7 @@ class Simplex:
         header = block.header
         try:
             if header.view == view.number:
-                apart_ms = abs(header.time_ms - now.wall_ms)
-                if apart_ms > self._parameters.clock_tolerance_ms:
-                    raise Malformed(f"its time is {apart_ms} ms from this validator's clock")
+                self.branches.check_time(header, now.wall_ms, self._parameters.clock_tolerance_ms)
                 self._ledger.validate(block)
             elif not ends_term(header.height, self._parameters.term_blocks):
                 raise Malformed("a block of an earlier view is proposed again")

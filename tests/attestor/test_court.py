@@ -22,7 +22,7 @@ from coinflip.events import Received, Start
 from coinflip.messages import Evidence, Reveal
 from coinflip.seat import Seat, derive_seat
 from tests.builders import World
-from tests.chain.nodes import answering, following, node_at
+from tests.chain.nodes import answering, following, node_at, write
 from tests.faults import equivocation, false_confirmation
 from tests.people import STRANGER, Person
 from tests.stages import drawn, opening, sealed, settled
@@ -34,13 +34,13 @@ from wire.errors import Malformed
 async def steadily(node: Node, chain: ChainClient) -> AsyncIterator[None]:
     """Blocks follow each other, with some time for those who have heard of them."""
 
-    async def write() -> None:
+    async def keep_writing() -> None:
         while True:
-            await node._write_block()
+            await write(node)
             await chain.reach(node.ledger.height)
             await asyncio.sleep(0.05)
 
-    task = asyncio.create_task(write())
+    task = asyncio.create_task(keep_writing())
     try:
         yield
     finally:
@@ -74,7 +74,7 @@ class Session:
             answering(node) as url,
             ChainClient(url, world.genesis) as chain,
         ):
-            await node._write_block()
+            await write(node)
             async with following(chain), steadily(node, chain):
                 async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
                     for member in members:

@@ -13,15 +13,18 @@ from chain.blocks import (
     ValidatorSignature,
     Vote,
 )
+from chain.consensus.port import Decided, Proposal
 from chain.genesis import Genesis
 from chain.ledger import Ledger
+from chain.messages import SignedTransaction
 from chain.records import Table
 from chain.state import State, tree_key
 from chain.statetree import prove
 from chain.transition import genesis_state
+from chain.validators import view_input
 from tests.chain.test_ledger import proposal
 from tests.people import BLOCK_MS, START_MS, VALIDATOR, Person, genesis, genesis_validator
-from wire import signing
+from wire import signing, vrf
 from wire.codec import encode
 from wire.keys import KeyPair, Use
 
@@ -95,3 +98,20 @@ def state_proof(agreed: Genesis, state: State, height: int, names: Sequence[Name
         certificate=certificate(final),
         records=tuple(proven(state, name) for name in names),
     )
+
+
+def decide(ledger: Ledger, time_ms: int, transactions: tuple[SignedTransaction, ...]) -> Decided:
+    """The next block of a network whose one validator is `VALIDATOR`, and its certificate."""
+    tip, validators = ledger.tip, ledger.validators
+    view = tip.view + 1 if tip and tip.term == validators.term else 1
+    alpha = view_input(ledger.network, validators.seed, validators.term, view)
+    proof = vrf.prove(VALIDATOR.key(Use.VRF), alpha)
+    made = Proposal(
+        view=view,
+        time_ms=max(time_ms, tip.time_ms + 1 if tip else 0),
+        proposer=VALIDATOR.id,
+        vrf_proof=proof,
+        vrf_output=vrf.output(proof),
+    )
+    prepared = ledger.propose(ledger.root, made, transactions)
+    return Decided(prepared, certificate(prepared.block.header))

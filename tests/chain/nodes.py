@@ -12,10 +12,12 @@ from hypercorn.config import Config
 
 from chain.api import create_api
 from chain.client import ChainClient
-from chain.consensus.solo import Solo
+from chain.consensus.engine import Remembered
+from chain.consensus.vote_store import VoteStore
 from chain.genesis import Genesis
+from chain.gossip_service import GossipService
 from chain.ledger import Ledger
-from chain.node import Node
+from chain.node import Node, Place
 from chain.server import bind, run_node
 from chain.store import ChainStore
 from tests.builders import World
@@ -30,10 +32,15 @@ QUICK = genesis(PARAMETERS.model_copy(update={"block_interval_ms": INTERVAL_MS})
 HOST = "127.0.0.1"
 
 
+def place(database: Path) -> Place:
+    """Beside its database, and on any free port."""
+    return Place(database, database.with_suffix(".votes"), HOST, 0)
+
+
 @asynccontextmanager
 async def idle_node(path: Path, agreed: Genesis = QUICK) -> AsyncIterator[Node]:
     """A node that does not write blocks by itself."""
-    node = await Node.open(agreed, VALIDATOR.master, path)
+    node = await Node.open(agreed, VALIDATOR.master, place(path))
     try:
         yield node
     finally:
@@ -58,11 +65,24 @@ async def node_at(world: World, path: Path) -> AsyncIterator[Node]:
     store = await ChainStore.open(path, world.genesis)
     tip = header(world.genesis, world.height, state_root=world.state.root)
     ledger = Ledger(world.genesis, world.fork().state, tip)
-    engine = Solo(world.genesis, ledger, VALIDATOR.key(Use.VALIDATOR), VALIDATOR.key(Use.VRF))
+    votes = path.with_suffix(".votes")
+    VoteStore.create(votes, world.genesis.network)
+    opened, _ = VoteStore.open(votes, world.genesis.network, 0)
+    gossip = GossipService(VALIDATOR.key(Use.SWARM), world.genesis.network, HOST, 0)
+    node = Node(world.genesis, store, ledger, None, opened, Remembered(), gossip, VALIDATOR.master)
     try:
-        yield Node(world.genesis, store, ledger, engine)
+        yield node
     finally:
-        await store.close()
+        await node.close()
+
+
+async def write(node: Node, blocks: int = 1) -> None:
+    """Have an idle node write so many blocks."""
+    height = node.height + blocks
+    await node.step([])
+    while node.height < height:
+        await asyncio.sleep(node.genesis.parameters.block_interval_ms / 1000)
+        await node.step([])
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -84,7 +104,7 @@ async def served_node(path: Path, port: int = 0, agreed: Genesis = QUICK) -> Asy
     """A node that writes blocks and answers over HTTP; yields its URL."""
     listener = bind(HOST, port)
     with listener:
-        node = await Node.open(agreed, VALIDATOR.master, path)
+        node = await Node.open(agreed, VALIDATOR.master, place(path))
         task = asyncio.create_task(run_node(node, listener))
         try:
             yield f"http://{HOST}:{listener.getsockname()[1]}"

@@ -22,7 +22,7 @@ from chain.node import Node
 from chain.records import Table
 from chain.trust import Trust, verify_state, verify_transaction
 from tests.builders import World
-from tests.chain.nodes import QUICK, idle_node, node_at, until
+from tests.chain.nodes import QUICK, idle_node, node_at, until, write
 from tests.people import OWNER, STRANGER
 from tests.reports import account_of
 from tests.stages import coin_opened, funded
@@ -103,8 +103,8 @@ async def audited(path: Path) -> AsyncIterator[tuple[FastAPI, Node, World]]:
     async with node_at(world, path / "chain.db") as node:
         for member in world.members:
             account = account_of(world, member)
-            node.submit(world.sign(member, account.open(), account.sidecar))
-        await node._write_block()
+            await node.accept(world.sign(member, account.open(), account.sidecar))
+        await write(node)
         yield create_api(node), node, world
 
 
@@ -120,7 +120,7 @@ async def test_before_the_first_block_the_node_is_not_healthy(tmp_path):
         names = encode((RecordName(table=0, key=b""),))
         assert (await call(api, "POST", "/api/v1/records", names)).status == 503
         assert (await call(api, "GET", "/api/v1/status")).json["height"] == 0
-        await node._write_block()
+        await write(node)
         assert (await call(api, "GET", "/readyz")).json == {"ready": True}
         answer = await call(api, "GET", "/healthz")
         assert (answer.status, answer.json["reason"]) == (503, "starting"), "it does not write"
@@ -140,7 +140,7 @@ async def test_a_transaction_goes_in_and_comes_out_proven(tmp_path):
         answer = await call(api, "POST", "/api/v1/transactions", encode(signed), parts=7)
         assert (answer.status, answer.json) == (202, {"transaction": name.hex()})
         assert (await call(api, "GET", where)).status == 404
-        await node._write_block()
+        await write(node)
         proof = decode(TransactionProof, (await call(api, "GET", where)).body)
         assert verify_transaction(Trust(QUICK), name, proof) == ""
         again = await call(api, "POST", "/api/v1/transactions", encode(signed))
@@ -149,7 +149,7 @@ async def test_a_transaction_goes_in_and_comes_out_proven(tmp_path):
 
 async def test_records_come_with_their_proofs(tmp_path):
     async with api_of(tmp_path) as (api, node):
-        await node._write_block()
+        await write(node)
         names = [(Table.ACCOUNT, OWNER.id), (Table.META, b""), (Table.FEED, b"nothing")]
         asked = encode(tuple(RecordName(table=int(table), key=key) for table, key in names))
         answer = await call(api, "POST", "/api/v1/records", asked)
@@ -293,7 +293,7 @@ async def test_no_query_whatever_makes_a_route_fail(tmp_path):
 async def test_no_body_whatever_makes_a_route_fail(tmp_path, blocks):
     async with api_of(tmp_path) as (api, node):
         for _ in range(blocks):
-            await node._write_block()
+            await write(node)
         names = encode(tuple(RecordName(table=int(table), key=b"k" * 32) for table in Table))
         strange = encode((RecordName(table=99, key=b""), RecordName(table=2**63 - 1, key=b"")))
         large = encode(tuple(RecordName(table=1, key=bytes([i])) for i in range(200)))
@@ -302,7 +302,7 @@ async def test_no_body_whatever_makes_a_route_fail(tmp_path, blocks):
             for path in ("/api/v1/transactions", "/api/v1/records"):
                 answer = await call(api, "POST", path, body, parts=3)
                 assert_said_politely(answer, (path, body[:50]))
-        await node._write_block()
+        await write(node)
         assert node.ledger.state.root == node.ledger.tip.state_root
 
 
@@ -327,10 +327,10 @@ async def test_the_api_describes_itself(tmp_path):
 
 async def test_followers_are_told_over_http(tmp_path):
     async with api_of(tmp_path) as (api, node):
-        await node._write_block()
+        await write(node)
         following = asyncio.create_task(call(api, "GET", "/api/v1/events?after=0"))
         await until(lambda: bool(node._followers))
-        await node._write_block()
+        await write(node)
         for queue in node._followers:
             queue.put_nowait(None)
         answer = await following
@@ -342,6 +342,6 @@ async def test_followers_are_told_over_http(tmp_path):
 async def test_one_follower_too_many_is_told_so(tmp_path, monkeypatch):
     monkeypatch.setattr("chain.reading_node.MAX_FOLLOWERS", 0)
     async with api_of(tmp_path) as (api, node):
-        await node._write_block()
+        await write(node)
         answer = await call(api, "GET", "/api/v1/events")
         assert (answer.status, answer.json["reason"]) == (503, "unavailable")

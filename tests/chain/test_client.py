@@ -25,6 +25,7 @@ from tests.chain.nodes import (
     free_port,
     idle_node,
     until,
+    write,
     writing,
 )
 from tests.people import OWNER, STRANGER, Person
@@ -50,7 +51,7 @@ async def bent_node(path: Path) -> AsyncIterator[tuple[Node, Front, ChainClient]
         ChainClient(bent.url, QUICK) as chain,
     ):
         for _ in range(3):
-            await node._write_block()
+            await write(node)
         yield node, bent, chain
 
 
@@ -66,7 +67,7 @@ def pay(node: Node, person: Person = OWNER, amount: int = 5) -> None:
         valid_until=node.ledger.height + 20,
         body=Transfer(to=STRANGER.id, amount_base=amount),
     )
-    node.submit(sign_transaction(person.account, transaction))
+    node._submit(sign_transaction(person.account, transaction))
 
 
 async def test_what_a_node_proves_is_believed(tmp_path):
@@ -198,7 +199,7 @@ async def test_an_older_state_than_was_shown_is_refused(tmp_path):
         bent.answer = lambda _, body: old.append(body) or body
         before = await chain.record(Account, *OWNERS)
         pay(node)
-        await node._write_block()
+        await write(node)
         assert (await chain.record(Account, *OWNERS)) != before
         bent.answer = lambda _, body: old[0]
         with pytest.raises(Unavailable, match="older state"):
@@ -274,7 +275,7 @@ async def test_an_outcome_that_is_not_proven_is_refused(tmp_path):
         for amount, person in ((5, OWNER), (10**12, STRANGER)):
             pay(node, person, amount)
         names = [signed.transaction.id for signed in node._pool.select(9, 10**6)]
-        await node._write_block()
+        await write(node)
         reasons = [(await chain.outcome(name)).reason for name in names]
         assert sorted(reasons) == ["", "insufficient_balance"]
         bent.answer = lambda _, body: body.replace(b"insufficient_balance", b"insufficient_stake__")
@@ -299,7 +300,7 @@ async def test_blocks_are_heard_as_they_come(tmp_path):
         for height in (4, 5):
             following_block = asyncio.create_task(chain.next_block())
             await asyncio.sleep(0)
-            await node._write_block()
+            await write(node)
             assert await asyncio.wait_for(following_block, 5) == height
         assert await asyncio.wait_for(reached, 5) == 5
 
@@ -352,9 +353,9 @@ async def test_events_that_make_no_sense_change_nothing_and_the_next_ones_are_he
                 chain.wait(Meta, Table.META, b"", lambda meta: meta.height >= 5)
             )
             await until(lambda: any(path.startswith("/api/v1/events") for path in bent.asked))
-            await node._write_block()
+            await write(node)
             await until(lambda: spoilt)
-            await node._write_block()
+            await write(node)
             assert (await asyncio.wait_for(waiting, 10)).height == 5
             await until(lambda: chain._heard == 5)
             assert chain.tip == node.ledger.tip
@@ -363,7 +364,7 @@ async def test_events_that_make_no_sense_change_nothing_and_the_next_ones_are_he
 async def test_a_fork_among_the_events_ends_the_client(tmp_path):
     async with bent_node(tmp_path) as (node, bent, chain):
         await chain.meta()
-        await node._write_block()
+        await write(node)
         await chain.record(Account, *OWNERS)
         chain._heard, chain._begun = 3, True
         bent.event = lambda _: [event(notice_of(4))]
@@ -388,7 +389,7 @@ async def test_a_change_between_the_first_read_and_the_first_event_is_not_missed
         waiting = asyncio.create_task(waiting_for_payment(chain))
         await until(lambda: chain.height == 3)
         pay(node)
-        await node._write_block()
+        await write(node)
         async with following(chain):
             assert (await waiting).balance_base == 105
         assert len([path for path in bent.asked if path == "/api/v1/records"]) == 3
@@ -413,7 +414,7 @@ async def test_a_change_while_the_answer_is_on_its_way_is_not_missed(tmp_path):
             waiting = asyncio.create_task(waiting_for_payment(chain))
             await asyncio.wait_for(held.wait(), 5)
             pay(node)
-            await node._write_block()
+            await write(node)
             await until(lambda: chain.height == 4)
             released.set()
             assert (await waiting).balance_base == 105
@@ -424,12 +425,12 @@ async def test_a_change_while_the_line_was_lost_is_not_missed(tmp_path):
     path = tmp_path / "chain.db"
     async with ChainClient(f"http://127.0.0.1:{port}", QUICK) as chain, following(chain):
         async with idle_node(path) as node, answering(node, port):
-            await node._write_block()
+            await write(node)
             waiting = asyncio.create_task(waiting_for_payment(chain))
             await until(lambda: chain._begun)
         async with idle_node(path) as node:
             pay(node)
-            await node._write_block()
+            await write(node)
             assert not waiting.done()
             async with answering(node, port):
                 assert (await waiting).balance_base == 105

@@ -23,6 +23,7 @@ from tests.chain.nodes import (
     free_port,
     idle_node,
     until,
+    write,
     writing,
 )
 from tests.people import ATTESTORS, OFFER, OWNER, PARAMETERS, STRANGER, Person, genesis, register
@@ -54,7 +55,7 @@ async def bent_node(path: Path) -> AsyncIterator[tuple[Node, Front, ChainClient]
         front(url) as bent,
         ChainClient(bent.url, SHORT_LIVED) as chain,
     ):
-        await node._write_block()
+        await write(node)
         async with following(chain):
             yield node, bent, chain
 
@@ -149,7 +150,7 @@ async def test_a_block_that_holds_it_before_the_answer_is_lost_counts_once(tmp_p
         bent.answer = lambda path, body: None if path == "/api/v1/transactions" else body
         sending = asyncio.create_task(wallet(chain).send(payment()))
         await until(lambda: node.waiting == 1)
-        await node._write_block()
+        await write(node)
         assert payments(node) == 1
         bent.answer = lambda path, body: body
         await done(sending)
@@ -203,11 +204,11 @@ async def test_a_node_that_restarts_forgets_what_waited_and_is_told_again(tmp_pa
     async with ChainClient(f"http://{HOST}:{port}", SHORT_LIVED) as chain, following(chain):
         async with idle_node(path, SHORT_LIVED) as node:
             async with answering(node, port):
-                await node._write_block()
+                await write(node)
                 sending = asyncio.create_task(wallet(chain).send(payment()))
                 await until(lambda: node.waiting == 1)
             if included:
-                await node._write_block()
+                await write(node)
         assert not sending.done()
         async with idle_node(path, SHORT_LIVED) as node, answering(node, port):
             assert (node.waiting, payments(node)) == (0, int(included))

@@ -9,14 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chain.consensus.solo import Solo
 from chain.ledger import Ledger
 from chain.messages import SignedTransaction, Transaction, Transfer, sign_transaction
 from chain.records import Account, Table
 from chain.store import ChainStore
 from chain.transition import genesis_state
-from tests.people import EVERYBODY, START_MS, STRANGER, VALIDATOR, Person, genesis
-from wire.keys import Use
+from tests.chain.final import decide
+from tests.people import EVERYBODY, START_MS, STRANGER, Person, genesis
 
 GENESIS = genesis()
 
@@ -48,13 +47,9 @@ def pay(ledger: Ledger, person: Person) -> SignedTransaction:
     return sign_transaction(person.account, transaction)
 
 
-def engine(ledger: Ledger) -> Solo:
-    return Solo(GENESIS, ledger, VALIDATOR.key(Use.VALIDATOR), VALIDATOR.key(Use.VRF))
-
-
 async def write_block(store: ChainStore, ledger: Ledger, *signed: SignedTransaction) -> None:
     """Decide, store and commit the next block, as the node does."""
-    decided = engine(ledger).decide(START_MS + ledger.height, signed)
+    decided = decide(ledger, START_MS + ledger.height, signed)
     first = ledger.tip is None
     await store.commit((decided,), first=first, genesis_state=genesis_state(GENESIS))
     ledger.commit(decided.prepared)

@@ -64,11 +64,18 @@ async def test_killed_members_carry_on_and_nothing_counts_twice(tmp_path: Path) 
     parameters: Parameters = PATIENT
     network = LocalNetwork(tmp_path / "network", attestors=6, parameters=parameters)
     async with network, ChainClient(network.url, network.genesis) as chain:
-        await network.start("validator", *network.attestors, *network.hosters)
+        await network.start(*network.validators, *network.attestors, *network.hosters)
         async with asyncio.timeout(150), asyncio.TaskGroup() as tasks:
             following = tasks.create_task(chain.run())
             feed = await publish(network, chain, folder)
-            victims = ["attestor-2", "validator", "hoster-1", "attestor-5", "validator", "hoster-2"]
+            victims = [
+                "attestor-2",
+                "validator-1",
+                "hoster-1",
+                "attestor-5",
+                "validator-1",
+                "hoster-2",
+            ]
             await disturb(network, chain, victims)
             verdicts = await settled(chain, feed, CHALLENGES)
             await assert_accounts_balance(chain, feed, verdicts)

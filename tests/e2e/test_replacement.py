@@ -22,7 +22,7 @@ async def test_a_feed_outlives_its_owner(tmp_path: Path) -> None:
     source.write_bytes(os.urandom(300_000))
     network = LocalNetwork(tmp_path / "network", attestors=4, hosters=2)
     async with network, ChainClient(network.url, network.genesis) as chain:
-        await network.start("validator", *network.attestors, *network.hosters)
+        await network.start(*network.validators, *network.attestors, *network.hosters)
         async with asyncio.timeout(90), asyncio.TaskGroup() as tasks:
             following = tasks.create_task(chain.run())
             feed = await publish(network, chain, source, "--replicas", "1")

@@ -25,7 +25,7 @@ from holdfast.network import LocalNetwork
 async def main():
     network = LocalNetwork(Path(sys.argv[1]), attestors=1, hosters=1)
     network.prepare()
-    await network.start("validator", "hoster-1", "attestor-1")
+    await network.start("validator-1", "hoster-1", "attestor-1")
     print(*(process.pid for process in network.processes.values()), flush=True)
     await asyncio.Event().wait()
 
@@ -66,7 +66,7 @@ async def test_each_member_has_a_home_a_port_and_the_same_genesis(tmp_path):
         tmp_path, attestors=2, hosters=1, settings={"hoster-1": "hoster.repair = false"}
     )
     network.prepare()
-    assert network.names == ["validator", "attestor-1", "attestor-2", "hoster-1", "owner"]
+    assert network.names == ["validator-1", "attestor-1", "attestor-2", "hoster-1", "owner"]
     assert len({network.port(name) for name in network.names}) == 5
     genesis = network.genesis
     assert {home.genesis().network for home in network.homes.values()} == {genesis.network}
@@ -78,7 +78,7 @@ async def test_each_member_has_a_home_a_port_and_the_same_genesis(tmp_path):
 
 async def test_a_process_that_ends_by_itself_is_noticed_with_its_last_words(tmp_path):
     async with LocalNetwork(tmp_path, attestors=0, hosters=1) as network:
-        process = await network.run("validator", "chain", "run", "--listen", "nonsense")
+        process = await network.run("validator-1", "chain", "run", "--listen", "nonsense")
         assert await process.wait() == 1
         with pytest.raises(Unavailable, match="validator ended: error: an address is HOST:PORT"):
             network.require_alive()
@@ -87,7 +87,7 @@ async def test_a_process_that_ends_by_itself_is_noticed_with_its_last_words(tmp_
 
 async def test_a_network_that_is_left_has_no_processes(tmp_path):
     async with LocalNetwork(tmp_path, attestors=0, hosters=1) as network:
-        await network.start("validator", "hoster-1")
+        await network.start("validator-1", "hoster-1")
         network.require_alive()
         started = dict(network.processes)
         await network.kill("hoster-1")
@@ -97,4 +97,4 @@ async def test_a_network_that_is_left_has_no_processes(tmp_path):
         async with asyncio.timeout(20), client as chain, following(chain):
             await chain.reach(2)
     assert not network.processes
-    assert started["validator"].returncode == 0, "told to end, it ends in order"
+    assert started["validator-1"].returncode == 0, "told to end, it ends in order"

@@ -108,7 +108,7 @@ async def test_a_feed_that_node_made_is_hosted_and_read_back(
     network = LocalNetwork(tmp_path / "network", attestors=4, hosters=1)
     owner = network.homes["owner"].path
     async with network, ChainClient(network.url, network.genesis) as chain:
-        await network.start("validator", *network.attestors, *network.hosters)
+        await network.start(*network.validators, *network.attestors, *network.hosters)
         async with asyncio.timeout(150), asyncio.TaskGroup() as tasks:
             following = tasks.create_task(chain.run())
             for name, wanted in ((RosterName.ATTESTORS, 4), (RosterName.HOSTERS, 1)):

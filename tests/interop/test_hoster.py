@@ -84,7 +84,7 @@ async def test_node_reads_from_hosters_while_attestors_visit(
     network = LocalNetwork(tmp_path / "network", attestors=4, hosters=2, parameters=parameters)
     reads = 0
     async with network, ChainClient(network.url, network.genesis) as chain:
-        await network.start("validator", *network.attestors, *network.hosters)
+        await network.start(*network.validators, *network.attestors, *network.hosters)
         async with asyncio.timeout(150), asyncio.TaskGroup() as tasks:
             following = tasks.create_task(chain.run())
             key = await publish(network, chain, folder)
