@@ -1,14 +1,17 @@
 """Terms: how each validator served in the present one, and who serves in the next.
 
-The set of a term is fixed in its predecessor's last block, and that block must be final before
-another is built, so whoever follows the chain knows at every height whose votes count.
+The set of a term takes over after its predecessor's last block, and that block must be final
+before another is built, so whoever follows the chain knows at every height whose votes count. It
+is chosen some blocks earlier, when nobody can know its seed yet: else the writer of the last block
+could have itself drawn more often by letting somebody in or out.
 """
 
 from collections import Counter
 
 from chain.context import BlockContext
-from chain.records import RosterName, stake_key
-from chain.state import Draft
+from chain.genesis import Parameters
+from chain.records import RosterName, Table, stake_key
+from chain.state import Draft, View
 from chain.validators import Validator, ValidatorSet, ends_term
 
 COUNTED_VIEWS = 1_000
@@ -17,13 +20,24 @@ COUNTED_VIEWS = 1_000
 LEAST_TURNS = 10
 """Fewer in a term say nothing about a validator."""
 
+NEXT = b"next"
+"""The key of the set that is chosen and does not serve yet, beside the one that does."""
+
 
 def end_block(draft: Draft, block: BlockContext) -> None:
-    """Count the views that led to this block; after the last of a term the next set takes over."""
+    """Count the views that led to this block; choose the next set, or let it take over."""
     _count_views(draft, block)
-    if ends_term(block.height, block.parameters.term_blocks):
+    term_blocks = block.parameters.term_blocks
+    if ends_term(block.height + choice_delay(block.parameters), term_blocks):
         _jail(draft, block)
-        _begin_term(draft, block)
+        _choose(draft, block)
+    elif ends_term(block.height, term_blocks):
+        _begin_term(draft)
+
+
+def choice_delay(parameters: Parameters) -> int:
+    """How many blocks before the last of a term the next set is chosen."""
+    return min(parameters.draw_delay_blocks, parameters.term_blocks - 1)
 
 
 def _count_views(draft: Draft, block: BlockContext) -> None:
@@ -73,30 +87,35 @@ def _jail(draft: Draft, block: BlockContext) -> None:
     for one in failing[:room]:
         until = block.height + block.parameters.jail_blocks
         draft.candidates.change(one.validator.account, jailed_until=until)
-    for one in served:
-        draft.candidates.change(one.validator.account, turns=0, failed_views=0)
 
 
-def _begin_term(draft: Draft, block: BlockContext) -> None:
-    """Write down the next set. When nobody qualifies the present members serve on.
+def _choose(draft: Draft, block: BlockContext) -> None:
+    """Write down the members of the next set. When nobody qualifies the present ones serve on.
 
     However few qualify, they are the set: all of them have coins at stake, and a quorum of fewer
     is never more votes than one of more, so who left or was jailed is not waited for.
     """
     present = draft.validators
-    draft.validators = ValidatorSet(
-        term=present.term + 1,
-        seed=draft.meta.beacon,
-        members=_chosen(draft, block) or present.members,
-    )
+    members = _chosen(draft, block) or present.members
+    following = ValidatorSet(term=present.term + 1, seed=bytes(32), members=members)
+    _sets(draft).put(NEXT, following)
+
+
+def _begin_term(draft: Draft) -> None:
+    """Let the chosen set take over, with a seed that was not known when it was chosen."""
+    for member in draft.validators.members:
+        draft.candidates.change(member.account, turns=0, failed_views=0)
+    sets = _sets(draft)
+    draft.validators = sets.at(NEXT).model_copy(update={"seed": draft.meta.beacon})
+    sets.remove(NEXT)
+
+
+def _sets(draft: Draft) -> View[ValidatorSet]:
+    return View(draft, Table.VALIDATORS)
 
 
 def _chosen(draft: Draft, block: BlockContext) -> tuple[Validator, ...]:
-    """The best staked candidates that are free to serve.
-
-    They stand in the order of their accounts, not of their stakes: the writer of the last block
-    knows the next seed, and by a few coins more or less could choose whose turn comes when.
-    """
+    """The best staked candidates that are free to serve, in the order of their accounts."""
 
     def stake_base(account: bytes) -> int:
         return draft.stakes.at(stake_key("validator", account)).amount_base

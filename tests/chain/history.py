@@ -83,11 +83,12 @@ class History:
             self.block()
         return self.steps[-1]
 
-    def join(self, person: Person) -> None:
-        """Have somebody serve from the next term on."""
+    def join(self, *people: Person) -> None:
+        """Have people serve from the next term on: two blocks before the choice."""
         world = World(self.genesis, self.ledger.state, self.ledger.height)
-        self.block((person, stand(world, person)))
-        self.block((person, Stake(role="validator", amount_base=TERMS.validator_stake_base)))
+        least = Stake(role="validator", amount_base=TERMS.validator_stake_base)
+        self.block(*((person, stand(world, person)) for person in people))
+        self.block(*((person, least) for person in people))
 
 
 def certify(

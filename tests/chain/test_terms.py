@@ -3,8 +3,8 @@
 import pytest
 
 from chain.messages import Delist, Stake, Unstake
-from chain.records import RosterName
-from chain.terms import COUNTED_VIEWS
+from chain.records import RosterName, Table
+from chain.terms import COUNTED_VIEWS, NEXT, choice_delay
 from tests.validators import (
     MANY,
     TERMS,
@@ -29,15 +29,20 @@ def counters(world, person):
 
 def end_term_with(world, **of):
     """End the term with these counters, by a person's place: (failed views, turns)."""
-    blocks = world.parameters.term_blocks
-    world.pass_until((world.height // blocks + 1) * blocks - 1)
+    world.pass_until(choice_height(world) - 1)
     above = world.draft
     for place, (failed, turns) in of.items():
         person = MANY[int(place[1:])]
         fields = {"turns": turns, "failed_views": failed}
         above.candidates.put(person.id, candidate(world, person).model_copy(update=fields))
     world.state.commit(above)
-    world.pass_blocks()
+    end_term(world)
+
+
+def choice_height(world):
+    """The block at whose end the next set is chosen."""
+    blocks = world.parameters.term_blocks
+    return (world.height // blocks + 1) * blocks - choice_delay(world.parameters)
 
 
 def join(world, person, stake_base=LEAST):
@@ -111,16 +116,43 @@ def test_a_newcomer_serves_from_the_next_term_on():
     assert world.draft.validators.members[newcomer] == candidate(world, MANY[4]).validator
 
 
-def test_who_joins_in_the_last_block_serves_and_in_the_next_waits_a_term():
+def test_the_choice_is_made_before_its_seed_can_be_known():
     world = world_of(4)
-    world.must(MANY[4], stand(world, MANY[4]))
-    world.pass_until(9)
+    for person in MANY[4:7]:
+        world.must(person, stand(world, person))
+    world.pass_until(7)
     world.must(MANY[4], Stake(role="validator", amount_base=LEAST))
-    assert (world.height, MANY[4] in members(world)) == (10, True)
-    join(world, MANY[5])
+    assert world.height == choice_height(world_of(4)) == 8
+    chosen = world.draft.get((Table.VALIDATORS, NEXT))
+    assert (chosen.term, chosen.seed) == (1, bytes(32))
+    late = [
+        world.sign(MANY[5], Stake(role="validator", amount_base=LEAST)),
+        world.sign(MANY[1], Delist()),
+        world.sign(MANY[2], Unstake(role="validator", amount_base=LEAST)),
+        world.sign(MANY[9], fault(world, MANY[3])),
+    ]
+    world.block(*late)
+    assert world.draft.get((Table.VALIDATORS, NEXT)) == chosen
+    world.pass_blocks()
+    assert world.draft.validators.members == chosen.members
+    assert members(world) == {*MANY[:5]}
+    assert world.draft.get((Table.VALIDATORS, NEXT)) is None
     end_term(world)
-    world.must(MANY[6], stand(world, MANY[6]))
-    assert members(world) == {*MANY[:6]}
+    assert members(world) == {MANY[0], MANY[4], MANY[5]}
+
+
+@pytest.mark.parametrize(
+    ("term_blocks", "delay", "height"), [(2, 2, 1), (3, 2, 1), (4, 2, 2), (10, 7, 3), (10, 50, 1)]
+)
+def test_the_choice_lies_within_the_term(term_blocks, delay, height):
+    more = {"unbonding_blocks": 100, "validator_unbonding_blocks": 200}
+    world = world_of(4, term_blocks=term_blocks, draw_delay_blocks=delay, **more)
+    world.pass_blocks(height)
+    assert world.draft.get((Table.VALIDATORS, NEXT)) is not None
+    world.pass_until(term_blocks)
+    for _ in range(3 * term_blocks):
+        world.pass_blocks()
+    assert world.draft.validators.term == 4
 
 
 def test_who_leaves_serves_until_the_term_is_over():
@@ -157,7 +189,7 @@ def test_who_failed_most_of_its_turns_is_jailed_and_returns():
     fail_turns(world, MANY[2])
     end_term(world)
     jailed = candidate(world, MANY[2])
-    assert jailed.jailed_until == world.height + TERMS.jail_blocks == 57
+    assert jailed.jailed_until == 35 + TERMS.jail_blocks
     assert jailed.listed
     assert members(world) == {MANY[0], MANY[1], MANY[3]}
     end_term(world)

@@ -25,8 +25,7 @@ OLD, NEW = MANY[:4], (MANY[0], MANY[4], MANY[5], MANY[6])
 def history() -> History:
     """Four terms. Three validators leave in the first and three others come."""
     made = History(4)
-    for person in NEW[1:3]:
-        made.join(person)
+    made.join(*NEW[1:3])
     made.end_term()
     made.join(NEW[3])
     made.block(*((person, Delist()) for person in OLD[1:]))
@@ -133,8 +132,7 @@ def changed(step: TermStep, **changes: object) -> TermStep:
 
 def leading_to(step: TermStep, table: Table, key: bytes, record: object) -> TermStep:
     """To a state with one record, that the validators of the term did sign."""
-    state = State()
-    state.load(table, key, record)
+    state = State.of({(table, key): record})
     bent = changed(step, state_root=state.root)
     return bent.model_copy(update={"validators": proven(state, (table, key))})
 
@@ -143,8 +141,7 @@ def bent_steps() -> dict[str, TermStep]:
     made = history()
     first, second, third, _ = made.steps
     next_set, network = made.sets[1], made.genesis.network
-    empty = State()
-    empty.load(Table.META, b"", Meta())
+    empty = State.of({(Table.META, b""): Meta()})
     absent = changed(first, state_root=empty.root).model_copy(
         update={"validators": proven(empty, (Table.VALIDATORS, b""))}
     )
