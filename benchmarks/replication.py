@@ -5,7 +5,8 @@ stderr. Both ends are processes of their own. What a reader stores is verified, 
 killed process, on both sides; neither waits for the disk. `append` is a batch at a time into one
 signed head, which ours has on the disk before it returns and Node's has not; `append_*_signed`
 signs every batch, and so waits for the disk each time. `serve_64k` is mostly Node's own time: its
-reader asks for 48 chunks, stores them, and only then asks for more, so that the two take turns.
+reader takes most of two cores, whoever serves it. `serve_64k_cpu` is the processor time of the
+serving process alone, which a busy machine changes little.
 
 `SCALE=0.1` measures with a tenth of the chunks, `TURNS=1` once.
 """
@@ -21,6 +22,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks.figure import Figure, Wanted
 from benchmarks.peer import KEY, MANIFEST, fill_feed
@@ -92,6 +95,15 @@ def _serve(name: str, node: Command) -> Figure:
     return Figure(name, ours, "MiB/s", "Node to Node", theirs, 1.2)
 
 
+def _serve_cpu(name: str, node: Command) -> Figure:
+    theirs, ours = _turns(
+        name,
+        lambda: _transfer(node, node, "download", LARGE, LARGE_COUNT)["servingCpuSeconds"],
+        lambda: _transfer(OURS, node, "download", LARGE, LARGE_COUNT)["servingCpuSeconds"],
+    )
+    return Figure(name, ours, "s", "Node", theirs, 1.0, at_most=True)
+
+
 def _append(mode: str, size: int, count: int, batch: int, bar: float) -> Measure:
     def measure(name: str, node: Command) -> Figure:
         theirs, ours = _turns(
@@ -117,6 +129,7 @@ _LARGE, _SMALL = (LARGE, LARGE_COUNT, LARGE_BATCH), (SMALL, SMALL_COUNT, SMALL_B
 _BESIDE_NODE: dict[str, Measure] = {
     "clone_64k_vs_node": _clone(LARGE, LARGE_COUNT),
     "serve_64k_vs_node": _serve,
+    "serve_64k_cpu_vs_node": _serve_cpu,
     "clone_1k_vs_node": _clone(SMALL, SMALL_COUNT),
     "append_64k_vs_node": _append("append", *_LARGE, 1.0),
     "append_64k_signed_vs_node": _append("append-signed", *_LARGE, 0.25),
@@ -180,9 +193,12 @@ def _serving(command: Command, *arguments: object) -> Iterator[tuple[int, dict[s
 def _transfer(
     up: Command, down: Command, mode: str, size: int, count: int, *more: object
 ) -> dict[str, Any]:
-    with _serving(up, "serve", size, count) as (_, peer):
+    with _serving(up, "serve", size, count) as (pid, peer):
+        before = psutil.Process(pid).cpu_times()
         found: dict[str, Any] = _call(down, mode, peer["port"], peer["key"], count, *more)
-        return found
+        after = psutil.Process(pid).cpu_times()
+        cpu_s = after.user + after.system - before.user - before.system
+        return found | {"servingCpuSeconds": cpu_s}
 
 
 def _serve_memory() -> Figure:
