@@ -38,6 +38,11 @@ class BlockStore:
         self._reader = reader
         self._path = path
 
+    async def height(self) -> int | None:
+        """The last final height that is stored; None in an empty store."""
+        found: int | None = await one(self._reader, "SELECT max(height) FROM header")
+        return found
+
     async def lowest(self) -> int | None:
         """The lowest height whose block is kept; None where there is none."""
         found: int | None = await one(self._reader, "SELECT min(height) FROM body")
@@ -139,10 +144,7 @@ class BlockStore:
         """The row about one height; raises `NotFound` that tells what is there."""
         for row in await all_of(self._reader, question, (height,)):
             return row
-        lowest, last = (
-            await self.lowest(),
-            await one(self._reader, "SELECT max(height) FROM header"),
-        )
+        lowest, last = await self.lowest(), await self.height()
         if last is None or height > last:
             raise NotFound(f"there is no block {height} yet")
         raise NotFound(

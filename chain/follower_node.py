@@ -101,6 +101,7 @@ class Follower(Reader):
 
     async def close(self) -> None:
         """Close the store and the connections; following goes on where it stopped."""
+        await super().close()
         await self._opened.aclose()
 
 

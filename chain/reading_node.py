@@ -15,9 +15,7 @@ from chain.blocks import (
     Certificate,
     FinalBlock,
     Header,
-    MetLeaf,
     Notice,
-    ProvenRecord,
     RecordName,
     StateProof,
     TransactionProof,
@@ -26,10 +24,10 @@ from chain.consensus.port import Decided
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.messages import OpenReport, SignedTransaction
+from chain.proving import proven, term_step
 from chain.records import ReportRecord, Table
 from chain.snapshot_store import SnapshotStore
-from chain.state import Draft, State, tree_key
-from chain.statetree import prove
+from chain.state import State
 from chain.store import ChainStore
 from chain.transition import genesis_state
 from chain.trust import STEPS_AT_ONCE, TermStep
@@ -155,12 +153,7 @@ class Reader:
         if not ends_term(header.height, self.genesis.parameters.term_blocks):
             return None
         assert decided.certificate is not None, "nothing is built on it before it is final"
-        name = RecordName(table=int(Table.VALIDATORS), key=b"")
-        step = TermStep(
-            header=header,
-            certificate=decided.certificate,
-            validators=_proven(decided.prepared.draft, name),
-        )
+        step = term_step(decided.prepared.draft, header, decided.certificate)
         return header.term + 1, encode(step)
 
     async def steps(self, term: int, count: int) -> tuple[TermStep, ...]:
@@ -185,7 +178,7 @@ class Reader:
     def prove(self, names: Iterable[RecordName]) -> StateProof:
         """Records, or their absence, as of the last block, with all that proves them."""
         header, certificate = self._final()
-        records = tuple(_proven(self.state, name) for name in names)
+        records = tuple(proven(self.state, name) for name in names)
         return StateProof(header=header, certificate=certificate, records=records)
 
     def _final(self) -> tuple[Header, Certificate]:
@@ -259,19 +252,6 @@ class Reader:
             yield queue
         finally:
             self._followers.discard(queue)
-
-
-def _proven(state: State | Draft, name: RecordName) -> ProvenRecord:
-    table = Table(name.table)
-    proof = prove(state.tree, tree_key(table, name.key))
-    record = state.get((table, name.key))
-    return ProvenRecord(
-        table=name.table,
-        key=name.key,
-        record=None if record is None else encode(record),
-        siblings=proof.siblings,
-        met=None if proof.met is None else MetLeaf(key=proof.met[0], value=proof.met[1]),
-    )
 
 
 async def _take(

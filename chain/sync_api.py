@@ -7,10 +7,11 @@ import asyncio
 from contextlib import aclosing, suppress
 from typing import Annotated
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Path, Query
 from fastapi.responses import Response
 
 from chain.reading_node import Reader
+from chain.snapshot import MAX_DEPTH
 from chain.sync import MAX_RUN_BLOCKS, MAX_RUN_BYTES
 from wire.errors import NotFound, Unavailable
 from wire.primitives import MAX_INT
@@ -43,6 +44,25 @@ def add_sync(api: FastAPI, node: Reader) -> None:
         async with turns:
             run = await node.store.run(start, count, MAX_RUN_BYTES, node.height)
         return Response(run, media_type=CBOR)
+
+    @api.get("/api/v1/sync/snapshot", tags=["sync"], response_class=Response)
+    async def snapshot() -> Response:
+        """The head of the newest state that is offered in parts (CBOR)."""
+        store = node.require_snapshots()
+        async with turns:
+            head = await asyncio.to_thread(store.head)
+        return Response(head, media_type=CBOR)
+
+    @api.get("/api/v1/sync/snapshot/{height}/{part}", tags=["sync"], response_class=Response)
+    async def snapshot_part(
+        height: Annotated[int, Path(ge=1, le=MAX_INT)],
+        part: Annotated[int, Path(ge=0, lt=1 << MAX_DEPTH)],
+    ) -> Response:
+        """The records of one part (CBOR)."""
+        store = node.require_snapshots()
+        async with turns:
+            found = await asyncio.to_thread(store.part, height, part)
+        return Response(found, media_type=CBOR)
 
 
 async def _final_at(node: Reader, height: int, limit_s: int) -> None:
