@@ -84,7 +84,14 @@ def _show(
     if plot is not None and plot.suffix not in (".svg", ".png"):
         raise typer.BadParameter("--plot takes a file that ends in .svg or .png")
     with steps() as tell:
-        result = scenario(seed, runs, lambda done, of: tell("flips", done, of))
+
+        def count(done: int, of: int) -> None:
+            tell("flips", done, of)
+            # A bar needs a terminal; a file gets a line at each tenth.
+            if not err.is_terminal and done * 10 // of > (done - 1) * 10 // of:
+                err.print(f"{done} of {of} flips")
+
+        result = scenario(seed, runs, count)
     if plot is not None:
         _draw(result, plot)
     if json:

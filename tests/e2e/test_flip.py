@@ -63,6 +63,12 @@ def test_a_simulation_prints_the_same_document_for_the_same_seed(scenario: str) 
     assert found["runs"] == 4 and found["source"]["forced"] > found["ours"]["forced"] == 0
 
 
+def test_a_long_simulation_says_how_far_it_is() -> None:
+    done = holdfast("simulate", "flip-copy", "--runs", "20", "--json")
+    said = [line for line in done.stderr.splitlines() if line]
+    assert said == [f"{count} of 20 flips" for count in range(2, 21, 2)]
+
+
 def test_a_result_is_drawn(tmp_path: Path) -> None:
     for name in ("plot.svg", "plot.png"):
         plot = tmp_path / name

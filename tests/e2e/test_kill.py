@@ -65,7 +65,7 @@ async def test_killed_members_carry_on_and_nothing_counts_twice(tmp_path: Path) 
     network = LocalNetwork(tmp_path / "network", attestors=6, parameters=parameters)
     async with network, ChainClient(network.url, network.genesis) as chain:
         await network.start(*network.validators, *network.attestors, *network.hosters)
-        async with asyncio.timeout(150), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(180), asyncio.TaskGroup() as tasks:
             following = tasks.create_task(chain.run())
             feed = await publish(network, chain, folder)
             victims = [
@@ -100,6 +100,9 @@ async def assert_accounts_balance(
         assert all(verdict.verdict != "fault" for verdict in ours), "nobody was dishonest"
     for challenge_id in {verdict.challenge for verdict in verdicts}:
         challenge = await chain.need(ChallengeRecord, Table.CHALLENGE, challenge_id)
+        await chain.reach(challenge.reveal_deadline + 1)
+        challenge = await chain.need(ChallengeRecord, Table.CHALLENGE, challenge_id)
+        assert challenge.unrevealed == (), "who was killed had revealed, or answered afterwards"
         assert len(challenge.opened) == len(set(challenge.opened))
         reports = await chain.records(
             ReportRecord, Table.REPORT, [challenge_id + member for member in challenge.opened]
