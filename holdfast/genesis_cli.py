@@ -25,6 +25,7 @@ from wire.zbase32 import parse_key
 DEFAULT_SUPPLY_BASE = 10**15
 DEFAULT_NAME = "holdfast"
 MIN_INTERVAL_MS = 50
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OFFER_NAME = "validator.offer"
 MAX_OFFER_BYTES = 4_096
 
@@ -61,6 +62,12 @@ def offer(
         print_json({"file": str(file), **made.model_dump(mode="json")})
         return
     out.print(validator_table([made]))
+    if made.endpoint.host in LOOPBACK:
+        err.print(
+            f"validators on other machines cannot reach {made.endpoint.host}: for those set "
+            f"chain.gossip.host and chain.gossip.public_host in {session(context).home.path}"
+            "/holdfast.toml first"
+        )
     out.print(f"give [bold]{file}[/] to whoever runs `holdfast chain genesis --validator {file}`")
 
 

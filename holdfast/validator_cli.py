@@ -67,7 +67,7 @@ def _standing(each: dict[str, Any], last_height: int) -> str:
     if not each["listed"]:
         return "leaves"
     if each["jailed_until"] > last_height:
-        return f"[yellow]jailed until {each['jailed_until']}[/]"
+        return f"[yellow]jailed to {each['jailed_until']}[/]"
     return "stands" if each["standing"] else "too little stake"
 
 
