@@ -96,7 +96,10 @@ class MempoolStore:
     def tidy(self, pool: Mempool) -> None:
         """After a block: write the file anew if most of it waits no more."""
         if self._size > 2 * pool.size_bytes + SLACK_BYTES:
-            self.rewrite(pool)
+            try:
+                self.rewrite(pool)
+            except Unavailable as error:
+                log.warning("the file of waiting transactions stays long", why=str(error))
 
     def close(self) -> None:
         """Close the file; what it holds is there at the next start."""

@@ -27,6 +27,7 @@ from chain.genesis import Genesis
 from chain.gossip_service import GossipService
 from chain.ledger import MAX_BLOCK_BYTES, Ledger
 from chain.mempool import Mempool
+from chain.mempool_store import MempoolStore
 from chain.messages import SignedTransaction, Transaction, ValidatorFault, sign_transaction
 from chain.reading_node import Reader
 from chain.records import Account, RosterName
@@ -85,12 +86,14 @@ class Node(Reader):
         remembered: Remembered,
         gossip: GossipService,
         master: bytes,
+        waited: MempoolStore,
     ) -> None:
         super().__init__(genesis, store, ledger, certificate)
         self._votes = votes
         self._gossip = gossip
         self._account = KeyPair.derive(master, Use.ACCOUNT)
         self._pool = Mempool()
+        self._waited = waited
         keys = Keys(KeyPair.derive(master, Use.VALIDATOR), KeyPair.derive(master, Use.VRF))
         self._engine = Engine(genesis, ledger, keys, self._choose, remembered)
         self._begun = False
@@ -115,16 +118,21 @@ class Node(Reader):
             votes, remembered = await asyncio.to_thread(
                 VoteStore.open, place.votes, genesis.network, ledger.validators.term
             )
+            path = place.database.with_suffix(".pool")
+            waited, found = await asyncio.to_thread(MempoolStore.open, path, genesis.network)
         except BaseException:
             await store.close()
             raise
         swarm_key = KeyPair.derive(master, Use.SWARM)
         gossip = GossipService(swarm_key, genesis.network, place.host, place.port)
-        return cls(genesis, store, ledger, certificate, votes, remembered, gossip, master)
+        node = cls(genesis, store, ledger, certificate, votes, remembered, gossip, master, waited)
+        node._recall(found)
+        return node
 
     async def close(self) -> None:
         """Close what `open` has opened; the chain goes on where it stopped."""
         self._votes.close()
+        self._waited.close()
         await super().close()
 
     @property
@@ -226,11 +234,18 @@ class Node(Reader):
 
     def _admit(self, transactions: tuple[SignedTransaction, ...]) -> None:
         """Transactions that another validator admitted; it may be ahead, or lie."""
+        admitted: list[SignedTransaction] = []
         for signed in transactions:
             try:
-                self._pool.add(signed, self.ledger.check)
+                if signed.transaction.id not in self._pool:
+                    self._pool.add(signed, self.ledger.check)
+                    admitted.append(signed)
             except HoldfastError as error:
                 log.debug("a passed-on transaction was refused", why=str(error))
+        try:
+            self._waited.append(admitted)
+        except Unavailable as error:
+            log.warning("a restart would forget what others admitted", why=str(error))
 
     def _choose(self, without: frozenset[bytes]) -> tuple[SignedTransaction, ...]:
         limit = self.genesis.parameters.block_transactions_maximum
@@ -269,6 +284,7 @@ class Node(Reader):
         included = [s for d in output.final for s in d.prepared.block.transactions]
         self._pool.settle(included, self.height, check)
         self._pool.give_back(output.returned, check)
+        self._waited.tidy(self._pool)
         for decided in output.final:
             _log_rejected(decided)
         if self._votes.is_long:
@@ -311,14 +327,23 @@ class Node(Reader):
 
     # for others
 
+    def _recall(self, found: list[SignedTransaction]) -> None:
+        """What waited when this node stopped waits again, unless a block holds it by now."""
+        for signed in found:
+            with suppress(HoldfastError):
+                self._submit(signed, keep=False)
+        self._waited.rewrite(self._pool)
+
     async def accept(self, signed: SignedTransaction) -> bytes:
         """Take a transaction into the pool and return its id; raises `Rejected`."""
         return self._submit(signed)
 
-    def _submit(self, signed: SignedTransaction) -> bytes:
-        known = len(self._pool)
+    def _submit(self, signed: SignedTransaction, *, keep: bool = True) -> bytes:
+        is_new = signed.transaction.id not in self._pool
         name = self._pool.add(signed, self.ledger.check)
-        if len(self._pool) > known:
+        if is_new:
+            if keep:
+                self._waited.append((signed,))
             self._fresh.append(signed)
             self._gossip.awake.set()
         return name

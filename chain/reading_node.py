@@ -110,8 +110,17 @@ class Reader:
         """Store final blocks that follow the tip, commit them, and tell whoever follows.
 
         The last of the run has a certificate. Raises `Unavailable` when the disk does not take
-        them: nothing was committed then, and the node must stop.
+        them: nothing is shown then that is not kept, and the node must stop.
         """
+        term_blocks, start = self.genesis.parameters.term_blocks, 0
+        for place, decided in enumerate(run, start=1):
+            height = decided.prepared.block.header.height
+            if ends_term(height, term_blocks) or place == len(run):
+                await self._keep(run[start:place])
+                start = place
+
+    async def _keep(self, run: Sequence[Decided]) -> None:
+        """As `keep`, for blocks of one term."""
         first = self.tip is None
         notices = await self.store.commit(
             run, first=first, genesis_state=self._genesis_state, step=self._step(run[-1])

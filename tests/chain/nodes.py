@@ -17,6 +17,7 @@ from chain.consensus.vote_store import VoteStore
 from chain.genesis import Genesis
 from chain.gossip_service import GossipService
 from chain.ledger import Ledger
+from chain.mempool_store import MempoolStore
 from chain.node import Node, Place
 from chain.server import bind, run_node
 from chain.store import ChainStore
@@ -69,7 +70,11 @@ async def node_at(world: World, path: Path) -> AsyncIterator[Node]:
     VoteStore.create(votes, world.genesis.network)
     opened, _ = VoteStore.open(votes, world.genesis.network, 0)
     gossip = GossipService(VALIDATOR.key(Use.SWARM), world.genesis.network, HOST, 0)
-    node = Node(world.genesis, store, ledger, None, opened, Remembered(), gossip, VALIDATOR.master)
+    waited, _ = MempoolStore.open(path.with_suffix(".pool"), world.genesis.network)
+    waited.rewrite(())
+    node = Node(
+        world.genesis, store, ledger, None, opened, Remembered(), gossip, VALIDATOR.master, waited
+    )
     try:
         yield node
     finally:

@@ -108,7 +108,7 @@ async def test_a_restarted_node_goes_on_where_it_stopped(path):
     async with idle_node(path) as node:
         assert (node.ledger.tip, node.state.root) == (tip, root)
         verify_state(Trust(QUICK), node.prove([META, ACCOUNT]))
-        assert not node.is_waiting(waiting.transaction.id), "the client asks again"
+        assert node.is_waiting(waiting.transaction.id), "what was accepted is not lost"
         await node.accept(waiting)
         await write(node)
         block = (await node.block(4)).block

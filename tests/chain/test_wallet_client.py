@@ -197,8 +197,11 @@ async def test_a_node_that_starts_late_is_waited_for(tmp_path):
                 assert payments(node) == 1
 
 
-@pytest.mark.parametrize("included", [False, True])
-async def test_a_node_that_restarts_forgets_what_waited_and_is_told_again(tmp_path, included):
+@pytest.mark.parametrize(
+    ("included", "lost"), [(False, False), (False, True), (True, False), (True, True)]
+)
+async def test_a_payment_is_made_once_though_the_node_restarts(tmp_path, included, lost):
+    """With what waited there, or without it, as after a power cut."""
     port = free_port()
     path = tmp_path / "chain.db"
     async with ChainClient(f"http://{HOST}:{port}", SHORT_LIVED) as chain, following(chain):
@@ -210,8 +213,11 @@ async def test_a_node_that_restarts_forgets_what_waited_and_is_told_again(tmp_pa
             if included:
                 await write(node)
         assert not sending.done()
+        if lost:
+            path.with_suffix(".pool").unlink()
         async with idle_node(path, SHORT_LIVED) as node, answering(node, port):
-            assert (node.waiting, payments(node)) == (0, int(included))
+            waiting = int(not included and not lost)
+            assert (node.waiting, payments(node)) == (waiting, int(included))
             async with writing(node):
                 await done(sending)
                 await until(lambda: node.ledger.height > 8)
