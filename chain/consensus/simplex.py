@@ -220,9 +220,9 @@ class Simplex:
         while not self.over and (
             self._commit()
             or self._go_on(now)
+            or self._finalize()  # before the next view: one validator alone decides at once
             or self._propose(now)
             or self._notarize(now)
-            or self._finalize()
         ):
             pass
 
