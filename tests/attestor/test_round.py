@@ -23,16 +23,13 @@ from coinflip.messages import Ping, Pong, Reveal, Share, Signed
 from coinflip.service import Members
 from swarm.service import Swarm, open_swarm
 from tests.builders import World
-from tests.chain.nodes import answering, following, node_at
+from tests.chain.nodes import answering, following, node_at, write
 from tests.people import Person, register
 from tests.stages import drawn
 from wire.codec import decode
 from wire.keys import Use
 
 HOST = "127.0.0.1"
-BLOCK_S = 0.7
-"""Five blocks to visit, six to open: a round takes ten seconds."""
-
 PENALTY = 70
 
 
@@ -90,9 +87,9 @@ async def assembled(path: Path) -> AsyncIterator[Hall]:
         node = await stack.enter_async_context(node_at(world, path / "chain.db"))
         url = await stack.enter_async_context(answering(node))
         chain = await stack.enter_async_context(ChainClient(url, world.genesis))
-        await node._write_block()
+        await write(node)
         await stack.enter_async_context(following(chain))
-        writer = asyncio.create_task(write(node))
+        writer = asyncio.create_task(keep_writing(node))
         try:
             async with asyncio.timeout(60):
                 yield Hall(world, node, chain, seats)
@@ -118,10 +115,9 @@ def registered(seat: Seat):
     return register(seat.person, endpoint=Endpoint(host=HOST, port=port, swarm_key=swarm_key))
 
 
-async def write(node: Node) -> None:
+async def keep_writing(node: Node) -> None:
     while True:
-        await asyncio.sleep(BLOCK_S)
-        await node._write_block()
+        await write(node)
 
 
 async def test_a_round_goes_from_the_draw_to_its_end_and_is_forgotten(tmp_path: Path) -> None:
@@ -211,7 +207,7 @@ async def test_a_member_killed_in_every_phase_says_the_same_again(tmp_path: Path
             for phase in ("flipping", "visiting", "opening"):
                 playing = asyncio.create_task(hall.round(victim).play())
                 await hall.wait(lambda now, phase=phase: now.status == phase)
-                await asyncio.sleep(BLOCK_S / 2)
+                await asyncio.sleep(0.3)
                 playing.cancel()
                 with suppress(asyncio.CancelledError):
                     await playing
