@@ -96,11 +96,13 @@ def _serve(name: str, node: Command) -> Figure:
 
 
 def _serve_cpu(name: str, node: Command) -> Figure:
-    theirs, ours = _turns(
-        name,
-        lambda: _transfer(node, node, "download", LARGE, LARGE_COUNT)["servingCpuSeconds"],
-        lambda: _transfer(OURS, node, "download", LARGE, LARGE_COUNT)["servingCpuSeconds"],
-    )
+    def cpu_s(up: Command) -> float:
+        found = _transfer(up, node, "download", LARGE, LARGE_COUNT)
+        print(f"  {name}: the reader took {found['cpuSeconds']:.2f} s", file=sys.stderr)
+        taken_s: float = found["servingCpuSeconds"]
+        return taken_s
+
+    theirs, ours = _turns(name, lambda: cpu_s(node), lambda: cpu_s(OURS))
     return Figure(name, ours, "s", "Node", theirs, 1.0, at_most=True)
 
 

@@ -1,6 +1,6 @@
 // One Node Hypercore peer of a measurement; the other end is another of these, or peer.py.
 //   node peer.mjs NODE_MODULES serve SIZE COUNT           prints {port, key}, serves until stdin ends
-//   node peer.mjs NODE_MODULES download PORT KEY COUNT    prints {seconds}
+//   node peer.mjs NODE_MODULES download PORT KEY COUNT    prints {seconds, cpuSeconds}
 //   node peer.mjs NODE_MODULES requests PORT KEY COUNT N  prints {medianMs} of N single requests
 //   node peer.mjs NODE_MODULES append SIZE COUNT BATCH    prints {seconds}
 import fs from 'fs'
@@ -66,11 +66,13 @@ async function connect (port, key) {
 }
 
 async function download (port, key, count) {
+  const before = process.cpuUsage()
   const { core, began } = await connect(port, key)
   await core.download({ start: 0, end: count }).done()
   const seconds = now() - began
+  const { user, system } = process.cpuUsage(before)
   if (core.contiguousLength !== count) throw new Error('not all is there')
-  say({ seconds })
+  say({ seconds, cpuSeconds: (user + system) / 1e6 })
 }
 
 async function requests (port, key, count, times) {
