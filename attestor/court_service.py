@@ -151,7 +151,7 @@ class Court:
             await self._wallet.send(ShowReveals(challenge=self._id, reveals=known))
             log.info("reveals shown", count=len(known))
         except Rejected as rejected:
-            log.debug("reveals not taken", reason=str(rejected))
+            log.info("reveals not taken", reason=str(rejected))
 
     async def _record(self) -> ChallengeRecord:
         return await self._chain.need(ChallengeRecord, Table.CHALLENGE, self._id)

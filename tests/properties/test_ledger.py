@@ -14,6 +14,7 @@ from chain.messages import (
     CommitReport,
     Offer,
     ReportAbsent,
+    ShowReveals,
     Stake,
     Transfer,
     Unstake,
@@ -167,7 +168,8 @@ def conclude(world, one, two, three):
     if not focus(world, "opening"):
         return []
     if world.challenge.coin is None:
-        return [(STRANGER, world.open_coin())]
+        silent = [place for place in range(len(world.members)) if (two >> place) & 1]
+        return [(STRANGER, world.open_coin(silent=silent))]
     behave = HOW.get(world.challenge.challenge)
     if behave is None:
         return []
@@ -177,6 +179,19 @@ def conclude(world, one, two, three):
         for place, (member, account) in enumerate(parts)
         if (place + three) % 4 or one % 2
     ]
+
+
+def answer(world, one, two, three):
+    """For some that the opening of the newest open coin left out."""
+    asking = [c for c in records(world.state, ChallengeRecord) if c.unrevealed]
+    if not asking:
+        return []
+    world.focus = asking[-1].challenge
+    members = world.challenge.members
+    asked = [members.index(one.member) for one in world.challenge.unrevealed]
+    shown = asked[: 1 + one % len(asked)]
+    body = ShowReveals(challenge=world.focus, reveals=world.reveals(*shown))
+    return [(pick(EVERYBODY, two), body)]
 
 
 def attest(world, one, two, three):
@@ -217,6 +232,7 @@ ACTIONS = (
     accuse,
     visit,
     conclude,
+    answer,
     *[attest] * 8,
     wait,
 )
@@ -282,6 +298,9 @@ def check_books(world):
         assert len(challenge.earlier) == challenge.attempt
         assert not set(challenge.members) & set(challenge.excluded) or challenge.status in DONE
         assert len(set(challenge.convicted)) == len(challenge.convicted)
+        asked = [one.member for one in challenge.unrevealed]
+        assert sorted(set(asked)) == asked and set(asked) <= set(challenge.members)
+        assert challenge.coin is not None or not asked
     for table, key in world.state.records:
         assert table is not Table.DUE or int.from_bytes(key, "big") > world.height
 
