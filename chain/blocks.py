@@ -1,5 +1,6 @@
 """Blocks, the votes and certificates that make them final, and proofs of what they lead to."""
 
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field
@@ -35,7 +36,7 @@ class Header(Message):
     state_root: Hash
     validators_hash: Hash
 
-    @property
+    @cached_property
     def id(self) -> bytes:
         """The hash that names the block."""
         return digest(self)

@@ -6,14 +6,13 @@ keeps it, and it takes the room of others.
 
 from chain.genesis import Parameters
 from chain.messages import Transaction
-from wire.codec import encode
 
 KIB = 1 << 10
 
 
 def least_fee_base(parameters: Parameters, transaction: Transaction, sidecar: bytes) -> int:
     """The least fee of a transaction with this evidence; a KiB that is started counts whole."""
-    size_bytes = len(encode(transaction)) + len(sidecar)
+    size_bytes = len(transaction.encoded) + len(sidecar)
     return parameters.fee_minimum_base + parameters.fee_base_per_kib * -(-size_bytes // KIB)
 
 

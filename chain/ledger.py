@@ -15,8 +15,10 @@ from chain.statetree import root
 from chain.transition import check_envelope, execute
 from chain.validators import ValidatorSet, ends_term, view_input
 from wire import vrf
-from wire.codec import encode
 from wire.errors import Malformed, Rejected
+
+SIGNATURES_KNOWN = 50_000
+"""Signatures found good, by transaction: a pool's worth and some blocks; about 10 MiB."""
 
 MAX_BLOCK_BYTES = 3 << 20
 """Evidence included. Below the 4 MiB that the codec takes, with room for the certificate."""
@@ -32,6 +34,7 @@ class Ledger:
         self._tip = tip
         self._root = tip.id if tip else self.network
         self._prepared: dict[bytes, Prepared] = {}
+        self._signatures: dict[bytes, bytes] = {}
         self._next: tuple[Draft, BlockContext] | None = None
         """What transactions are checked against, made once a block."""
 
@@ -61,7 +64,7 @@ class Ledger:
         `pending` transactions of its sender wait before it. The body's own rule is not
         tried: it may depend on what comes before.
         """
-        if not signed.is_signed():
+        if not self._is_signed(signed):
             raise Rejected(Reason.BAD_SIGNATURE)
         self.check_again(signed, pending)
 
@@ -116,9 +119,9 @@ class Ledger:
         parameters = self.genesis.parameters
         if len(block.transactions) > parameters.block_transactions_maximum:
             raise Malformed(f"a block of {len(block.transactions)} transactions")
-        if sum(len(encode(signed)) for signed in block.transactions) > MAX_BLOCK_BYTES:
+        if sum(signed.size for signed in block.transactions) > MAX_BLOCK_BYTES:
             raise Malformed("the block is too large")
-        if not all(signed.is_signed() for signed in block.transactions):
+        if not all(self._is_signed(signed) for signed in block.transactions):
             raise Malformed("a transaction in the block is not signed by its sender")
         proposal = Proposal(header.view, header.time_ms, header.proposer, header.vrf_proof, output)
         try:
@@ -129,6 +132,19 @@ class Ledger:
             raise Malformed("the block's roots are not those of its transactions")
         self._prepared[name] = prepared
         return prepared
+
+    def _is_signed(self, signed: SignedTransaction) -> bool:
+        """As the transaction says itself; one that waited here before its block came is known."""
+        name = signed.transaction.id
+        if not signed.sidecar and self._signatures.get(name) == signed.signature:
+            return True
+        if not signed.is_signed():
+            return False
+        if not signed.sidecar:  # the evidence beside it can be swapped, the name stays
+            self._signatures[name] = signed.signature
+        if len(self._signatures) > SIGNATURES_KNOWN:
+            del self._signatures[next(iter(self._signatures))]
+        return True
 
     def _drawn(self, validators: ValidatorSet, header: Header, certified: bool) -> bytes:
         """The VRF output that draws the block's leader."""

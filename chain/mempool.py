@@ -12,7 +12,6 @@ from heapq import heapify, heappop, heappush
 
 from chain.messages import SignedTransaction
 from chain.reasons import Reason
-from wire.codec import encode
 from wire.errors import Rejected, Unavailable
 
 MAX_WAITING = 10_000
@@ -47,7 +46,7 @@ class _Waiting:
 
 def _waiting(signed: SignedTransaction) -> _Waiting:
     transaction = signed.transaction
-    size = len(encode(signed))
+    size = signed.size
     rate = (transaction.fee_base << RATE_BITS) // size
     return _Waiting(signed, transaction.id, transaction.sender, transaction.nonce, size, rate)
 

@@ -5,6 +5,7 @@ tells bodies apart and lies inside the signed bytes. Bounds here are about shape
 needs the state to judge is a rule in `chain/rules/`.
 """
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer, Tag
@@ -14,7 +15,7 @@ from chain.endpoint import Endpoint
 from chain.votes import SignedVote, VrfProof
 from coinflip.messages import MAX_MEMBERS, CoinOpening, Evidence, RevealProof
 from wire import signing, vrf
-from wire.codec import BY_KIND, Message, digest, encode
+from wire.codec import BY_KIND, Message, encode
 from wire.keys import KeyPair
 from wire.primitives import (
     Bytes,
@@ -341,10 +342,15 @@ class Transaction(Message):
     """The last height at which it may be included."""
     body: Body
 
-    @property
+    @cached_property
+    def encoded(self) -> bytes:
+        """Its one spelling: what is signed and hashed."""
+        return encode(self)
+
+    @cached_property
     def id(self) -> bytes:
         """The hash that names it."""
-        return digest(self)
+        return blake2b_256(self.encoded)
 
 
 class SignedTransaction(Message):
@@ -367,9 +373,22 @@ class SignedTransaction(Message):
             transaction.sender,
             TRANSACTION_DOMAIN,
             transaction.network,
-            encode(transaction),
+            transaction.encoded,
             self.signature,
         )
+
+    @property
+    def size(self) -> int:
+        """Bytes of its encoding, without making that."""
+        evidence = len(self.sidecar)
+        head = next(
+            n for n, limit in ((1, 24), (2, 1 << 8), (3, 1 << 16), (5, 1 << 32)) if evidence < limit
+        )
+        return SIGNED_OVERHEAD_BYTES + len(self.transaction.encoded) + head + evidence
+
+
+SIGNED_OVERHEAD_BYTES = 1 + 2 + 64
+"""Around a transaction in CBOR: the head of an array, and the signature with its own."""
 
 
 def sign_transaction(
@@ -377,5 +396,5 @@ def sign_transaction(
 ) -> SignedTransaction:
     """`transaction` signed by its sender's account key."""
     assert key.public == transaction.sender
-    signature = signing.sign(key, TRANSACTION_DOMAIN, transaction.network, encode(transaction))
+    signature = signing.sign(key, TRANSACTION_DOMAIN, transaction.network, transaction.encoded)
     return SignedTransaction(transaction=transaction, signature=signature, sidecar=sidecar)

@@ -136,35 +136,45 @@ class View(Generic[R]):
         self._draft.changes[self._table, key] = None
 
 
+class _Rows(Generic[R]):
+    """A table as an attribute of drafts: its view is made when it is looked at."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __get__(self, draft: "Draft", owner: type["Draft"]) -> View[R]:
+        return View(draft, self._table)
+
+
 class Draft:
     """Writes on top of a state or of another draft, kept apart until merged."""
+
+    accounts = _Rows[Account](Table.ACCOUNT)
+    stakes = _Rows[StakeRecord](Table.STAKE)
+    registrations = _Rows[Registration](Table.REGISTRATION)
+    rosters = _Rows[Roster](Table.ROSTER)
+    feeds = _Rows[FeedRecord](Table.FEED)
+    plans = _Rows[PlanRecord](Table.PLAN)
+    contracts = _Rows[ContractRecord](Table.CONTRACT)
+    desks = _Rows[Desk](Table.DESK)
+    draws = _Rows[DrawRecord](Table.DRAW)
+    challenges = _Rows[ChallengeRecord](Table.CHALLENGE)
+    reports = _Rows[ReportRecord](Table.REPORT)
+    verdicts = _Rows[VerdictRecord](Table.VERDICT)
+    dues = _Rows[Due](Table.DUE)
+    swarm_keys = _Rows[SwarmKey](Table.SWARM_KEY)
+    availability = _Rows[Availability](Table.AVAILABILITY)
+    line_ups = _Rows[LineUp](Table.LINE_UP)
+    candidates = _Rows[Candidate](Table.CANDIDATE)
+    validator_keys = _Rows[ValidatorKey](Table.VALIDATOR_KEY)
+    _validators = _Rows[ValidatorSet](Table.VALIDATORS)
+    _metas = _Rows[Meta](Table.META)
 
     def __init__(self, base: "State | Draft") -> None:
         self.base = base
         """What lies below; once that is part of the state, the state itself."""
         self.changes: dict[Key, Message | None] = {}
         self._tree: object = _UNKNOWN
-
-        self.accounts: View[Account] = View(self, Table.ACCOUNT)
-        self.stakes: View[StakeRecord] = View(self, Table.STAKE)
-        self.registrations: View[Registration] = View(self, Table.REGISTRATION)
-        self.rosters: View[Roster] = View(self, Table.ROSTER)
-        self.feeds: View[FeedRecord] = View(self, Table.FEED)
-        self.plans: View[PlanRecord] = View(self, Table.PLAN)
-        self.contracts: View[ContractRecord] = View(self, Table.CONTRACT)
-        self.desks: View[Desk] = View(self, Table.DESK)
-        self.draws: View[DrawRecord] = View(self, Table.DRAW)
-        self.challenges: View[ChallengeRecord] = View(self, Table.CHALLENGE)
-        self.reports: View[ReportRecord] = View(self, Table.REPORT)
-        self.verdicts: View[VerdictRecord] = View(self, Table.VERDICT)
-        self.dues: View[Due] = View(self, Table.DUE)
-        self.swarm_keys: View[SwarmKey] = View(self, Table.SWARM_KEY)
-        self.availability: View[Availability] = View(self, Table.AVAILABILITY)
-        self.line_ups: View[LineUp] = View(self, Table.LINE_UP)
-        self.candidates: View[Candidate] = View(self, Table.CANDIDATE)
-        self.validator_keys: View[ValidatorKey] = View(self, Table.VALIDATOR_KEY)
-        self._validators: View[ValidatorSet] = View(self, Table.VALIDATORS)
-        self._metas: View[Meta] = View(self, Table.META)
 
     def get(self, key: Key) -> Message | None:
         """The record at `key` as this draft sees it."""
@@ -222,12 +232,11 @@ class Draft:
     def tree(self) -> statetree.Tree:
         """The state tree with this draft's writes: from here on they must not change."""
         if self._tree is _UNKNOWN:
-            tree = self.base.tree
-            for (table, key), record in self.changes.items():
-                place = tree_key(table, key)
-                if record is None:
-                    tree = statetree.remove(tree, place)
-                else:
-                    tree = statetree.put(tree, place, digest(record))
-            self._tree = tree
+            self._tree = statetree.update(
+                self.base.tree,
+                (
+                    (tree_key(table, key), None if record is None else digest(record))
+                    for (table, key), record in self.changes.items()
+                ),
+            )
         return cast("statetree.Tree", self._tree)

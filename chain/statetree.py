@@ -11,7 +11,7 @@ The same records give the same root in whatever order they were written.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wire.errors import Malformed
@@ -130,6 +130,36 @@ def join(trees: Sequence[Tree]) -> Tree:
 def first_bits(key: bytes, count: int) -> int:
     """A key's first bits as a number."""
     return int.from_bytes(key, "big") >> (8 * len(key) - count)
+
+
+def update(tree: Tree, changes: Iterable[tuple[bytes, bytes | None]]) -> Tree:
+    """The tree after many writes at once, each (key, value) or (key, None) to remove.
+
+    The same as one after the other, but every inner node is hashed once.
+    """
+    return _update(tree, sorted(changes), 0)
+
+
+Changes = list[tuple[bytes, bytes | None]]
+"""Sorted, with one entry for a key."""
+
+
+def _update(tree: Tree, changes: Changes, depth: int) -> Tree:
+    if not changes:
+        return tree
+    if isinstance(tree, Inner):
+        left, right = _parted(changes, depth)
+        return _inner(_update(tree.left, left, depth + 1), _update(tree.right, right, depth + 1))
+    leaves = [leaf(key, value) for key, value in changes if value is not None]
+    if tree is not None and all(key != tree.key for key, _ in changes):
+        leaves = sorted([*leaves, tree], key=lambda one: one.key)
+    return build(leaves, depth)
+
+
+def _parted(changes: Changes, depth: int) -> tuple[Changes, Changes]:
+    """Those for the left and the right of a node at `depth`."""
+    middle = bisect_left(changes, 1, key=lambda change: _bit(change[0], depth))
+    return changes[:middle], changes[middle:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ signs block h is the record `Table.VALIDATORS` in the state before it, so whoeve
 header of one term can prove the set of the next.
 """
 
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field
@@ -36,7 +37,7 @@ class ValidatorSet(Message):
     """The beacon at the end of the term before: what the draws of leaders start from."""
     members: Annotated[tuple[Validator, ...], Field(min_length=1, max_length=MAX_VALIDATORS)]
 
-    @property
+    @cached_property
     def hash(self) -> bytes:
         """What a header says of the set that signs it."""
         return digest(self)

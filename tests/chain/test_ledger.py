@@ -123,6 +123,15 @@ def test_a_block_with_other_transactions_is_refused(transactions):
         one.validate(block.model_copy(update={"transactions": transactions}))
 
 
+@pytest.mark.parametrize("transactions", WRONG_TRANSACTIONS.values(), ids=WRONG_TRANSACTIONS)
+def test_it_is_refused_as_well_when_the_right_ones_were_checked_before(transactions):
+    one = ledger((pay(),))
+    block = one.propose(one.root, proposal(2), (pay(1),)).block
+    one.check(pay(1), 0)
+    with pytest.raises(Malformed):
+        one.validate(block.model_copy(update={"transactions": transactions}))
+
+
 def test_what_a_block_could_hold_is_admitted():
     one = ledger((pay(),))
     one.check(pay(1), 0)

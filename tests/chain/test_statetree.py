@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain import statetree
-from chain.statetree import EMPTY, Inner, Leaf, Proof, prove, put, remove, root, verify
+from chain.statetree import EMPTY, Inner, Leaf, Proof, prove, put, remove, root, update, verify
 from wire.errors import Malformed
 from wire.primitives import blake2b_256, tagged_hash
 
@@ -35,6 +35,14 @@ def plain_root(records, depth=0):
         halves[key[depth // 8] >> (7 - depth % 8) & 1][key] = value
     left, right = (plain_root(half, depth + 1) for half in halves)
     return tagged_hash("state/node", left, right)
+
+
+@given(RECORDS, st.dictionaries(KEYS, st.none() | HASHES, max_size=24))
+def test_many_writes_at_once_are_the_same_as_one_after_the_other(records, changes):
+    tree = one_by_one = tree_of(records)
+    for key, value in changes.items():
+        one_by_one = remove(one_by_one, key) if value is None else put(one_by_one, key, value)
+    assert update(tree, changes.items()) == one_by_one
 
 
 def test_an_empty_tree_has_the_empty_root():

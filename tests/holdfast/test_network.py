@@ -80,7 +80,7 @@ async def test_a_process_that_ends_by_itself_is_noticed_with_its_last_words(tmp_
     async with LocalNetwork(tmp_path, attestors=0, hosters=1) as network:
         process = await network.run("validator-1", "chain", "run", "--listen", "nonsense")
         assert await process.wait() == 1
-        with pytest.raises(Unavailable, match="validator ended: error: an address is HOST:PORT"):
+        with pytest.raises(Unavailable, match="validator-1 ended: error: an address is HOST:PORT"):
             network.require_alive()
         assert network.last_words("hoster-1") == "it left no log"
 
