@@ -218,6 +218,7 @@ def _add_reading(api: FastAPI, node: Reader) -> None:
             "active_contracts": len(draft.roster(RosterName.ACTIVE_CONTRACTS)),
             "open_challenges": [challenge.hex() for challenge in meta.open_challenges],
             "waiting_transactions": node.waiting,
+            "consensus": node.consensus,
             "supply_base": node.genesis.supply_base,
             "burnt_base": meta.burnt_base,
         }

@@ -7,6 +7,8 @@ validator that says the same again, or nothing.
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +53,9 @@ BATCH_MESSAGES = 256
 
 RANGE_BYTES = 3 << 20
 """Final blocks in one answer, in bytes."""
+
+FINALITY_BLOCKS = 1_000
+"""Blocks over which the time from writing to finality is told."""
 
 RANGES_WAITING = 64
 """Requests for final blocks that wait for their answer."""
@@ -103,6 +108,7 @@ class Node(Reader):
         self._ranges: asyncio.Queue[tuple[bytes, WantRange]] = asyncio.Queue(RANGES_WAITING)
         self._condition = "starting"
         self._final_at = time.monotonic()
+        self._finality_ms: deque[int] = deque(maxlen=FINALITY_BLOCKS)
 
     @classmethod
     async def open(cls, genesis: Genesis, master: bytes, place: Place) -> Self:
@@ -161,6 +167,7 @@ class Node(Reader):
     def consensus(self) -> dict[str, object]:
         """Where this validator stands, for people."""
         core = self._engine.core
+        took = sorted(self._finality_ms)
         return {
             "term": core.term,
             "view": core.view,
@@ -169,6 +176,11 @@ class Node(Reader):
             "votes": self._engine.seated,
             "abstains": self._engine.abstains,
             "missed_views": list(core.missed),
+            "finality_ms": {
+                "blocks": len(took),
+                "p50": took[len(took) // 2] if took else None,
+                "p99": took[len(took) * 99 // 100] if took else None,
+            },
         }
 
     async def run(self) -> None:
@@ -232,8 +244,8 @@ class Node(Reader):
         if batch:
             self._gossip.awake.set()  # there may be more
 
-    def _admit(self, transactions: tuple[SignedTransaction, ...]) -> None:
-        """Transactions that another validator admitted; it may be ahead, or lie."""
+    def _admit(self, transactions: Iterable[SignedTransaction]) -> None:
+        """Transactions of another validator, which may be ahead, or lie; or from before a start."""
         admitted: list[SignedTransaction] = []
         for signed in transactions:
             try:
@@ -280,6 +292,9 @@ class Node(Reader):
             return
         await self.keep(output.final)
         self._final_at = time.monotonic()
+        wall_ms = self._now().wall_ms
+        for decided in output.final:
+            self._finality_ms.append(wall_ms - decided.prepared.block.header.time_ms)
         check = self.ledger.check_again
         included = [s for d in output.final for s in d.prepared.block.transactions]
         self._pool.settle(included, self.height, check)

@@ -82,6 +82,11 @@ class Reader:
         return 0
 
     @property
+    def consensus(self) -> dict[str, object]:
+        """Where this node stands in consensus, for people; empty for one that has no part in it."""
+        return {}
+
+    @property
     def healthy(self) -> str:
         """Why no blocks are coming; empty while they are."""
         raise NotImplementedError

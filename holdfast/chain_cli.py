@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from holdfast import genesis_cli, proof_cli, validator_cli
+from holdfast import follow_cli, genesis_cli, proof_cli, validator_cli
 from holdfast.cli import JsonFlag, Session, session
 from holdfast.output import Exit, out, print_json
 from holdfast.reading import read_json
@@ -17,7 +17,7 @@ chain = typer.Typer(no_args_is_help=True, help="Make a network, run a validator,
 
 def add_to(app: typer.Typer) -> None:
     """Hang these commands into the application."""
-    for group in (genesis_cli, validator_cli, proof_cli):
+    for group in (genesis_cli, validator_cli, proof_cli, follow_cli):
         group.add_to(chain)
     app.add_typer(chain, name="chain")
     app.command()(status)
@@ -36,15 +36,17 @@ def run_chain(
     from holdfast.daemon import run_daemon
 
     current = session(context)
-    seed, agreed = current.home.seed(), current.home.genesis()
     host, port = endpoint(listen, current.settings.chain.listen)
-    gossip = current.settings.chain.gossip
-    place = Place(current.home.chain, current.home.votes, gossip.host, gossip.port)
+    home, gossip = current.home, current.settings.chain.gossip
+    seed, agreed = home.seed(), home.genesis()
+    place = Place(home.chain, home.votes, gossip.host, gossip.port)
+    follow_cli.kept(current)
 
     async def main(_: asyncio.Event) -> None:
         listener = bind(host, port)
         with listener:
             node = await Node.open(agreed, seed, place)
+            follow_cli.tend(node, current)
             await run_node(node, listener)
 
     run_daemon(main)

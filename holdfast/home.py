@@ -17,6 +17,7 @@ CHAIN_NAME = "chain.db"
 ATTESTOR_NAME = "attestor.db"
 CHECKPOINT_NAME = "checkpoint.cbor"
 VOTES_NAME = "votes.log"
+SNAPSHOTS_NAME = "snapshots"
 
 
 class Home:
@@ -34,6 +35,11 @@ class Home:
     def chain(self) -> Path:
         """A validator's chain."""
         return self.path / CHAIN_NAME
+
+    @property
+    def snapshots(self) -> Path:
+        """States that a node offers to others."""
+        return self.path / SNAPSHOTS_NAME
 
     @property
     def votes(self) -> Path:
