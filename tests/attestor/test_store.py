@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from attestor.messages import CoinKept, ReportKept, VisitResult
+from attestor.messages import CoinKept, FaultKept, ReportKept, VisitResult
 from attestor.store import AttestorStore
 from attestor.visit import skipped
 from audit.messages import Evidence, Report
 from audit.plan import VisitPlan
+from coinflip.messages import Echo, Equivocation, Signed
 from wire.codec import encode
 from wire.errors import HoldfastError, Malformed, Unavailable
 from wire.primitives import blake2b_256
@@ -104,6 +105,50 @@ def test_a_settled_challenge_is_forgotten_but_for_its_report(store):
     store.forget(ONE)
 
 
+def fault(accused: bytes, attempt: int = 0) -> FaultKept:
+    said = Signed(sender=accused * 32, body=Echo(digest=ONE), signature=bytes(64))
+    evidence = Equivocation(first=said, second=said)
+    return FaultKept(attempt=attempt, accused=accused * 32, evidence=evidence)
+
+
+def test_evidence_stays_until_the_chain_has_it(path):
+    with AttestorStore(path) as store:
+        assert store.keep_fault(ONE, fault(b"a"))
+        assert not store.keep_fault(ONE, fault(b"a", 1)), "one conviction a member is enough"
+        assert store.keep_fault(ONE, fault(b"b"))
+        assert store.keep_fault(OTHER, fault(b"a"))
+        store.forget(ONE)
+    with AttestorStore(path) as store:
+        assert store.faults(ONE) == [fault(b"a"), fault(b"b")]
+        store.drop_fault(ONE, b"a" * 32)
+        assert store.faults(ONE) == [fault(b"b")]
+        assert store.faults(OTHER) == [fault(b"a")]
+
+
+def test_a_challenge_is_unfinished_until_it_is_forgotten_and_its_evidence_gone(store):
+    store.add_flip_entry(ONE, b"topic", b"word")
+    store.add_flip_entry(ONE, b"later", b"word")
+    store.keep_fault(ONE, fault(b"a"))
+    store.keep_fault(OTHER, fault(b"a"))
+    assert store.unfinished() == [ONE, OTHER]
+    store.forget(ONE)
+    assert store.unfinished() == [ONE, OTHER]
+    store.drop_fault(ONE, b"a" * 32)
+    assert store.unfinished() == [OTHER]
+
+
+def test_a_file_of_the_version_before_is_brought_up_to_date(path):
+    with AttestorStore(path) as store:
+        store.keep_coin(ONE, coin(b"a"))
+    with closing(sqlite3.connect(path)) as older:
+        older.executescript("DROP TABLE fault; PRAGMA user_version = 1;")
+    for _ in range(2):
+        with AttestorStore(path) as store:
+            assert store.coin(ONE) == coin(b"a")
+            store.keep_fault(ONE, fault(b"a"))
+            assert store.faults(ONE) == [fault(b"a")]
+
+
 def test_a_file_that_is_no_database_is_named_and_left_alone(path):
     path.write_bytes(b"not a database at all" * 500)
     with pytest.raises(Malformed, match=path.name):
@@ -142,18 +187,24 @@ def test_a_damaged_page_is_told_of(path):
         store.coin(ONE)
 
 
-@pytest.mark.parametrize("table", ["coin", "report", "visit"])
+@pytest.mark.parametrize("table", ["coin", "report", "visit", "fault"])
 def test_a_record_that_rotted_is_told_of(path, table):
     with AttestorStore(path) as store:
         store.keep_coin(ONE, coin(b"a"))
         store.keep_report(ONE, report(b"s"))
         store.keep_visit(ONE, result(CONTRACTS[0]))
-    column = {"coin": "coin", "report": "report", "visit": "result"}[table]
+        store.keep_fault(ONE, fault(b"a"))
+    column = {"coin": "coin", "report": "report", "visit": "result", "fault": "kept"}[table]
     with closing(sqlite3.connect(path)) as database:
         database.execute(f"UPDATE {table} SET {column} = ?", (b"\xff\xff",))
         database.commit()
     with AttestorStore(path) as store:
-        read = {"coin": store.coin, "report": store.report, "visit": store.visits}[table]
+        read = {
+            "coin": store.coin,
+            "report": store.report,
+            "visit": store.visits,
+            "fault": store.faults,
+        }[table]
         with pytest.raises(Malformed, match=path.name):
             read(ONE)
 
