@@ -9,7 +9,6 @@ import aiosqlite
 from chain.blocks import (
     MAX_DESCENDANTS,
     Block,
-    Certificate,
     FinalBlock,
     Header,
     Notice,
@@ -17,6 +16,7 @@ from chain.blocks import (
 )
 from chain.messages import SignedTransaction
 from chain.sync import run_bytes
+from chain.votes import Certificate
 from wire.codec import NOTHING, array, decode, encode
 from wire.errors import NotFound, Unavailable
 

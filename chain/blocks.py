@@ -1,4 +1,4 @@
-"""Blocks, the votes and certificates that make them final, and proofs of what they lead to."""
+"""Blocks, and proofs that they are final and of what they lead to."""
 
 from functools import cached_property
 from typing import Annotated
@@ -6,13 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from chain.messages import SignedTransaction
-from chain.votes import VOTE_DOMAIN as VOTE_DOMAIN  # noqa: PLC0414
-from chain.votes import Certificate as Certificate  # noqa: PLC0414
-from chain.votes import SignedVote as SignedVote  # noqa: PLC0414
-from chain.votes import ValidatorSignature as ValidatorSignature  # noqa: PLC0414
-from chain.votes import Vote as Vote  # noqa: PLC0414
-from chain.votes import VoteKind as VoteKind  # noqa: PLC0414
-from chain.votes import VrfProof as VrfProof  # noqa: PLC0414
+from chain.votes import Certificate, VrfProof
 from wire import merkle
 from wire.codec import Message, digest, encode
 from wire.primitives import Bytes, Hash, Natural, PublicKey

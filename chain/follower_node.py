@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
-from chain.blocks import Certificate
 from chain.genesis import Genesis
 from chain.http_client import NodeHttp
 from chain.ledger import Ledger
@@ -19,6 +18,7 @@ from chain.reading_node import Reader
 from chain.store import ChainStore
 from chain.sync_service import POLL_S, HttpSource, Sync
 from chain.transition import genesis_state
+from chain.votes import Certificate
 from wire.codec import encode
 from wire.errors import NotFound, Unavailable
 

@@ -8,16 +8,11 @@ from collections.abc import Sequence
 from typing import cast
 
 from chain import statetree
-from chain.blocks import (
-    VOTE_DOMAIN,
-    Certificate,
-    Header,
-    ProvenRecord,
-    TransactionProof,
-)
+from chain.blocks import Header, ProvenRecord, TransactionProof
 from chain.records import RECORDS, Table
 from chain.state import tree_key
 from chain.validators import ValidatorSet
+from chain.votes import VOTE_DOMAIN, Certificate
 from wire import merkle, signing
 from wire.codec import Message, decode, digest, encode
 from wire.errors import HoldfastError, Malformed

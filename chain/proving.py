@@ -1,10 +1,11 @@
 """Proofs of records, made by whoever has the state."""
 
-from chain.blocks import Certificate, Header, MetLeaf, ProvenRecord, RecordName
+from chain.blocks import Header, MetLeaf, ProvenRecord, RecordName
 from chain.records import Table
 from chain.state import Draft, State, tree_key
 from chain.statetree import prove
 from chain.trust import TermStep
+from chain.votes import Certificate
 from wire.codec import encode
 
 

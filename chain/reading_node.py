@@ -12,7 +12,6 @@ import structlog
 
 from chain import snapshot
 from chain.blocks import (
-    Certificate,
     FinalBlock,
     Header,
     Notice,
@@ -32,6 +31,7 @@ from chain.store import ChainStore
 from chain.transition import genesis_state
 from chain.trust import STEPS_AT_ONCE, TermStep
 from chain.validators import ends_term
+from chain.votes import Certificate
 from wire import merkle
 from wire.codec import decode, encode
 from wire.errors import NotFound, Unavailable

@@ -12,10 +12,11 @@ from typing import Annotated
 from pydantic import Field
 
 from chain import statetree
-from chain.blocks import Certificate, Header, MetLeaf
+from chain.blocks import Header, MetLeaf
 from chain.records import RECORDS, Table
 from chain.state import Key, State, tree_key
 from chain.statetree import Inner, Leaf, Tree
+from chain.votes import Certificate
 from wire.codec import Message, decode, encode
 from wire.errors import Malformed
 from wire.primitives import Bytes, Hash, Natural, blake2b_256

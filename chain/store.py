@@ -19,11 +19,12 @@ from typing import Self
 import aiosqlite
 
 from chain.block_store import BlockStore, Changed, Transactions, damaged, one
-from chain.blocks import Certificate, Header, Notice, RecordName
+from chain.blocks import Header, Notice, RecordName
 from chain.consensus.port import Decided, Prepared
 from chain.genesis import Genesis, Parameters
 from chain.records import RECORDS, Table
 from chain.state import Key, State
+from chain.votes import Certificate
 from wire.codec import Message, decode, encode
 from wire.errors import Malformed, Unavailable
 

@@ -14,7 +14,6 @@ from pydantic import Field
 
 from chain.blocks import (
     Block,
-    Certificate,
     Descendants,
     FinalBlock,
     Header,
@@ -24,6 +23,7 @@ from chain.consensus.port import Decided, Prepared
 from chain.ledger import Ledger
 from chain.light import Forked, verify_final
 from chain.validators import ends_term
+from chain.votes import Certificate
 from wire.codec import Message, array, encode
 from wire.errors import HoldfastError, Malformed
 from wire.primitives import Natural, Positive

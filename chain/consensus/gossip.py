@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from chain.blocks import Block, FinalBlock, VrfProof
+from chain.blocks import Block, FinalBlock
 from chain.messages import SignedTransaction
-from chain.votes import Certificate, SignedVote
+from chain.votes import Certificate, SignedVote, VrfProof
 from wire.codec import BY_KIND, Message
 from wire.primitives import Hash, Natural, Positive
 

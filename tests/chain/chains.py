@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chain.blocks import Block, Certificate, FinalBlock, ValidatorSignature, Vote
+from chain.blocks import Block, FinalBlock
 from chain.consensus.port import Decided, Prepared, Proposal
 from chain.genesis import Genesis
 from chain.ledger import Ledger
@@ -10,7 +10,7 @@ from chain.messages import SignedTransaction
 from chain.sync import BlockRun
 from chain.transition import genesis_state
 from chain.validators import ValidatorSet, view_input
-from chain.votes import VOTE_DOMAIN
+from chain.votes import VOTE_DOMAIN, Certificate, ValidatorSignature, Vote
 from tests.chain.final import validators
 from tests.people import START_MS, Person
 from wire import signing, vrf

@@ -3,16 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from chain.blocks import (
-    VOTE_DOMAIN,
-    Certificate,
-    Header,
-    MetLeaf,
-    ProvenRecord,
-    StateProof,
-    ValidatorSignature,
-    Vote,
-)
+from chain.blocks import Header, MetLeaf, ProvenRecord, StateProof
 from chain.consensus.port import Decided, Proposal
 from chain.genesis import Genesis
 from chain.ledger import Ledger
@@ -22,6 +13,7 @@ from chain.state import State, tree_key
 from chain.statetree import prove
 from chain.transition import genesis_state
 from chain.validators import view_input
+from chain.votes import VOTE_DOMAIN, Certificate, ValidatorSignature, Vote
 from tests.chain.test_ledger import proposal
 from tests.people import BLOCK_MS, START_MS, VALIDATOR, Person, genesis, genesis_validator
 from wire import signing, vrf

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.blocks import Certificate, Header, MetLeaf, TransactionProof, ValidatorSignature
+from chain.blocks import Header, MetLeaf, TransactionProof
 from chain.light import (
     proven_record,
     verify_certificate,
@@ -13,6 +13,7 @@ from chain.reasons import Reason
 from chain.records import Account, Meta, Table
 from chain.trust import Trust, verify_state, verify_transaction
 from chain.validators import quorum
+from chain.votes import Certificate, ValidatorSignature
 from tests.chain.final import (
     certificate,
     genesis_of,

@@ -5,12 +5,13 @@ from functools import cache
 
 import pytest
 
-from chain.blocks import Block, Certificate, FinalBlock
+from chain.blocks import Block, FinalBlock
 from chain.ledger import Ledger
 from chain.light import Forked
 from chain.messages import SignedTransaction, Transfer
 from chain.sync import MAX_RUN_BLOCKS, BlockRun, Catchup, Diverged
 from chain.transition import genesis_state
+from chain.votes import Certificate
 from tests.builders import World
 from tests.chain.chains import Chain, heights, seal
 from tests.validators import MANY, TERMS, genesis_of
