@@ -191,8 +191,14 @@ class Engine:
     def _begin_term(self, now: Now) -> None:
         self._core = Simplex(self.genesis, self._ledger, self._seat(), self._choose, self.output)
         self._asked = {}
-        past = self._remembered  # its votes may be of a later term than its last final block
+        past, term = self._remembered, self._core.term
         self._core.start(now, past.spoken, past.blocks, past.certificates)
+        # Its votes may be of a later term than its last final block was.
+        self._remembered = Remembered(
+            tuple(signed for signed in past.spoken if signed.vote.term > term),
+            tuple(block for block in past.blocks if block.header.term > term),
+            tuple(each for each in past.certificates if each.vote.term > term),
+        )
 
     def _require_own(self, peer: bytes, signed: SignedVote) -> None:
         """A block comes from its leader itself: others could put a wrong body to its header."""

@@ -28,8 +28,6 @@ log = structlog.get_logger()
 ROTATE_BYTES = 32 << 20
 """Beyond this the log is written anew without what is final; at the next chance."""
 
-Said = SignedVote | Block | Certificate
-
 Kept = SignedVote | Block | Certificate
 
 CHECK_BYTES = 8
@@ -39,6 +37,8 @@ FRAME_BYTES = 4 + CHECK_BYTES
 class _Head(Message):
     network: Hash
     votes_from_term: Natural
+    lost: bool = False
+    """It was begun because none was found where a validator starts: perhaps on a new disk."""
 
 
 class _Record(Message):
@@ -59,13 +59,13 @@ class VoteStore:
         self._size = os.fstat(self._file).st_size
 
     @classmethod
-    def create(cls, path: Path, network: bytes, votes_from_term: int = 0) -> None:
+    def create(cls, path: Path, network: bytes) -> None:
         """Begin a log, for a validator that has never said anything on this network.
 
         Raises `Unavailable` when it cannot be written; does nothing where there is one.
         """
         if not path.exists():
-            _write_anew(path, _Head(network=network, votes_from_term=votes_from_term), ())
+            _write_anew(path, _Head(network=network, votes_from_term=0), ())
 
     @classmethod
     def open(cls, path: Path, network: bytes, term: int) -> tuple[Self, Remembered]:
@@ -73,10 +73,10 @@ class VoteStore:
 
         `term` is the present one as the chain's database has it.
         """
-        fresh = not path.exists()
-        if fresh:
+        if not path.exists():
             # Either all is new here or a disk was lost: the engine finds out which.
-            cls.create(path, network, term + 1 if term else 0)
+            from_term = term + 1 if term else 0
+            _write_anew(path, _Head(network=network, votes_from_term=from_term, lost=True), ())
         try:
             head, records, sound = _read(path)
         except OSError as error:
@@ -99,11 +99,11 @@ class VoteStore:
             blocks=tuple(record.block for record in records if record.block is not None),
             certificates=tuple(r.certificate for r in records if r.certificate is not None),
             votes_from_term=head.votes_from_term,
-            fresh=fresh,
+            fresh=head.lost and not records,  # it may have been killed before it found out
         )
         return cls(path, head), remembered
 
-    def append(self, said: Iterable[Said]) -> None:
+    def append(self, said: Iterable[Kept]) -> None:
         """Write votes, and the blocks they are about, and wait until the disk has them.
 
         Raises `Unavailable` when it does not take them: then nothing of it may be said.
@@ -134,7 +134,7 @@ class VoteStore:
         except OSError:
             log.exception("the log of votes ends in the middle of a record")
 
-    def forget(self, height: int, kept: Iterable[Said]) -> None:
+    def forget(self, height: int, kept: Iterable[Kept]) -> None:
         """Write the log anew with these votes and decisions, and the blocks above a height."""
         _, records, _ = _read(self._path)
         blocks = (r for r in records if r.block is not None and r.block.header.height > height)
@@ -148,7 +148,7 @@ class VoteStore:
         os.close(self._file)
 
 
-def _record(said: Said) -> _Record:
+def _record(said: Kept) -> _Record:
     match said:
         case Block():
             return _Record(block=said)
