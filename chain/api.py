@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from chain.blocks import RecordNames
-from chain.messages import MAX_SIDECAR_BYTES, SignedTransaction
+from chain.messages import MAX_SIDECAR_BYTES, SignedTransaction, SignedTransactions
 from chain.money import held_base
 from chain.reading_node import Reader
 from chain.records import (
@@ -42,6 +42,9 @@ CBOR = "application/cbor"
 MAX_BODY_BYTES = MAX_SIDECAR_BYTES + (1 << 16)
 """A transaction with the largest evidence, and its envelope."""
 
+MAX_BATCH_BYTES = 2 << 20
+"""Many transactions in one request."""
+
 MAX_NAMES_BYTES = 1 << 17
 """The longest list of record names."""
 
@@ -67,6 +70,7 @@ def create_api(node: Reader) -> FastAPI:
     _add_health(api, node)
     _add_trust(api, node)
     _add_proofs(api, node)
+    _add_records(api, node)
     _add_reading(api, node)
     _add_validators(api, node)
     _add_audits(api, node)
@@ -128,6 +132,16 @@ def _add_proofs(api: FastAPI, node: Reader) -> None:
         signed = decode(SignedTransaction, await _body(request, MAX_BODY_BYTES))
         return {"transaction": (await node.accept(signed)).hex()}
 
+    @api.post("/api/v1/transactions/batch", tags=["proofs"], status_code=202)
+    async def submit_many(request: Request) -> list[dict[str, str]]:
+        """Submit up to 1,024 signed transactions (CBOR); each is taken or refused by itself."""
+        signed = decode(SignedTransactions, await _body(request, MAX_BATCH_BYTES))
+        refusals = await node.accept_all(signed)
+        return [
+            {"transaction": each.transaction.id.hex(), "reason": refusal}
+            for each, refusal in zip(signed, refusals, strict=True)
+        ]
+
     @api.get("/api/v1/transactions/{transaction}", tags=["proofs"], response_class=Response)
     async def transaction(transaction: HexText) -> Response:
         """Where a transaction was included, with proof (CBOR).
@@ -144,6 +158,8 @@ def _add_proofs(api: FastAPI, node: Reader) -> None:
             return JSONResponse({"reason": reason, "detail": detail}, 404)
         return Response(encode(proof), media_type=CBOR)
 
+
+def _add_records(api: FastAPI, node: Reader) -> None:
     @api.post("/api/v1/records", tags=["proofs"], response_class=Response)
     async def records(request: Request) -> Response:
         """Records of one state with their proofs, or proofs that there are none (CBOR)."""

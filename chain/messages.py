@@ -381,11 +381,14 @@ class SignedTransaction(Message):
     def size(self) -> int:
         """Bytes of its encoding, without making that."""
         evidence = len(self.sidecar)
-        head = next(
-            n for n, limit in ((1, 24), (2, 1 << 8), (3, 1 << 16), (5, 1 << 32)) if evidence < limit
-        )
+        head = 1 if evidence < 24 else 2 if evidence < 1 << 8 else 3 if evidence < 1 << 16 else 5
         return SIGNED_OVERHEAD_BYTES + len(self.transaction.encoded) + head + evidence
 
+
+MAX_BATCH = 1_024
+"""Transactions that are submitted in one request."""
+
+SignedTransactions = Annotated[tuple[SignedTransaction, ...], Field(max_length=MAX_BATCH)]
 
 SIGNED_OVERHEAD_BYTES = 1 + 2 + 64
 """Around a transaction in CBOR: the head of an array, and the signature with its own."""

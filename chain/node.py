@@ -8,11 +8,11 @@ validator that says the same again, or nothing.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import structlog
 
@@ -23,7 +23,7 @@ from chain.consensus.gossip import MAX_TRANSACTIONS, Agreement, Range, Transacti
 from chain.consensus.output import Now, Output
 from chain.consensus.port import Decided
 from chain.consensus.view import Contradiction
-from chain.consensus.vote_store import VoteStore
+from chain.consensus.vote_store import Kept, VoteStore
 from chain.endpoint import Endpoint
 from chain.genesis import Genesis
 from chain.gossip_service import GossipService
@@ -38,7 +38,6 @@ from chain.store import ChainStore
 from chain.transition import genesis_state
 from chain.validators import MAX_VALIDATORS
 from chain.votes import Certificate
-from swarm.server import plain_task_group
 from wire.codec import Message, encode
 from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
 from wire.keys import KeyPair, Use
@@ -56,6 +55,9 @@ RANGE_BYTES = 3 << 20
 
 FINALITY_BLOCKS = 1_000
 """Blocks over which the time from writing to finality is told."""
+
+MAX_UNSTORED = 64
+"""Decisions that are not stored yet: beyond it consensus waits for the disk."""
 
 RANGES_WAITING = 64
 """Requests for final blocks that wait for their answer."""
@@ -105,6 +107,10 @@ class Node(Reader):
         self._term = ledger.validators.term
         self._fresh: list[SignedTransaction] = []
         """Admitted here, and not yet passed on."""
+        self._unstored: list[Output] = []
+        """With final blocks, in order."""
+        self._to_store = asyncio.Event()
+        self._storing = asyncio.Lock()
         self._ranges: asyncio.Queue[tuple[bytes, WantRange]] = asyncio.Queue(RANGES_WAITING)
         self._condition = "starting"
         self._final_at = time.monotonic()
@@ -166,6 +172,8 @@ class Node(Reader):
     @property
     def consensus(self) -> dict[str, object]:
         """Where this validator stands, for people."""
+        if not self._begun:
+            return {}
         core = self._engine.core
         took = sorted(self._finality_ms)
         return {
@@ -186,12 +194,10 @@ class Node(Reader):
     async def run(self) -> None:
         """Take part in consensus until cancelled."""
         try:
-            async with self._gossip, plain_task_group() as tasks:
-                ranges = tasks.create_task(self._serve_ranges())
-                try:
-                    await self._take_part()
-                finally:
-                    ranges.cancel()
+            async with self._gossip:
+                await _until_one_ends(
+                    self._take_part(), self._store_steadily(), self._serve_ranges()
+                )
         finally:
             self._condition = "stopped"
             self.end_followers()
@@ -275,36 +281,50 @@ class Node(Reader):
     # what the core says
 
     async def _perform(self, output: Output) -> None:
+        if output.final:
+            self._unstored.append(output)
+            self._to_store.set()
         term, self._term = self._term, self._engine.core.term
-        if term != self._term:
-            await self._store(output)
+        if term != self._term or len(self._unstored) > MAX_UNSTORED:
+            await self._store()
         if output.keep:
             await asyncio.to_thread(self._votes.append, output.keep)
         for peer, message in output.say:
             self._gossip.say(peer, message)
         self._pass_on()
-        if term == self._term:
-            await self._store(output)
         self._accuse(output.faults)
-
-    async def _store(self, output: Output) -> None:
-        if not output.final:
-            return
-        await self.keep(output.final)
-        self._final_at = time.monotonic()
-        wall_ms = self._now().wall_ms
-        for decided in output.final:
-            self._finality_ms.append(wall_ms - decided.prepared.block.header.time_ms)
-        check = self.ledger.check_again
-        included = [s for d in output.final for s in d.prepared.block.transactions]
-        self._pool.settle(included, self.height, check)
-        self._pool.give_back(output.returned, check)
-        self._waited.tidy(self._pool)
-        for decided in output.final:
-            _log_rejected(decided)
         if self._votes.is_long:
-            kept = self._engine.core.unsettled
+            await self._store()  # or votes on what is final here alone would be forgotten
+            core = self._engine.core
+            kept: list[Kept] = [*core.own_votes(), *core.known.decisions]
             await asyncio.to_thread(self._votes.forget, self.height, kept)
+
+    async def _store_steadily(self) -> None:
+        """Store what is final beside the work of consensus, which need not wait for it."""
+        while True:
+            await self._to_store.wait()
+            await self._store()
+
+    async def _store(self) -> None:
+        """Store and show all that is final so far."""
+        async with self._storing:
+            outputs, self._unstored = self._unstored, []
+            self._to_store.clear()
+            run = [decided for output in outputs for decided in output.final]
+            if not run:
+                return
+            await self.keep(run)
+            self._final_at = time.monotonic()
+            wall_ms = self._now().wall_ms
+            for decided in run:
+                self._finality_ms.append(wall_ms - decided.prepared.block.header.time_ms)
+                _log_rejected(decided)
+            check = self.ledger.check_again
+            included = [s for decided in run for s in decided.prepared.block.transactions]
+            self._pool.settle(included, self.height, check)
+            for output in outputs:
+                self._pool.give_back(output.returned, check)
+            self._waited.tidy(self._pool)
 
     def _pass_on(self) -> None:
         """Tell the others what was admitted here."""
@@ -383,6 +403,19 @@ class Node(Reader):
             while found and found[-1].certificate is None:
                 found.pop()
             self._gossip.say(peer, Range(from_height=want.from_height, blocks=tuple(found)))
+
+
+async def _until_one_ends(*works: Coroutine[Any, Any, None]) -> None:
+    """Run works that never end by themselves; the first that fails ends all, with its error."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _require_candidate(ledger: Ledger, key: bytes) -> None:

@@ -34,7 +34,7 @@ from chain.validators import ends_term
 from chain.votes import Certificate
 from wire import merkle
 from wire.codec import decode, encode
-from wire.errors import NotFound, Unavailable
+from wire.errors import NotFound, Rejected, Unavailable
 
 log = structlog.get_logger()
 
@@ -98,6 +98,18 @@ class Reader:
     async def accept(self, signed: SignedTransaction) -> bytes:
         """Have a transaction wait for a block; its id. Raises `Rejected` or `Unavailable`."""
         raise NotImplementedError
+
+    async def accept_all(self, transactions: Sequence[SignedTransaction]) -> list[str]:
+        """As `accept`, for many: for each why it was refused, or nothing."""
+        refusals: list[str] = []
+        for signed in transactions:
+            try:
+                await self.accept(signed)
+            except (Rejected, Unavailable) as refused:
+                refusals.append(str(refused))
+            else:
+                refusals.append("")
+        return refusals
 
     def is_waiting(self, transaction: bytes) -> bool:
         """Whether a transaction waits here for a block."""

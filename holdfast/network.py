@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -59,8 +59,14 @@ class LocalNetwork:
         hosters: int = 3,
         parameters: Parameters = LOCAL_PARAMETERS,
         settings: Mapping[str, str] | None = None,
+        through: Mapping[str, int] | None = None,
+        balances: Sequence[GenesisBalance] = (),
     ) -> None:
-        """`settings` adds lines of TOML to the homes that it names."""
+        """`settings` adds lines of TOML to the homes that it names.
+
+        `through` has ports at which other validators dial one instead of its own: of something
+        that delays or cuts what passes. `balances` are more accounts that own something.
+        """
         self.root = root
         self.validators = [f"validator-{number}" for number in range(1, validators + 1)]
         self.attestors = [f"attestor-{number}" for number in range(1, attestors + 1)]
@@ -70,8 +76,11 @@ class LocalNetwork:
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self._parameters = parameters
         self._settings = settings or {}
+        self._through = through or {}
+        self._balances = tuple(balances)
+        self.gossip_ports: dict[str, int] = {}
+        """Where each validator listens for the others."""
         self._ports: dict[str, int] = {}
-        self._gossip_ports: dict[str, int] = {}
 
     async def __aenter__(self) -> Self:
         self.prepare()
@@ -110,19 +119,26 @@ class LocalNetwork:
 
     def prepare(self) -> None:
         """Make all homes, one genesis, and settings with free ports."""
-        ports = _free_ports(len(self.names) + len(self.validators))
+        ports = free_ports(len(self.names) + len(self.validators))
         self._ports = dict(zip(self.names, ports, strict=False))
         gossip = dict(zip(self.validators, ports[len(self.names) :], strict=True))
+        self.gossip_ports = gossip
         for home in self.homes.values():
             home.create()
         genesis = Genesis(
             name="local",
             time_ms=time.time_ns() // 1_000_000,
             parameters=self._parameters,
-            validators=tuple(self._genesis_validator(name, gossip[name]) for name in gossip),
-            balances=tuple(
-                GenesisBalance(account=self.account(name), balance_base=BALANCE_BASE)
-                for name in self.names
+            validators=tuple(
+                self._genesis_validator(name, self._through.get(name, port))
+                for name, port in gossip.items()
+            ),
+            balances=(
+                *(
+                    GenesisBalance(account=self.account(name), balance_base=BALANCE_BASE)
+                    for name in self.names
+                ),
+                *self._balances,
             ),
         )
         for number, (name, home) in enumerate(self.homes.items()):
@@ -235,7 +251,7 @@ def _end_with_parent(parent: int) -> None:
             os._exit(1)  # it was gone before it could be watched
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that were free a moment ago, all different."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

@@ -85,9 +85,11 @@ async def write(node: Node, blocks: int = 1) -> None:
     """Have an idle node write so many blocks."""
     height = node.height + blocks
     await node.step([])
+    await node._store()
     while node.height < height:
         await asyncio.sleep(node.genesis.parameters.block_interval_ms / 1000)
         await node.step([])
+        await node._store()
 
 
 async def until(condition: Callable[[], bool]) -> None:
