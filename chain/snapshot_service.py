@@ -31,19 +31,16 @@ PATH = "/api/v1/sync/snapshot"
 
 async def load_snapshot(
     genesis: Genesis, database: Path, urls: Sequence[str], trust: Trust | None = None
-) -> Header:
+) -> Header | None:
     """Fill an empty database with the newest state that a peer proves; its header.
 
-    Raises `Unavailable` where no peer has one, or the database has blocks already.
+    None: it has blocks already, from which to go on. Raises `Unavailable` where no peer has one.
     """
     async with AsyncExitStack() as opened:
         store = await ChainStore.open(database, genesis)
         opened.push_async_callback(store.close)
-        if (height := await store.height()) is not None:
-            raise Unavailable(
-                f"{database} has the chain up to block {height}: a snapshot can only begin an "
-                "empty one; go on without --snapshot, or move the file away"
-            )
+        if await store.height() is not None:
+            return None
         peers = [await opened.enter_async_context(NodeHttp(url)) for url in urls]
         heads = [await _head(peer, genesis, trust) for peer in peers]
         offered = [head for head in heads if head is not None]

@@ -49,6 +49,10 @@ class ChainSection(Section):
     listen: Listen = Listen(port=4600)
     gossip: Listen = Listen(port=4601)
     """Where a validator listens for the others."""
+    keep_blocks: int | None = Field(None, ge=1)
+    """How many of the last blocks a node keeps whole; None: all of them."""
+    snapshots: bool = True
+    """Offer the state of each term's end to nodes that begin."""
 
 
 class HosterSection(Section):
