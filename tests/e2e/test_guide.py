@@ -54,7 +54,9 @@ def test_a_network_of_ones_own(tmp_path: Path) -> None:
             assert (status["healthy"], status["hosters"]) == (True, 1)
             assert document("chain", "tip", "--json", home=homes["owner"])["header"]["height"] > 0
             target = tmp_path / "copy"
-            source = f"127.0.0.1:{hoster_port}"
+            (where,) = document("feed", "hosters", published["feed"], "--json", home=homes["owner"])
+            assert (where["hoster"], where["port"]) == (ids["hoster"], hoster_port)
+            source = f"{where['host']}:{where['port']}"
             done = holdfast(
                 *("feed", "clone", published["feed"], "--from", source, "--to", str(target)),
                 home=tmp_path / "reader",
