@@ -64,10 +64,12 @@ class Follower(Reader):
         """Why no blocks are coming; empty while this node is where its peers are."""
         if self._condition:
             return self._condition
+        if self._sync.trouble:
+            return self._sync.trouble
         behind = self._sync.target - self.height
         late_s = time.monotonic() - self._sync.heard_at
         if late_s > STALLED_S:
-            return f"no peer has answered for {late_s:.0f} s: {self._sync.trouble}"
+            return f"no peer has answered for {late_s:.0f} s"
         return f"catching up: {behind} blocks behind" if behind > MOST_BEHIND else ""
 
     async def run(self) -> None:

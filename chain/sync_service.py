@@ -89,6 +89,8 @@ class _Gone(Exception):
 @dataclass
 class _Peer:
     source: BlockSource
+    answers: bool = False
+    """Whether it did the last time."""
     failures: int = 0
     not_before: float = 0
     height: int = 0
@@ -115,13 +117,17 @@ class Sync:
         self._told = 0.0
         self.heard_at = time.monotonic()
         """When a peer last answered, whether it had a block or not."""
-        self.trouble = "no peer was asked yet"
-        """Why the last peer that was asked gave nothing; empty when it answered."""
+        self._why = "no peer has answered yet"
 
     @property
     def target(self) -> int:
         """The highest block that a peer says is final."""
         return max((peer.height for peer in self._peers), default=0)
+
+    @property
+    def trouble(self) -> str:
+        """Why no peer gives anything, as far as the last one says; empty while one does."""
+        return "" if any(peer.answers for peer in self._peers) else self._why
 
     async def run(self) -> None:
         """Catch up and follow until cancelled. Raises `Forked`, `Diverged`, or what `keep` does."""
@@ -174,14 +180,14 @@ class Sync:
             raise _Gone(str(error)) from None
         if not run.blocks and run.height >= wanted.from_height:
             raise _Gone(f"it says it has block {run.height}, and gives none")
-        peer.failures, peer.height = 0, run.height
-        self.heard_at, self.trouble = time.monotonic(), ""
+        peer.answers, peer.failures, peer.height = True, 0, run.height
+        self.heard_at = time.monotonic()
         return run
 
     def _put_off(self, peer: _Peer, wait_s: float, why: str) -> None:
-        peer.failures += 1
+        peer.answers, peer.failures = False, peer.failures + 1
         peer.not_before = time.monotonic() + wait_s
-        self.trouble = f"{peer.source.name}: {why}"
+        self._why = f"{peer.source.name}: {why}"
 
     async def _take(self, run: BlockRun) -> None:
         if self._began is None:
