@@ -20,6 +20,7 @@ from urllib.request import urlopen
 
 from nacl.bindings import crypto_sign_open
 
+from benchmarks import catchup
 from benchmarks.figure import Figure, Wanted
 from benchmarks.load import ACCOUNTS, accounts
 from chain.blocks import Header
@@ -63,6 +64,7 @@ def run(wanted: Wanted) -> Iterator[Figure]:
             limit = _verify_rate()
             rate = asyncio.run(_load(validators))
             yield Figure(name, rate, "1/s", "signatures checked by one core", limit, 0.5)
+    yield from catchup.run(wanted)
 
 
 def _at_most(name: str, figure: float, limit: float, bar: float) -> Figure:
