@@ -107,8 +107,8 @@ class Node(Reader):
         self._term = ledger.validators.term
         self._fresh: list[SignedTransaction] = []
         """Admitted here, and not yet passed on."""
-        self._unstored: list[Output] = []
-        """With final blocks, in order."""
+        self._unstored: list[list[Decided]] = []
+        """Final blocks, in order."""
         self._to_store = asyncio.Event()
         self._storing = asyncio.Lock()
         self._ranges: asyncio.Queue[tuple[bytes, WantRange]] = asyncio.Queue(RANGES_WAITING)
@@ -282,7 +282,8 @@ class Node(Reader):
 
     async def _perform(self, output: Output) -> None:
         if output.final:
-            self._unstored.append(output)
+            self._settle(output)
+            self._unstored.append(output.final)
             self._to_store.set()
         term, self._term = self._term, self._engine.core.term
         if term != self._term or len(self._unstored) > MAX_UNSTORED:
@@ -308,23 +309,25 @@ class Node(Reader):
     async def _store(self) -> None:
         """Store and show all that is final so far."""
         async with self._storing:
-            outputs, self._unstored = self._unstored, []
+            runs, self._unstored = self._unstored, []
             self._to_store.clear()
-            run = [decided for output in outputs for decided in output.final]
-            if not run:
+            if not runs:
                 return
-            await self.keep(run)
+            final = [decided for run in runs for decided in run]
+            await self.keep(final)
             self._final_at = time.monotonic()
             wall_ms = self._now().wall_ms
-            for decided in run:
+            for decided in final:
                 self._finality_ms.append(wall_ms - decided.prepared.block.header.time_ms)
                 _log_rejected(decided)
-            check = self.ledger.check_again
-            included = [s for decided in run for s in decided.prepared.block.transactions]
-            self._pool.settle(included, self.height, check)
-            for output in outputs:
-                self._pool.give_back(output.returned, check)
             self._waited.tidy(self._pool)
+
+    def _settle(self, output: Output) -> None:
+        """Bring the pool to where the ledger is, before anybody asks it for a nonce."""
+        check = self.ledger.check_again
+        included = [s for decided in output.final for s in decided.prepared.block.transactions]
+        self._pool.settle(included, self.ledger.height, check)
+        self._pool.give_back(output.returned, check)
 
     def _pass_on(self) -> None:
         """Tell the others what was admitted here."""
