@@ -106,6 +106,8 @@ class Knowledge:
         require_certificate(self.network, self.validators, certificate)
         view.decide(certificate)
         self._note_final(certificate)
+        for one in certificate.signatures if near else ():  # they may contradict what is known
+            self.count(SignedVote(vote=vote, index=one.index, signature=one.signature))
         return True
 
     def _note_final(self, certificate: Certificate) -> None:

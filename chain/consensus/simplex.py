@@ -128,12 +128,9 @@ class Simplex:
 
     def hear_vote(self, signed: SignedVote, now: Now) -> None:
         """A vote; raises `Malformed`."""
-        vote = signed.vote
-        # A leader's word counts with its block alone.
-        if vote.kind == "propose" or not self._matters(vote.term, vote.view):
-            return
-        if self.known.check_vote(signed):
+        if self._matters(signed.vote.term, signed.vote.view) and self.known.check_vote(signed):
             self._count(signed)
+            self._show_proposal(signed)
             self._settle(now)
 
     def hear_certificate(self, certificate: Certificate, now: Now) -> None:
@@ -197,11 +194,6 @@ class Simplex:
         kinds: tuple[VoteKind, ...] = ("propose", "notarize", "nullify", "finalize")
         said = [self._said(view, kind) for view in latest for kind in kinds]
         return [vote for vote in said if vote is not None]
-
-    @property
-    def unsettled(self) -> list[SignedVote | Certificate]:
-        """What a restart in this term needs to know, beside blocks."""
-        return [*self.own_votes(), *self.known.decisions]
 
     def own_words(self) -> Announce | Propose | None:
         """What this validator has proposed or announced in the present view."""
@@ -436,6 +428,15 @@ class Simplex:
         """After a restart of everybody nobody could decide again what was decided by then."""
         if self._seat is not None and certificate.vote.kind != "finalize":
             self._out.keep.append(certificate)
+
+    def _show_proposal(self, signed: SignedVote) -> None:
+        """To who votes for another block than this one's leader has proposed here."""
+        view = self.known.view(signed.vote.view)
+        if signed.vote.kind == "notarize" and view.block and view.leader is not None:
+            proposed = view.said(view.leader, "propose")
+            if proposed is not None and proposed.vote.block != signed.vote.block:
+                voter = self.validators.members[signed.index].endpoint.swarm_key
+                self._out.say.append((voter, Votes(votes=(proposed,))))
 
     def _pass_on(self, certificate: Certificate) -> None:
         """To those whose votes are not in it: the others most likely have it by now."""

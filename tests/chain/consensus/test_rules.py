@@ -79,6 +79,36 @@ def test_nobody_but_the_leader_proposes(council: Council) -> None:
     assert not council.members[place].said("notarize", 1)
 
 
+def test_who_leads_is_proven(council: Council) -> None:
+    for proof in (council.proof(2), bytes(80)):
+        with pytest.raises(Malformed):
+            council.hear(0, 1, Announce(term=0, view=1, proof=proof))
+    place = next(p for p in range(4) if p not in (1, council.leader(1)))
+    assert council.members[place].engine.core.known.view(1).leader is None
+    council.hear(place, 1, Announce(term=0, view=1, proof=council.proof(1)))
+    assert council.members[place].engine.core.known.view(1).leader == council.leader(1)
+
+
+def test_a_leader_that_tells_each_another_block_is_convicted(council: Council) -> None:
+    """Proposals come from their leader alone, so that nobody hears two of them by itself."""
+    leader = council.leader(1)
+    one, two = [place for place in range(4) if place != leader][:2]
+    council.hear(one, leader, council.propose(1, council.block(1)))
+    council.hear(two, leader, council.propose(1, council.block(1, time_ms=9)))
+    council.flush(lambda sender, target, _: leader not in (sender, target))
+    for place in (one, two):
+        assert [pair[0].index for pair in council.members[place].done.faults] == [leader]
+        assert {s.vote.kind for s in council.members[place].done.faults[0]} == {"propose"}
+
+
+def test_a_certificate_convicts_whose_other_vote_is_known(council: Council) -> None:
+    block, other = council.block(1), council.block(1, time_ms=9)
+    council.hear(3, 0, Votes(votes=(council.vote(0, "notarize", 1, other.header),)))
+    hear_certificate(council, 3, council.certificate("notarize", 1, block.header))
+    (pair,) = council.members[3].done.faults
+    assert [signed.index for signed in pair] == [0, 0]
+
+
 def test_a_proposal_must_be_of_its_own_block_and_signed(council: Council) -> None:
     place, leader = bystander(council, 1), council.leader(1)
     good = council.propose(1, council.block(1))

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Said = tuple[bytes | None, Message]
 
+TO_ALL: tuple[VoteKind, ...] = ("notarize", "finalize")
+
 
 class Villain(Node):
     """Says what it likes in its own name; nobody looks at its promises."""
@@ -45,6 +47,7 @@ class Villain(Node):
         self.chances: Random = world.chances(f"villain {place}")
         self.lies = 0
         """How often it has contradicted itself."""
+        self.split: set[tuple[int, int]] = set()
 
     @property
     def seat(self) -> Seat | None:
@@ -114,7 +117,7 @@ class Mute(Villain):
 
 
 class Equivocator(Villain):
-    """Two valid blocks in one view, one for each half, and its vote for each."""
+    """Two valid blocks in one view, one for each half, with its votes; nobody is told both."""
 
     def lie(self, peers: list[bytes], message: Message) -> None:
         if isinstance(message, Propose) and self.is_new(message) and len(peers) > 1:
@@ -122,28 +125,39 @@ class Equivocator(Villain):
             second = other and self.proposal(other.block, message)
             if second is not None:
                 self.lies += 1
+                self.split.add((message.signed.vote.term, message.signed.vote.view))
                 one, two = self.halves()
                 view = message.signed.vote.view
                 self.pass_on(one, message)
                 self.pass_on(two, second)
-                for kind in ("notarize", "finalize"):
+                for kind in TO_ALL:
                     self.vote(one, self.signed(kind, view, message.block))
                     self.vote(two, self.signed(kind, view, second.block))
                 return
-        self.pass_on(peers, message)
+        if isinstance(message, Votes):
+            for signed in message.votes:
+                if (signed.vote.term, signed.vote.view) not in self.split:
+                    self.vote(peers, signed)
+        else:
+            self.pass_on(peers, message)
 
 
 class DoubleNotarizer(Villain):
-    """For each block it votes for, it votes for another that does not even exist."""
+    """For each block it votes for, it votes for another: half of the others hear of each."""
 
     def lie(self, peers: list[bytes], message: Message) -> None:
-        self.pass_on(peers, message)
         if isinstance(message, Votes):
             for signed in message.votes:
-                if signed.vote.kind in ("notarize", "finalize"):
+                if signed.vote.kind in TO_ALL:
                     self.lies += 1
+                    one, two = self.halves()
                     name = blake2b_256(signed.vote.block)
-                    self.vote(peers, self.sign(signed.vote.model_copy(update={"block": name})))
+                    self.vote(one, signed)
+                    self.vote(two, self.sign(signed.vote.model_copy(update={"block": name})))
+                else:
+                    self.vote(peers, signed)
+        else:
+            self.pass_on(peers, message)
 
 
 class FinalizeAfterNullify(Villain):

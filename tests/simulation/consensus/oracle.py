@@ -98,6 +98,8 @@ class Oracle:
             votes = (message.signed,)
         for signed in votes if node.honest else ():
             vote = signed.vote
+            if self.sets[vote.term].members[signed.index].account != node.account:
+                continue  # it passes on what another has said
             place = (node.place, vote.term, vote.view)
             if (*place, vote.kind) not in self._spoken:
                 assert signed in node.disk.spoken, "said before it was on the disk"

@@ -130,6 +130,7 @@ def test_where_all_logs_are_new_all_vote_once_they_have_met() -> None:
     world.start()
     assert world.run(20_000, lambda: level(world, 5))
     assert all(node.engine.seated for node in world.nodes)
+    assert not any(any(node.engine.core.missed) for node in world.nodes)
 
 
 @pytest.mark.parametrize("skew_ms", [-3_600_000, 3_600_000])

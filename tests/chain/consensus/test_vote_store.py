@@ -1,0 +1,92 @@
+"""A validator's memory on a real disk: what it said, it knows; what it may have lost, it says."""
+
+from pathlib import Path
+
+import pytest
+
+from chain.consensus.tally import vote_to_nullify
+from chain.consensus.vote_store import VoteStore
+from chain.votes import Certificate
+from tests.chain.consensus.council import Council
+from wire.errors import Unavailable
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "votes"
+
+
+def opened(path: Path, term: int = 0) -> tuple[VoteStore, Council]:
+    council = Council()
+    store, _ = VoteStore.open(path, council.genesis.network, term)
+    return store, council
+
+
+def test_votes_blocks_and_decisions_are_there_after_a_restart(path: Path) -> None:
+    council = Council()
+    network = council.genesis.network
+    VoteStore.create(path, network)
+    store, remembered = VoteStore.open(path, network, 0)
+    assert not remembered.spoken and not remembered.fresh
+    vote, block = council.sign(0, vote_to_nullify(0, 1)), council.block(1)
+    decision: Certificate = council.certificate("nullify", 1, None)
+    store.append([vote, block, decision])
+    store.close()
+    _, remembered = VoteStore.open(path, network, 0)
+    assert remembered.spoken == (vote,)
+    assert remembered.blocks == (block,)
+    assert remembered.certificates == (decision,)
+    assert not remembered.fresh and not remembered.votes_from_term
+
+
+def test_a_log_that_was_not_found_is_in_doubt_until_the_first_vote(path: Path) -> None:
+    network = Council().genesis.network
+    for _ in range(2):  # killed before it knew whether all is new
+        store, remembered = VoteStore.open(path, network, 0)
+        assert remembered.fresh
+        store.close()
+    store, _ = VoteStore.open(path, network, 0)
+    store.append([Council().sign(0, vote_to_nullify(0, 1))])
+    assert not VoteStore.open(path, network, 0)[1].fresh
+
+
+def test_a_log_that_is_gone_while_the_chain_is_not_costs_the_term(path: Path) -> None:
+    assert VoteStore.open(path, Council().genesis.network, 3)[1].votes_from_term == 4
+
+
+@pytest.mark.parametrize("cut", [1, 20])
+def test_a_torn_log_is_set_aside_and_costs_the_term(path: Path, cut: int) -> None:
+    store, council = opened(path)
+    store.append([council.sign(0, vote_to_nullify(0, view)) for view in (1, 2)])
+    store.close()
+    path.write_bytes(path.read_bytes()[:-cut])
+    _, remembered = VoteStore.open(path, council.genesis.network, 5)
+    assert remembered.votes_from_term == 6 and remembered.spoken == ()
+    assert path.with_name("votes.damaged").exists()
+    assert VoteStore.open(path, council.genesis.network, 5)[1].votes_from_term == 6
+
+
+def test_a_log_of_another_network_is_refused(path: Path) -> None:
+    opened(path)
+    with pytest.raises(Unavailable, match="another network"):
+        VoteStore.open(path, bytes(32), 0)
+
+
+def test_a_log_written_anew_keeps_what_is_not_settled(path: Path) -> None:
+    store, council = opened(path)
+    old, vote = (council.sign(0, vote_to_nullify(0, view)) for view in (1, 2))
+    decision, block = council.certificate("nullify", 2, None), council.block(1)
+    store.append([old, block, vote, decision])
+    store.forget(0, [vote, decision])
+    store.append([council.sign(0, vote_to_nullify(0, 3))])
+    store.close()
+    _, remembered = VoteStore.open(path, council.genesis.network, 0)
+    assert [signed.vote.view for signed in remembered.spoken] == [2, 3]
+    assert remembered.certificates == (decision,) and remembered.blocks == (block,)
+
+
+def test_a_disk_that_takes_nothing_is_told_before_anything_is_said(path: Path) -> None:
+    store, council = opened(path)
+    store.close()
+    with pytest.raises(Unavailable, match="does not vote"):
+        store.append([council.sign(0, vote_to_nullify(0, 1))])
