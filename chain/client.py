@@ -72,6 +72,8 @@ class ChainClient:
         self._news = asyncio.Condition()
         self._heard = 0
         """Height of the last notice. The tip may be ahead of it: proofs move it too."""
+        self._heard_block: bytes | None = None
+        """The id of that block, once it is known."""
         self._begun = False
         self._watched: Counter[tuple[int, bytes]] = Counter()
         self._written: dict[tuple[int, bytes], int] = {}
@@ -128,6 +130,11 @@ class ChainClient:
             raise Malformed(f"block {notice.header.height} was told of after block {self._heard}")
         await self.follow_terms(notice.header)
         self.trust.require_final(notice.header, notice.certificate, notice.descendants)
+        if self._heard_block not in (None, notice.header.parent):
+            raise Forked(
+                f"block {notice.header.height} is final and does not follow the final block "
+                f"{self._heard}: the validators of this network cannot be trusted"
+            )
         return notice
 
     async def follow_terms(self, header: Header) -> None:
@@ -168,7 +175,8 @@ class ChainClient:
 
     async def _begin(self) -> None:
         """Start hearing at the present; whoever read before it may have missed a change."""
-        self._heard = (await self.meta()).height
+        proof, _ = await self.prove([(Table.META, b"")])
+        self._heard, self._heard_block = proof.header.height, proof.header.id
         self._begun = True
         for watched in self._watched:
             self._written[watched] = self._heard
@@ -177,7 +185,7 @@ class ChainClient:
 
     async def _hear(self, notice: Notice) -> None:
         self._advance(notice.header)
-        self._heard = notice.header.height
+        self._heard, self._heard_block = notice.header.height, notice.header.id
         for changed in notice.changed:
             key = (changed.table, changed.key)
             if key in self._watched:

@@ -61,8 +61,14 @@ def beginning(genesis: Genesis) -> Checkpoint:
 class Trust:
     """What is believed of one network so far; grows by steps that prove themselves."""
 
-    def __init__(self, genesis: Genesis, checkpoint: Checkpoint | None = None) -> None:
-        """From a checkpoint that came from where one trusts; else from the genesis."""
+    def __init__(
+        self, genesis: Genesis, checkpoint: Checkpoint | None = None, *, most: int = MAX_STEPS
+    ) -> None:
+        """From a checkpoint that came from where one trusts; else from the genesis.
+
+        The newest `most` sets are remembered: blocks of older terms are not believed any more.
+        """
+        self._most = most
         self._term_blocks = genesis.parameters.term_blocks
         self.network = genesis.network
         start = checkpoint or beginning(genesis)
@@ -80,7 +86,7 @@ class Trust:
 
     @property
     def first_term(self) -> int:
-        """The term in which trust began: nothing is known of earlier ones."""
+        """The first term that is remembered: nothing is known of earlier ones."""
         return self._sets[0].term
 
     @property
@@ -107,9 +113,9 @@ class Trust:
         if header.term < self.first_term:
             raise Malformed(
                 f"block {header.height} is of term {header.term}, and trust begins with term "
-                f"{self.first_term}: begin with an earlier checkpoint, or the genesis"
+                f"{self.first_term}: begin at an earlier checkpoint, or at the genesis"
             )
-        if header.term - self.first_term > MAX_STEPS:
+        if header.term - self.term > MAX_STEPS:
             raise Malformed(
                 f"term {header.term} is more than {MAX_STEPS} steps away: begin with a checkpoint"
             )
@@ -138,6 +144,8 @@ class Trust:
             following = following.model_copy(update={"members": before.members})
         self._sets.append(following)
         self._ends.append(header.id)
+        if len(self._sets) > self._most:
+            del self._sets[0], self._ends[0]
 
     def require_final(
         self, header: Header, certificate: Certificate, descendants: Descendants = ()

@@ -14,16 +14,18 @@ if __name__ == "__main__":
 import asyncio
 import json
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from chain.client import ChainClient
+from chain.trust import Trust
 from holdfast.daemon import run_daemon
 from holdfast.home import Home
 from holdfast.logs import set_up
-from wire.errors import HoldfastError, NotFound
+from wire.errors import HoldfastError, NotFound, Unavailable
 
 SLIM = {
     # One heap for all threads: several would each keep what a visit once needed.
@@ -57,12 +59,29 @@ def become(role: str, home: Path, terms: Terms) -> NoReturn:
     os.execve(sys.executable, command, os.environ | SLIM)  # noqa: S606 - our own interpreter
 
 
+KEPT_TERMS = 64
+"""Of the validators' sets: a daemon reads the present, and is to stay small for years."""
+
+
+@asynccontextmanager
+async def _chain(home: Home, terms: Terms) -> AsyncIterator[ChainClient]:
+    """The network's node, followed from the home's checkpoint, which moves on at the end."""
+    genesis = home.genesis()
+    trust = Trust(genesis, home.checkpoint(), most=KEPT_TERMS)
+    async with ChainClient(terms.chain_url, genesis, patient=True, trust=trust) as chain:
+        try:
+            yield chain
+        finally:
+            with suppress(Unavailable):  # the next start follows the same steps again
+                home.write_checkpoint(trust.checkpoint)
+
+
 async def _host(home: Home, terms: Terms) -> None:
     from feed.store import FeedStore
     from hoster.service import Hoster, HosterTerms
 
     with FeedStore(home.feeds) as store:
-        async with ChainClient(terms.chain_url, home.genesis(), patient=True) as chain:
+        async with _chain(home, terms) as chain:
             await Hoster(chain, home.seed(), store, HosterTerms(**terms.role)).run()
 
 
@@ -71,7 +90,7 @@ async def _attest(home: Home, terms: Terms) -> None:
     from attestor.store import AttestorStore
 
     with AttestorStore(home.attestor) as store:
-        async with ChainClient(terms.chain_url, home.genesis(), patient=True) as chain:
+        async with _chain(home, terms) as chain:
             await Attestor(chain, home.seed(), store, AttestorTerms(**terms.role)).run()
 
 

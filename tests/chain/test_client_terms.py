@@ -1,6 +1,7 @@
 """A client follows the validators through a node that nobody trusts."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from chain.blocks import StateProof, TransactionProof
+from chain.blocks import Notice, StateProof, TransactionProof
 from chain.bundle import Bundle, check_bundle
 from chain.client import ChainClient
+from chain.light import Forked
+from chain.messages import Transfer
 from chain.records import Account, Table
 from chain.trust import STEPS_AT_ONCE, TermSteps, Trust
 from tests.chain.front import Front, front
@@ -209,6 +212,29 @@ async def test_a_block_of_a_term_to_come_is_refused_after_one_question(tmp_path)
         with pytest.raises(Malformed, match="does not show how the validators of term 5"):
             await chain.meta()
         assert len(asked_for_terms(bent)) == 2
+
+
+async def test_an_event_that_follows_another_block_is_a_fork(tmp_path):
+    """A quorum has signed a second history: the client ends, and says why."""
+    one, other = History(4), History(4)
+    for made, coins in ((one, 1), (other, 2)):
+        made.block((MANY[6], Transfer(to=MANY[7].id, amount_base=coins)))
+        made.block()
+        made.block()
+    forged = Notice(header=other.headers[2], certificate=other.certificates[2], changed=())
+    async with (
+        shelf(tmp_path / "chain.db", one, 2) as node,
+        answering(node) as url,
+        front(url) as bent,
+        ChainClient(bent.url, one.genesis) as chain,
+    ):
+        lie = b"data: " + b64encode(encode(forged)) + b"\n"
+        bent.event = lambda line: [lie if line.startswith(b"data") else line]
+        task = asyncio.create_task(chain.run())
+        await until(lambda: chain.height == 2)
+        await node.fill(one)
+        with pytest.raises(Forked, match="does not follow the final block 2"):
+            await asyncio.wait_for(task, 20)
 
 
 # a report in a file

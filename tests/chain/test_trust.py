@@ -280,6 +280,21 @@ def test_trust_goes_on_from_a_checkpoint():
                 known.require_final(made.headers[0], made.certificates[0])
 
 
+def test_who_remembers_few_terms_follows_all_the_same():
+    made = history()
+    known = Trust(made.genesis, most=2)
+    for step in made.steps:
+        known.advance(step)
+        assert known.checkpoint == trust(known.term).checkpoint
+    assert (known.first_term, known.term) == (3, 4)
+    for place in (15, 19, 20, 21):
+        known.require_final(made.headers[place], made.certificates[place])
+    with pytest.raises(Malformed, match="trust begins with term 3"):
+        known.require_final(made.headers[14], made.certificates[14])
+    with pytest.raises(Malformed, match="trust begins with term 3"):
+        known.advance(made.steps[0])
+
+
 def test_the_beginning_is_a_checkpoint():
     made = history()
     assert trust().checkpoint == beginning(made.genesis)
