@@ -147,6 +147,18 @@ class Trust:
         if len(self._sets) > self._most:
             del self._sets[0], self._ends[0]
 
+    def require_passes(self, checkpoint: Checkpoint) -> None:
+        """Raise `Forked` where a checkpoint that is believed lies on another history."""
+        term = checkpoint.validators.term
+        if self.first_term <= term <= self.term and (
+            self._ends[term - self.first_term] != checkpoint.block
+            or self.validators(term) != checkpoint.validators
+        ):
+            raise Forked(
+                f"this history is not the one of the checkpoint at height {checkpoint.height}: one "
+                "of the two was made by validators that broke their word"
+            )
+
     def require_final(
         self, header: Header, certificate: Certificate, descendants: Descendants = ()
     ) -> None:

@@ -24,12 +24,11 @@ def with_chain(
 ) -> T:
     """Run `work` with a client that follows the chain; errors come out as themselves.
 
-    It begins at the home's checkpoint and leaves a newer one behind; from the genesis, it can
-    prove what is older.
+    It begins at the home's checkpoint and leaves a newer one behind. From the genesis, it can
+    prove what is older; it must then pass by that checkpoint.
     """
-    genesis = current.home.genesis()
-    known = None if from_genesis else current.home.checkpoint()
-    trust = Trust(genesis, known)
+    genesis, known = current.home.genesis(), current.home.checkpoint()
+    trust = Trust(genesis, None if from_genesis else known)
 
     async def main() -> T:
         async with ChainClient(current.settings.chain.url, genesis, trust=trust) as chain:
@@ -37,9 +36,12 @@ def with_chain(
             async with asyncio.TaskGroup() as tasks:
                 following = tasks.create_task(chain.run())
                 try:
-                    return await work(chain)
+                    found = await work(chain)
                 finally:
                     following.cancel()
+            if known is not None:
+                trust.require_passes(known)
+            return found
 
     try:
         return asyncio.run(main())

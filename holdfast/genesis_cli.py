@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 
 import typer
 from pydantic import ValidationError
+from rich.markup import escape
 from rich.table import Table as Grid
 
 from chain.endpoint import Endpoint
@@ -16,6 +17,7 @@ from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
 from holdfast.cli import JsonFlag, Session, session
 from holdfast.home import GENESIS_NAME
 from holdfast.output import err, out, print_json
+from holdfast.plain import one_line
 from wire.codec import decode, encode
 from wire.errors import Malformed, Unavailable
 from wire.keys import KeyPair, Use
@@ -282,7 +284,7 @@ def _again(work: Callable[[], T]) -> T | None:
     try:
         return work()
     except (Malformed, Unavailable) as error:
-        err.print(f"[red]{error}[/]")
+        err.print(f"[red]{escape(one_line(str(error)))}[/]")
         return None
 
 
@@ -311,5 +313,7 @@ def validator_table(validators: list[GenesisValidator]) -> Grid:
     grid.add_column("address")
     for each in validators:
         at = each.endpoint
-        grid.add_row(key_text(each.account), str(each.stake_base), f"{at.host}:{at.port}")
+        grid.add_row(
+            key_text(each.account), str(each.stake_base), escape(one_line(f"{at.host}:{at.port}"))
+        )
     return grid

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from chain.blocks import StateProof, TransactionProof
 from chain.client import ChainClient
@@ -10,6 +11,7 @@ from chain.records import Account, Table
 from holdfast.cli import JsonFlag, session
 from holdfast.following import print_proof, proof_of, with_chain
 from holdfast.output import out, print_json
+from holdfast.plain import one_line
 from holdfast.reading import read_json
 from wire.errors import Malformed, NotFound
 from wire.zbase32 import encode, parse_key
@@ -82,7 +84,7 @@ def transaction(
 
     # A checkpoint would do for new ones only.
     found, proof = with_chain(session(context), ask, from_genesis=True)
-    outcome = found.reason or "applied"
+    outcome, detail = found.reason or "applied", one_line(found.detail)
     if json:
         document = {
             "transaction": wanted.hex(),
@@ -91,12 +93,12 @@ def transaction(
             "transactions": found.count,
             "time_ms": found.header.time_ms,
             "outcome": outcome,
-            "detail": found.detail,
+            "detail": detail,
         }
         print_json({**document, "verified": proof} if verify else document)
         return
     out.print(
-        f"{outcome}{': ' + found.detail if found.detail else ''}, in block "
+        f"{outcome}{': ' + escape(detail) if detail else ''}, in block "
         f"{found.header.height}, {found.position + 1} of {found.count}"
     )
     if verify:

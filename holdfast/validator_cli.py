@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table as Grid
 
 from chain.client import ChainClient
@@ -56,7 +57,7 @@ def _table(found: dict[str, Any]) -> Grid:
             str(each["stake_base"]),
             str(each["unbonding_base"]),
             f"{each['failed_views']}/{each['turns']}",
-            f"{at['host']}:{at['port']}",
+            escape(f"{at['host']}:{at['port']}"),
         )
     return grid
 

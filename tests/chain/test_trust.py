@@ -280,6 +280,21 @@ def test_trust_goes_on_from_a_checkpoint():
                 known.require_final(made.headers[0], made.certificates[0])
 
 
+def test_a_history_that_passes_by_a_checkpoint_is_the_same():
+    made = history()
+    for steps in range(5):
+        trust(4).require_passes(trust(steps).checkpoint)
+        trust(1).require_passes(trust(steps).checkpoint)  # what is ahead is not known
+    mine = made.sets[0].model_copy(update={"term": 1})
+    other = trust()
+    other.advance(leading_to(made.steps[0], Table.VALIDATORS, b"", mine))
+    trust().require_passes(other.checkpoint)
+    with pytest.raises(Forked, match="not the one of the checkpoint at height 5"):
+        trust(4).require_passes(other.checkpoint)
+    with pytest.raises(Forked):
+        other.require_passes(trust(1).checkpoint)
+
+
 def test_who_remembers_few_terms_follows_all_the_same():
     made = history()
     known = Trust(made.genesis, most=2)
