@@ -43,7 +43,7 @@ class History:
 
     def block(self, *said: tuple[Person, Body]) -> Header:
         """The next block with these transactions; one a sender."""
-        world = World(self.genesis, self.ledger.state, self.ledger.height)
+        world = self.world()
         signed = tuple(world.sign(person, body) for person, body in said)
         validators, tip = self.ledger.validators, self.ledger.tip
         view = tip.view + 1 if tip and tip.term == validators.term else 1
@@ -68,6 +68,10 @@ class History:
             self.sets.append(self.ledger.validators)
         return header
 
+    def world(self) -> World:
+        """The present state, to sign for: its own blocks would not be the history's."""
+        return World(self.genesis, self.ledger.state, self.ledger.height)
+
     def step(self) -> TermStep:
         """To the next term, of the block just written."""
         return TermStep(
@@ -85,7 +89,7 @@ class History:
 
     def join(self, *people: Person) -> None:
         """Have people serve from the next term on: two blocks before the choice."""
-        world = World(self.genesis, self.ledger.state, self.ledger.height)
+        world = self.world()
         least = Stake(role="validator", amount_base=TERMS.validator_stake_base)
         self.block(*((person, stand(world, person)) for person in people))
         self.block(*((person, least) for person in people))
