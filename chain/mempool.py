@@ -107,18 +107,24 @@ class Mempool:
         """Take back what stood in a block that lost: it is proposed before all else, in order.
 
         Ignored is what is final, what no block can hold any more, and what has been replaced.
+        One sender may have more waiting by it than it could have brought.
         """
-        for signed in transactions:
-            waiting = _waiting(signed)
+        lost = [_waiting(signed) for signed in transactions]
+        earlier = dict(self._returned)
+        # None of what waits still may make room for another of them.
+        self._returned |= {waiting.id: None for waiting in lost if waiting.id in self._known}
+        for waiting in lost:
             if waiting.id not in self._known:
                 try:
                     place, before = self._place(waiting)
-                    check(signed, place)
+                    check(waiting.signed, place)
                     victims = self._victims(waiting, before, first=True)
                 except (Rejected, Unavailable):
                     continue
                 self._put(waiting, place, victims)
-            self._returned.setdefault(waiting.id)
+                self._returned[waiting.id] = None
+        ordered = (*earlier, *(waiting.id for waiting in lost))
+        self._returned = {name: None for name in ordered if name in self._known}
 
     def select(
         self, count: int, size_bytes: int, without: frozenset[bytes] = frozenset()

@@ -145,8 +145,20 @@ class Pools(RuleBasedStateMachine):
         able = {signed.transaction.id for signed in lost if signed.transaction.id in self.pool}
         self.pool.give_back(lost, self.check)
         assert all(name in self.pool for name in able)
-        first = self.pool.select(len(lost), ALL_BYTES)
-        assert able <= {signed.transaction.id for signed in first}
+        assert able <= set(self.pool._returned)
+
+    @invariant()
+    def what_was_given_back_comes_first(self):
+        chosen = self.pool.select(100, ALL_BYTES)
+        returned = [
+            place
+            for place, signed in enumerate(chosen)
+            if signed.transaction.id in self.pool._returned
+        ]
+        assert len(returned) == len(self.pool._returned)
+        for place, signed in enumerate(chosen[: max(returned, default=0)]):
+            behind = [chosen[later].transaction.sender for later in returned if later > place]
+            assert place in returned or signed.transaction.sender in behind
 
     @invariant()
     def every_sender_is_in_order(self):
@@ -156,7 +168,13 @@ class Pools(RuleBasedStateMachine):
         for sender, nonces in waiting.items():
             start = self.nonces[sender]
             assert nonces == list(range(start, start + len(nonces)))
-            assert len(nonces) <= MAX_PER_SENDER
+            brought = [
+                each
+                for each in self.pool
+                if each.transaction.sender == sender
+                and each.transaction.id not in self.pool._returned
+            ]
+            assert len(brought) <= MAX_PER_SENDER
         chosen: dict[bytes, list[int]] = {}
         for signed in self.pool.select(100, ALL_BYTES):
             chosen.setdefault(signed.transaction.sender, []).append(signed.transaction.nonce)
@@ -171,4 +189,4 @@ class Pools(RuleBasedStateMachine):
 
 
 TestPools = Pools.TestCase
-TestPools.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPools.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
