@@ -70,6 +70,8 @@ class Reader:
         self.snapshots: SnapshotStore | None = None
         """Where this node offers its state to those that begin; None: it does not."""
         self._snapshot: asyncio.Task[None] | None = None
+        self._offers = False
+        """Whether there is a snapshot already."""
 
     @property
     def height(self) -> int:
@@ -161,9 +163,9 @@ class Reader:
         if self.snapshots is None or (self._snapshot and not self._snapshot.done()):
             return
         header, certificate = self._final()
-        if ends_term(header.height, self.genesis.parameters.term_blocks) or (
-            self._snapshot is None and not self.snapshots.heights
-        ):
+        self._offers = self._offers or bool(self.snapshots.heights)
+        if ends_term(header.height, self.genesis.parameters.term_blocks) or not self._offers:
+            self._offers = True
             work = _take(self.snapshots, header, certificate, self.state.copy())
             self._snapshot = asyncio.create_task(work)
 
