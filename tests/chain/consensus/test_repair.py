@@ -138,12 +138,18 @@ def test_final_blocks_come_from_who_is_further_and_garbage_costs_nothing(council
     hollow = blocks[0].model_copy(update={"certificate": None})
     forged_ = blocks[0].block.header.model_copy(update={"state_root": bytes(32)})
     wrong = blocks[0].model_copy(update={"block": Block(header=forged_, transactions=())})
-    for lie in ((wrong, *blocks[1:]), (blocks[1],), (hollow, wrong)):
+    proof = blocks[0].certificate
+    assert proof is not None
+    few = proof.model_copy(update={"signatures": proof.signatures[1:]})
+    unproven = blocks[0].model_copy(update={"certificate": few})
+    for lie in ((wrong, *blocks[1:]), (blocks[1],), (hollow, wrong), (unproven,)):
         with pytest.raises(Malformed):
             council.hear(3, 1, Range(from_height=1, blocks=lie))
         assert not council.members[3].ledger.height
     council.hear(3, others[0], Range(from_height=1, blocks=blocks))
     assert council.members[3].ledger.height == len(blocks)
+    core = council.members[3].engine.core
+    assert core.view > core.known.floor == blocks[-1].block.header.view
 
 
 def test_a_lie_after_a_good_part_of_a_message_leaves_nothing_undone() -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from chain.blocks import Block
+from chain.blocks import Block, Header
 from chain.consensus.engine import REPEATED_VIEWS
 from chain.consensus.gossip import Propose, Votes
 from chain.consensus.knowledge import AHEAD_VIEWS
@@ -11,8 +11,9 @@ from chain.consensus.output import Output
 from chain.consensus.port import Decided
 from chain.faults import contradiction
 from chain.light import verify_certificate
-from chain.validators import ValidatorSet
+from chain.validators import ValidatorSet, view_input
 from chain.votes import SignedVote, Vote
+from wire import vrf
 from wire.codec import Message
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Oracle:
             before = chain[-1].header if chain else None
             assert header.parent == (before.id if before else self.world.genesis.network)
             assert before is None or header.time_ms > before.time_ms
+            self._led(header)
             chain.append(block)
             self.final_ms.append(self.world.ms)
             self.included.update(signed.transaction.id for signed in block.transactions)
@@ -77,6 +79,13 @@ class Oracle:
         if decided.certificate is not None:
             network, validators = self.world.genesis.network, self.sets[header.term]
             verify_certificate(network, validators, header, decided.certificate)
+
+    def _led(self, header: Header) -> None:
+        """A block is by whom its view's draw has named."""
+        validators, network = self.sets[header.term], self.world.genesis.network
+        alpha = view_input(network, validators.seed, header.term, header.view)
+        output = vrf.verify(validators.committer(header.view).vrf_key, alpha, header.vrf_proof)
+        assert header.proposer == validators.members[validators.leader(output)].account
 
     def _faults(self, node: "Node", output: Output) -> None:
         for first, second in output.faults:
