@@ -8,12 +8,14 @@ import pytest
 from chain.blocks import Block, FinalBlock
 from chain.ledger import Ledger
 from chain.light import Forked
-from chain.messages import SignedTransaction, Transfer
+from chain.messages import OpenCoin, SignedTransaction, Transfer
 from chain.sync import MAX_RUN_BLOCKS, BlockRun, Catchup, Diverged
 from chain.transition import genesis_state
 from chain.votes import Certificate
+from coinflip.messages import Dealing, HeldShare
 from tests.builders import World
 from tests.chain.chains import Chain, heights, seal
+from tests.stages import coin_opened
 from tests.validators import MANY, TERMS, genesis_of
 from wire.codec import decode, encode
 from wire.errors import HoldfastError, Malformed
@@ -303,3 +305,24 @@ def test_a_final_block_that_is_not_valid_here_stops_the_node(changes):
 def test_both_are_errors_that_a_user_sees_in_one_line():
     assert issubclass(Diverged, HoldfastError)
     assert issubclass(Forked, HoldfastError)
+
+
+def test_a_run_with_the_deepest_transaction_can_be_read():
+    """A coin that had to be put together from shares lies deeper than anything else."""
+    world = coin_opened()
+    (opening,) = [
+        signed.transaction.body.opening
+        for _, block in world.blocks
+        for signed in block
+        if isinstance(signed.transaction.body, OpenCoin)
+    ]
+    held = HeldShare(holder=0, value=bytes(32), salt=bytes(16))
+    parts = tuple(Dealing(leaves=(bytes(32),) * 4, shares=(held, held)) for _ in opening.parts)
+    deepest = opening.model_copy(update={"parts": parts})
+    body = OpenCoin(challenge=world.challenge.challenge, opening=deepest)
+    answer = honest().answer(1, 1)
+    block = answer.blocks[0].block.model_copy(
+        update={"transactions": (world.sign(world.members[0], body),)}
+    )
+    run = change(answer, 0, block=block)
+    assert decode(BlockRun, encode(run)) == run
