@@ -97,18 +97,21 @@ def prune(
     if not path.exists():
         raise NotFound(f"{path} is missing: this home has run no node yet")
 
-    async def main() -> tuple[int, int]:
+    async def main() -> tuple[int, int, int | None]:
         store = await ChainStore.open(path, agreed)
         try:
             height = await store.height() or 0
-            return await store.prune(height - keep + 1), height
+            return await store.prune(height - keep + 1), height, await store.lowest()
         finally:
             await store.close()
 
     before = path.stat().st_size
-    taken, height = asyncio.run(main())
+    taken, height, lowest = asyncio.run(main())
     freed = max(before - path.stat().st_size, 0)
     if json:
-        print_json({"pruned_blocks": taken, "height": height, "freed_bytes": freed})
-        return
-    out.print(f"dropped {taken} blocks, freed {freed} bytes; whole from block {height - keep + 1}")
+        found = {"pruned_blocks": taken, "height": height, "lowest": lowest, "freed_bytes": freed}
+        print_json(found)
+    elif lowest is None:
+        out.print("there is no block here yet")
+    else:
+        out.print(f"dropped {taken} blocks and freed {freed} bytes; {lowest} to {height} are kept")
