@@ -20,7 +20,7 @@ from chain.messages import SignedTransaction
 from chain.votes import Certificate, SignedVote
 from tests.chain.consensus.council import Council, Member
 from tests.people import OWNER
-from tests.simulation.consensus.adversaries import forged
+from tests.simulation.consensus.bad_blocks import forged
 from tests.simulation.consensus.history import transfer
 from tests.simulation.consensus.world import DELAY_MS, INTERVAL_MS
 from wire.errors import Malformed
