@@ -92,6 +92,7 @@ class _Peer:
     answers: bool = False
     """Whether it did the last time."""
     failures: int = 0
+    asked_at: float = 0
     not_before: float = 0
     height: int = 0
     """What it said of itself."""
@@ -131,6 +132,8 @@ class Sync:
 
     async def run(self) -> None:
         """Catch up and follow until cancelled. Raises `Forked`, `Diverged`, or what `keep` does."""
+        if not self._peers:
+            raise Unavailable("there is no node to follow")
         while True:
             peer = min(self._peers, key=lambda peer: peer.not_before)
             await asyncio.sleep(max(0, peer.not_before - time.monotonic()))
@@ -153,7 +156,9 @@ class Sync:
             while True:
                 run = await answer
                 if not run.blocks or time.monotonic() > began + TURN_S:
-                    peer.not_before = time.monotonic()
+                    # One that does not hold its answer back is not asked without a pause.
+                    pause_s = RETRY_S[0] if wait_s else 0
+                    peer.not_before = max(time.monotonic(), peer.asked_at + pause_s)
                     return gave
                 # The next answer comes while this one is executed.
                 after = run.blocks[-1].block.header.height + 1
@@ -174,6 +179,7 @@ class Sync:
 
     async def _fetch(self, peer: _Peer, wanted: BlockRange, wait_s: int) -> BlockRun:
         """A peer's answer; raises `_Gone` where it has none."""
+        peer.asked_at = time.monotonic()
         try:
             run = await peer.source.fetch(wanted, wait_s)
         except Unavailable as error:
