@@ -19,7 +19,7 @@ import structlog
 
 from chain.mempool import Mempool
 from chain.messages import SignedTransaction
-from wire.codec import MAX_MESSAGE_BYTES, decode, encode
+from wire.codec import MAX_MESSAGE_BYTES, decode
 from wire.errors import Malformed, Unavailable
 
 log = structlog.get_logger()
@@ -71,7 +71,7 @@ class MempoolStore:
 
     def append(self, accepted: Iterable[SignedTransaction]) -> None:
         """Add what was accepted, in one write; raises `Unavailable`, and then nothing is added."""
-        frames = b"".join(_frame(encode(signed)) for signed in accepted)
+        frames = b"".join(_frame(signed.encoded) for signed in accepted)
         try:
             written = os.write(self._file, frames)
             if written < len(frames):
@@ -85,7 +85,7 @@ class MempoolStore:
         """Make the file hold exactly what waits; killed in between, it is the old one."""
         fresh = self._path.with_name(self._path.name + ".new")
         try:
-            fresh.write_bytes(self._start + b"".join(_frame(encode(signed)) for signed in waiting))
+            fresh.write_bytes(self._start + b"".join(_frame(signed.encoded) for signed in waiting))
             file = os.open(fresh, os.O_WRONLY | os.O_APPEND)
             fresh.replace(self._path)
         except OSError as error:

@@ -15,7 +15,7 @@ from chain.endpoint import Endpoint
 from chain.votes import SignedVote, VrfProof
 from coinflip.messages import MAX_MEMBERS, CoinOpening, Evidence, RevealProof
 from wire import signing, vrf
-from wire.codec import BY_KIND, Message, encode
+from wire.codec import BY_KIND, Message, array, encode
 from wire.keys import KeyPair
 from wire.primitives import (
     Bytes,
@@ -376,6 +376,11 @@ class SignedTransaction(Message):
             transaction.encoded,
             self.signature,
         )
+
+    @property
+    def encoded(self) -> bytes:
+        """As `encode` spells it, from what its transaction was spelled as before."""
+        return array((self.transaction.encoded, encode(self.signature), encode(self.sidecar)))
 
     @property
     def size(self) -> int:

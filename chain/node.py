@@ -8,7 +8,7 @@ validator that says the same again, or nothing.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,8 @@ from typing import Any, Self, cast
 import structlog
 
 from chain import fees
-from chain.blocks import FinalBlock
 from chain.consensus.engine import Engine, Keys, Remembered
-from chain.consensus.gossip import MAX_TRANSACTIONS, Agreement, Range, Transactions, WantRange
+from chain.consensus.gossip import MAX_TRANSACTIONS, Agreement, Transactions, WantRange
 from chain.consensus.output import Now, Output
 from chain.consensus.port import Decided
 from chain.consensus.view import Contradiction
@@ -31,6 +30,7 @@ from chain.ledger import MAX_BLOCK_BYTES, Ledger
 from chain.mempool import Mempool
 from chain.mempool_store import MempoolStore
 from chain.messages import SignedTransaction, Transaction, ValidatorFault, sign_transaction
+from chain.range_service import RangeService
 from chain.reading_node import Reader
 from chain.records import Account, RosterName
 from chain.state import Draft
@@ -38,8 +38,8 @@ from chain.store import ChainStore
 from chain.transition import genesis_state
 from chain.validators import MAX_VALIDATORS
 from chain.votes import Certificate
-from wire.codec import Message, encode
-from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
+from wire.codec import Message
+from wire.errors import HoldfastError, Malformed, Rejected, Unavailable
 from wire.keys import KeyPair, Use
 
 log = structlog.get_logger()
@@ -50,17 +50,11 @@ STALLED_S = 10
 BATCH_MESSAGES = 256
 """Messages handled in one go, with one write to the disk for all that is said after them."""
 
-RANGE_BYTES = 3 << 20
-"""Final blocks in one answer, in bytes."""
-
 FINALITY_BLOCKS = 1_000
 """Blocks over which the time from writing to finality is told."""
 
 MAX_UNSTORED = 64
 """Decisions that are not stored yet: beyond it consensus waits for the disk."""
-
-RANGES_WAITING = 64
-"""Requests for final blocks that wait for their answer."""
 
 PASSED_ON_BYTES = 1 << 20
 SIGNED_BYTES = 1 << 11
@@ -111,7 +105,7 @@ class Node(Reader):
         """Final blocks, in order."""
         self._to_store = asyncio.Event()
         self._storing = asyncio.Lock()
-        self._ranges: asyncio.Queue[tuple[bytes, WantRange]] = asyncio.Queue(RANGES_WAITING)
+        self._ranges = RangeService(store, gossip)
         self._condition = "starting"
         self._final_at = time.monotonic()
         self._finality_ms: deque[int] = deque(maxlen=FINALITY_BLOCKS)
@@ -195,9 +189,7 @@ class Node(Reader):
         """Take part in consensus until cancelled."""
         try:
             async with self._gossip:
-                await _until_one_ends(
-                    self._take_part(), self._store_steadily(), self._serve_ranges()
-                )
+                await _until_one_ends(self._take_part(), self._store_steadily(), self._ranges.run())
         finally:
             self._condition = "stopped"
             self.end_followers()
@@ -214,7 +206,8 @@ class Node(Reader):
         if not self._begun:
             self._engine.start(self._now())
             self._begun = True
-        self._handle(batch)
+        else:
+            self._handle(batch)
         await self._perform(self._engine.output.take())
 
     # what happens
@@ -240,8 +233,7 @@ class Node(Reader):
                     case Transactions():
                         self._admit(message.transactions)
                     case WantRange():
-                        with suppress(asyncio.QueueFull):  # it asks again, or asks another
-                            self._ranges.put_nowait((peer, message))
+                        self._ranges.ask(peer, message)
                     case _:
                         self._engine.receive(peer, cast("Agreement", message), now)
             except Malformed as malformed:
@@ -369,43 +361,41 @@ class Node(Reader):
         """What waited when this node stopped waits again, unless a block holds it by now."""
         for signed in found:
             with suppress(HoldfastError):
-                self._submit(signed, keep=False)
+                self._submit(signed)
         self._waited.rewrite(self._pool)
 
     async def accept(self, signed: SignedTransaction) -> bytes:
         """Take a transaction into the pool and return its id; raises `Rejected`."""
-        return self._submit(signed)
+        if self._submit(signed):
+            self._waited.append((signed,))
+        return signed.transaction.id
 
-    def _submit(self, signed: SignedTransaction, *, keep: bool = True) -> bytes:
+    async def accept_all(self, transactions: Sequence[SignedTransaction]) -> list[str]:
+        """As `accept`, for many: for each why it was refused, or nothing."""
+        refusals: list[str] = []
+        admitted: list[SignedTransaction] = []
+        for signed in transactions:
+            try:
+                if self._submit(signed):
+                    admitted.append(signed)
+                refusals.append("")
+            except (Rejected, Unavailable) as refused:
+                refusals.append(str(refused))
+        self._waited.append(admitted)
+        return refusals
+
+    def _submit(self, signed: SignedTransaction) -> bool:
+        """Take a transaction into the pool, and whether it is new there."""
         is_new = signed.transaction.id not in self._pool
-        name = self._pool.add(signed, self.ledger.check)
+        self._pool.add(signed, self.ledger.check)
         if is_new:
-            if keep:
-                self._waited.append((signed,))
             self._fresh.append(signed)
             self._gossip.awake.set()
-        return name
+        return is_new
 
     def is_waiting(self, transaction: bytes) -> bool:
         """Whether a transaction is in the pool."""
         return transaction in self._pool
-
-    async def _serve_ranges(self) -> None:
-        """Send final blocks to those that lack them, beside the work of consensus."""
-        while True:
-            peer, want = await self._ranges.get()
-            found: list[FinalBlock] = []
-            size = 0
-            with suppress(NotFound):
-                for height in range(want.from_height, want.from_height + want.count):
-                    final = await self.block(height)
-                    size += len(encode(final))
-                    if found and size > RANGE_BYTES:
-                        break
-                    found.append(final)
-            while found and found[-1].certificate is None:
-                found.pop()
-            self._gossip.say(peer, Range(from_height=want.from_height, blocks=tuple(found)))
 
 
 async def _until_one_ends(*works: Coroutine[Any, Any, None]) -> None:

@@ -81,6 +81,9 @@ class _StopAtFirst:
         return schema
 
 
+_new, _set = object.__new__, object.__setattr__
+
+
 class Message(BaseModel):
     """The base of all that is transmitted, signed or kept in chain state.
 
@@ -101,16 +104,19 @@ class Message(BaseModel):
         A tenth of what pydantic takes: records are replaced several times in a transaction.
         """
         assert not deep, "what is in a message never changes, so nothing needs a deep copy"
-        fields = self.__dict__
-        copied = {name: fields[name] for name in _field_names(type(self))}
+        kind = type(self)
+        names = _field_names(kind)
+        fields = self.__dict__.copy()
+        if len(fields) > len(names):
+            fields = {name: fields[name] for name in names}
         if update:
-            copied.update(update)
-            assert len(copied) == len(_field_names(type(self))), "no such field"
-        message = object.__new__(type(self))
-        object.__setattr__(message, "__dict__", copied)
-        object.__setattr__(message, "__pydantic_fields_set__", set(copied))
-        object.__setattr__(message, "__pydantic_extra__", None)
-        object.__setattr__(message, "__pydantic_private__", None)
+            fields.update(update)
+            assert len(fields) == len(names), "no such field"
+        message = _new(kind)
+        _set(message, "__dict__", fields)
+        _set(message, "__pydantic_fields_set__", self.__pydantic_fields_set__)
+        _set(message, "__pydantic_extra__", None)
+        _set(message, "__pydantic_private__", None)
         return message
 
     @model_validator(mode="before")
