@@ -1,6 +1,7 @@
 """`holdfast chain`: make a network, run a validator, look at the chain."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -131,6 +132,15 @@ def status(context: typer.Context, json: JsonFlag = False) -> int:
     if json:
         print_json({"healthy": True, **found})
         return Exit.OK
-    for name, value in found.items():
+    for name, value in _flat(found):
         out.print(f"{name.replace('_', ' '):22} {value}")
     return Exit.OK
+
+
+def _flat(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields of a document; those of documents in it stand beside them."""
+    for name, value in document.items():
+        if isinstance(value, dict):
+            yield from _flat({f"{name} {inner}": each for inner, each in value.items()})
+        else:
+            yield name, value
