@@ -166,6 +166,9 @@ def bent_steps() -> dict[str, TermStep]:
         "not the last block of its term": first.model_copy(
             update={"header": made.headers[3], "certificate": made.certificates[3]}
         ),
+        "leading to the next set before the term is over": leading_to(
+            first.model_copy(update={"header": made.headers[3]}), Table.VALIDATORS, b"", next_set
+        ),
         "the last of another term": changed(first, height=10),
         "the first block of the next": first.model_copy(
             update={"header": made.headers[5], "certificate": made.certificates[5]}
