@@ -174,7 +174,7 @@ class Garbler(Villain):
     def lie(self, peers: list[bytes], message: Message) -> None:
         data = bytearray(encode(message))
         for peer in peers:
-            match self.chances.randrange(8):
+            match self.chances.randrange(24):
                 case 0:
                     self.world.send(self, peer, self.chances.randbytes(40))
                 case 1:
