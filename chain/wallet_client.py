@@ -107,6 +107,16 @@ class Wallet:
         transaction = with_least_fee(parameters, transaction, sidecar)
         return sign_transaction(self._key, transaction, sidecar)
 
+    async def _is_past(self, transaction: Transaction) -> bool:
+        """Whether the chain, as the node proves it, has gone by without room for a transaction.
+
+        Whoever refused it may be ahead of what the node shows: a block that holds it is final
+        there, and signing another in its place would pay twice.
+        """
+        proof, (account,) = await self._chain.prove([(Table.ACCOUNT, transaction.sender)])
+        used = isinstance(account, Account) and account.nonce > transaction.nonce
+        return used or proof.header.height >= transaction.valid_until
+
     async def _see_through(self, signed: SignedTransaction) -> bool:
         """Submit until a block holds it; False when none does and none ever can."""
         chain = self._chain
@@ -115,10 +125,10 @@ class Wallet:
             try:
                 await chain.submit(encode(signed))
             except Rejected as rejected:
-                impossible = rejected.reason in (Reason.NONCE_USED, Reason.EXPIRED)
-                if not impossible:
+                if rejected.reason not in (Reason.NONCE_USED, Reason.EXPIRED):
                     raise
-            # Asked after the refusal: the block that took it was there before.
+                impossible = await self._is_past(signed.transaction)
+            # Asked after it was past: the block that took it was there before.
             proof = await chain.outcome(signed.transaction.id)
             if proof is not None:
                 if proof.reason:

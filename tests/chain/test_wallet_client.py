@@ -157,6 +157,35 @@ async def test_a_block_that_holds_it_before_the_answer_is_lost_counts_once(tmp_p
         assert (node.waiting, payments(node), account(node, OWNER).nonce) == (0, 1, 1)
 
 
+async def test_a_node_that_refuses_what_it_does_not_show_yet_is_waited_for(tmp_path):
+    """A final block holds it and is not stored yet: its nonce is used, and no proof is there."""
+    stored = False
+    asked_in_vain = asyncio.Event()
+
+    def refuse(path: str, body: bytes) -> Answer:
+        if path == "/api/v1/transactions" and not stored:
+            return web.json_response({"reason": "nonce_used", "detail": ""}, status=409)
+        return body
+
+    def hide(path: str, body: bytes) -> Answer:
+        if path.startswith("/api/v1/transactions/") and not stored:
+            asked_in_vain.set()
+            return web.json_response({"reason": "not_found", "detail": ""}, status=404)
+        # What would be signed now would be of the state before, and the same again.
+        return None if path == "/api/v1/records" and asked_in_vain.is_set() and not stored else body
+
+    async with bent_node(tmp_path) as (node, bent, chain):
+        bent.answer, bent.ask = refuse, hide
+        sending = asyncio.create_task(wallet(chain).send(payment()))
+        await asyncio.wait_for(asked_in_vain.wait(), 10)
+        await write(node)
+        stored = True
+        await done(sending)
+        for _ in range(3):
+            await write(node)
+        assert payments(node) == 1
+
+
 async def test_a_transaction_that_expired_is_signed_anew(tmp_path):
     swallowed: list[bytes] = []
 
