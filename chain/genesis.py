@@ -60,7 +60,7 @@ class Parameters(Message):
     """How many blocks one set of validators finalizes before the next takes over."""
     validators_maximum: Annotated[int, Field(ge=1, le=MAX_VALIDATORS)] = 50
     validator_stake_base: Positive = 1_000_000
-    validator_unbonding_blocks: Positive = 10_000
+    validator_unbonding_blocks: Positive = 302_400
     """How long after leaving a validator's stake can still be taken for what it signed."""
     vote_fault_slash_ppm: Ppm = 500_000
     """Of a validator's stake, unbonding included: what two contradicting signatures cost."""
