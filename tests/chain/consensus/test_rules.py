@@ -16,7 +16,7 @@ from chain.messages import SignedTransaction
 from chain.votes import Certificate
 from tests.chain.consensus.council import Council, Member
 from tests.people import OWNER
-from tests.simulation.consensus.history import transfer
+from tests.simulation.consensus.history import payments, signed_by
 from tests.simulation.consensus.world import DELAY_MS, INTERVAL_MS
 from wire.errors import Malformed
 
@@ -29,7 +29,7 @@ def council() -> Council:
 
 
 def pay(council: Council, number: int = 0) -> SignedTransaction:
-    return transfer(council, OWNER, number)  # type: ignore[arg-type] # it has a genesis as well
+    return signed_by(council.genesis, OWNER, number, payments(1)[0])
 
 
 def hear_certificate(council: Council, place: int, *certificates: Certificate) -> None:

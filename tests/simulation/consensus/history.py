@@ -1,16 +1,27 @@
 """What happens in one simulation, all of it decided by a seed: weather, faults, lies, clients."""
 
+from collections.abc import Sequence
 from functools import partial
 from random import Random
 
 from chain.fees import with_least_fee
-from chain.messages import SignedTransaction, Transaction, Transfer, sign_transaction
+from chain.genesis import Genesis
+from chain.messages import (
+    Body,
+    SignedTransaction,
+    Stake,
+    Transaction,
+    Transfer,
+    enlist,
+    sign_transaction,
+)
 from chain.records import Account
 from chain.state import Draft
-from tests.people import HOSTERS, OWNER, VALIDATOR, Person
+from tests.people import HOSTERS, OWNER, VALIDATOR, Person, genesis_validator
 from tests.simulation.consensus.adversaries import LIARS, Twin
 from tests.simulation.consensus.node import Node
 from tests.simulation.consensus.world import CALM, DELAY_MS, STORM, Weather, World
+from wire.keys import Use
 
 CLIENTS = (OWNER, VALIDATOR, *HOSTERS)
 HEALED_MS = 600_000
@@ -21,21 +32,26 @@ ASK_AGAIN_MS = 3_000
 
 
 class Client:
-    """Sends coins again and again, by one validator that it trusts."""
+    """Sends one transaction after another, by one validator that it trusts."""
 
-    def __init__(self, world: World, person: Person, node: Node, transfers: int) -> None:
+    def __init__(self, world: World, person: Person, node: Node, bodies: Sequence[Body]) -> None:
         self.world = world
         self.person = person
         self.node = node
+        self.bodies = bodies
         self.sent: list[SignedTransaction] = []
-        self.left = transfers
+
+    @property
+    def done(self) -> bool:
+        return len(self.sent) == len(self.bodies)
 
     def act(self) -> None:
         """Send the next one, once the last was accepted."""
-        if self.left and self.node.submit(transfer(self.world, self.person, len(self.sent))):
-            self.sent.append(transfer(self.world, self.person, len(self.sent)))
-            self.left -= 1
-        if self.left:
+        if not self.done:
+            number = len(self.sent)
+            signed = signed_by(self.world.genesis, self.person, number, self.bodies[number])
+            if self.node.submit(signed):
+                self.sent.append(signed)
             self.world.after(self.world.pauses.randint(100, 1_500), self.act)
 
     def ask_again(self) -> None:
@@ -51,18 +67,33 @@ def nonce(node: Node, person: Person) -> int:
     return account.nonce
 
 
-def transfer(world: World, person: Person, number: int) -> SignedTransaction:
+def signed_by(genesis: Genesis, person: Person, number: int, body: Body) -> SignedTransaction:
     transaction = Transaction(
-        network=world.genesis.network,
+        network=genesis.network,
         sender=person.id,
         nonce=number,
         fee_base=0,
         valid_until=90_000,
-        body=Transfer(to=CLIENTS[(number + 1) % len(CLIENTS)].id, amount_base=1 + number),
+        body=body,
     )
-    return sign_transaction(
-        person.account, with_least_fee(world.genesis.parameters, transaction, b"")
-    )
+    return sign_transaction(person.account, with_least_fee(genesis.parameters, transaction, b""))
+
+
+def payments(number: int) -> list[Body]:
+    return [
+        Transfer(to=CLIENTS[place % len(CLIENTS)].id, amount_base=place)
+        for place in range(1, number + 1)
+    ]
+
+
+def joining(genesis: Genesis, person: Person) -> list[Body]:
+    """What makes somebody a validator of the next term."""
+    key, vrf_key, swarm = (person.key(use) for use in (Use.VALIDATOR, Use.VRF, Use.SWARM))
+    at = genesis_validator(person).endpoint
+    return [
+        Stake(role="validator", amount_base=genesis.parameters.validator_stake_base),
+        enlist(genesis.network, person.id, key, vrf_key, swarm, at),
+    ]
 
 
 class History:
@@ -70,7 +101,7 @@ class History:
 
     def __init__(self, seed: int) -> None:
         plan = self.plan = Random(f"plan {seed}")
-        count = plan.choice([1, 2, 4, 4, 4, 4, 4, 5, 7, 10])
+        count = self.count = plan.choice([1, 2, 4, 4, 4, 4, 4, 5, 7, 10])
         self.budget = (count - 1) // 3
         """How many may be false, or have lost what they said, at any time."""
         liars: dict[int, type[Node]] = {}
@@ -84,13 +115,21 @@ class History:
             [place for place, kind in liars.items() if kind is Twin],
             term_blocks=plan.choice([5, 7, 12, 20, 1_000]),
             clearing_ms=plan.choice([0, 0, 0, DELAY_MS]),
+            joiners=plan.choice([0, 0, 1]),
         )
         self.chaos_ms = plan.randint(5_000, 40_000)
         self.clients = [
-            Client(self.world, person, plan.choice(self.world.honest), plan.randint(1, 6))
+            Client(self.world, person, self._trusted(), payments(plan.randint(1, 6)))
             for person in plan.sample(CLIENTS, plan.randint(1, len(CLIENTS)))
         ]
+        self.clients += [
+            Client(self.world, person, self._trusted(), joining(self.world.genesis, person))
+            for person in self.world.people[count:]
+        ]
         self._lost: set[int] = set()
+
+    def _trusted(self) -> Node:
+        return self.plan.choice([n for n in self.world.honest if n.place < self.count])
 
     def play(self) -> "History":
         """Run it; raises `AssertionError` with what went wrong."""
@@ -180,7 +219,7 @@ class History:
             included[signed.transaction.id] == 1
             for client in self.clients
             for signed in client.sent
-        ) and not any(client.left for client in self.clients)
+        ) and all(client.done for client in self.clients)
 
     @property
     def report(self) -> str:

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from chain.messages import Delist
 from tests.simulation.consensus.adversaries import LIARS, SPEAKS_WITH_TWO_TONGUES, Mute, Twin
 from tests.simulation.consensus.fast import computing_once
+from tests.simulation.consensus.history import Client, joining
 from tests.simulation.consensus.node import Node
 from tests.simulation.consensus.world import DELAY_MS, INTERVAL_MS, STORM, Weather, World
 
@@ -148,3 +150,18 @@ def test_clocks_apart_within_tolerance_cost_no_view() -> None:
     world.start()
     assert world.run(60_000, lambda: level(world, 30))
     assert not any(any(node.engine.core.missed) for node in world.nodes)
+
+
+def test_one_joins_and_one_leaves_at_the_border_of_a_term() -> None:
+    world = World(8, 4, term_blocks=6, joiners=1).start()
+    newcomer, leaver = world.nodes[4], world.nodes[1]
+    for person, bodies in (
+        (newcomer.person, joining(world.genesis, newcomer.person)),
+        (leaver.person, [Delist()]),
+    ):
+        Client(world, person, world.nodes[0], bodies).act()
+    assert not newcomer.engine.seated and leaver.engine.seated
+    assert world.run(60_000, lambda: newcomer.engine.seated and not leaver.engine.seated)
+    assert world.run(120_000, lambda: level(world, 30))
+    proposers = {block.header.proposer for block in world.oracle.chain[18:]}
+    assert newcomer.account in proposers and leaver.account not in proposers

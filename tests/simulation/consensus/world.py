@@ -11,8 +11,8 @@ from hashlib import blake2b
 from heapq import heappop, heappush
 from random import Random
 
-from chain.genesis import Genesis, Parameters
-from tests.people import PARAMETERS, Person, genesis, genesis_validator
+from chain.genesis import Genesis, GenesisBalance, Parameters
+from tests.people import BALANCE, PARAMETERS, Person, genesis, genesis_validator
 from tests.simulation.consensus.fast import Shared
 from tests.simulation.consensus.node import Node
 from tests.simulation.consensus.oracle import Oracle
@@ -56,8 +56,14 @@ def network(count: int, term_blocks: int = 1_000, clearing_ms: int = 0) -> Genes
         }
     )
     made = genesis(Parameters.model_validate(parameters.model_dump()))
+    coins = (
+        GenesisBalance(account=person.id, balance_base=BALANCE) for person in people(count + 1)
+    )
     return made.model_copy(
-        update={"validators": tuple(genesis_validator(person) for person in people(count))}
+        update={
+            "validators": tuple(genesis_validator(person) for person in people(count)),
+            "balances": (*made.balances, *coins),
+        }
     )
 
 
@@ -70,6 +76,7 @@ class World:
         count: int = 4,
         villains: Mapping[int, type[Node]] | None = None,
         doubled: Iterable[int] = (),
+        joiners: int = 0,
         **options: int,
     ) -> None:
         self.seed = seed
@@ -81,13 +88,13 @@ class World:
         self.shared = Shared()
         self.oracle = Oracle(self)
         kinds = villains or {}
+        self.people = people(count + joiners)
         self.nodes = [
-            kinds.get(place, Node)(self, place, person)
-            for place, person in enumerate(people(count))
+            kinds.get(place, Node)(self, place, person) for place, person in enumerate(self.people)
         ]
         self.peers = [node.peer for node in self.nodes]
         for place in doubled:
-            self.nodes.append(kinds[place](self, place, people(count)[place]))
+            self.nodes.append(kinds[place](self, place, self.people[place]))
         for number, node in enumerate(self.nodes):
             node.number = number
         self.pauses = self.chances("clients")
