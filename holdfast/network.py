@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +48,21 @@ LOCAL_PARAMETERS = Parameters(
 """Small numbers, so that a challenge takes seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where a member runs when not beside the others: a network namespace, for example."""
+
+    host: str
+    """Its address for other members."""
+    api_host: str
+    """Its address for whoever started it."""
+    command: tuple[str, ...]
+    """What runs a command there."""
+
+
+THIS_MACHINE = Machine("127.0.0.1", "127.0.0.1", ())
+
+
 class LocalNetwork:
     """Validators, attestors, hosters and an owner, by name: `validator-1`, `attestor-1`, …"""
 
@@ -61,11 +77,13 @@ class LocalNetwork:
         settings: Mapping[str, str] | None = None,
         through: Mapping[str, int] | None = None,
         balances: Sequence[GenesisBalance] = (),
+        machines: Mapping[str, Machine] | None = None,
     ) -> None:
         """`settings` adds lines of TOML to the homes that it names.
 
         `through` has ports at which other validators dial one instead of its own: of something
         that delays or cuts what passes. `balances` are more accounts that own something.
+        `machines` are those of members that do not run on this one.
         """
         self.root = root
         self.validators = [f"validator-{number}" for number in range(1, validators + 1)]
@@ -78,6 +96,7 @@ class LocalNetwork:
         self._settings = settings or {}
         self._through = through or {}
         self._balances = tuple(balances)
+        self._machines = machines or {}
         self.gossip_ports: dict[str, int] = {}
         """Where each validator listens for the others."""
         self._ports: dict[str, int] = {}
@@ -102,7 +121,7 @@ class LocalNetwork:
     def url_for(self, number: int) -> str:
         """The API of one of the validators: each serves its share of the others."""
         name = self.validators[number % len(self.validators)]
-        return f"http://127.0.0.1:{self._ports[name]}"
+        return f"http://{self._machine(name).api_host}:{self._ports[name]}"
 
     def port(self, name: str) -> int:
         """Where a member of the network listens."""
@@ -147,9 +166,14 @@ class LocalNetwork:
             if name in gossip:
                 lines += [f"chain.listen.port = {self.port(name)}"]
                 lines += [f"chain.gossip.port = {gossip[name]}"]
+            if name in self._machines:
+                lines += ['chain.listen.host = "0.0.0.0"', 'chain.gossip.host = "0.0.0.0"']
             lines += [f"{role}.listen.port = {self.port(name)}" for role in _ROLES]
             lines.append(self._settings.get(name, ""))
             (home.path / "holdfast.toml").write_text("\n".join(lines) + "\n")
+
+    def _machine(self, name: str) -> Machine:
+        return self._machines.get(name, THIS_MACHINE)
 
     def _genesis_validator(self, name: str, port: int) -> GenesisValidator:
         seed = self.homes[name].seed()
@@ -158,7 +182,7 @@ class LocalNetwork:
             account=self.account(name),
             key=KeyPair.derive(seed, Use.VALIDATOR).public,
             vrf_key=KeyPair.derive(seed, Use.VRF).public,
-            endpoint=Endpoint(host="127.0.0.1", port=port, swarm_key=swarm_key),
+            endpoint=Endpoint(host=self._machine(name).host, port=port, swarm_key=swarm_key),
             stake_base=self._parameters.validator_stake_base,
         )
 
@@ -173,6 +197,7 @@ class LocalNetwork:
         home = self.homes[name].path
         with (home / "log").open("ab") as log:
             self.processes[name] = await asyncio.create_subprocess_exec(
+                *self._machine(name).command,
                 *(sys.executable, "-m", "holdfast", "--home", str(home), *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
