@@ -72,8 +72,6 @@ class Simplex:
         self._choose = choose
         self._out = output
         self._entered_ms = 0
-        self._stretch = 0
-        """How many times the present view's timeouts have grown."""
         self._muted_until_ms = 0
 
     # What happens
@@ -184,7 +182,10 @@ class Simplex:
     @property
     def delay_ms(self) -> int:
         """What a message is given, stretched while views fail."""
-        return self._parameters.network_delay_ms * GROWTH[self._stretch] // GROWTH_UNIT
+        # The view before is notarized and not yet final when all is well.
+        failed = max(self.view - self.known.floor - 2, 0)
+        growth = GROWTH[min(failed, len(GROWTH) - 1)]
+        return self._parameters.network_delay_ms * growth // GROWTH_UNIT
 
     def own_votes(self, after_view: int = 0) -> list[SignedVote]:
         """What this validator has said in the term since a view, and is not settled yet."""
@@ -235,8 +236,6 @@ class Simplex:
             self._muted_until_ms = now.ms + self._parameters.clearing_ms
         self.view = number
         self._entered_ms = now.ms
-        # The view before is notarized and not yet final when all is well.
-        self._stretch = min(max(number - self.known.floor - 2, 0), len(GROWTH) - 1)
         self.known.shrink(number, self._seat.place if self._seat else None)
         self._announce(number)
 
@@ -351,7 +350,6 @@ class Simplex:
         """Forget what the last final block has decided, and save the transactions that lost."""
         self.known.rise(floor)
         self._out.returned += self.branches.settle(floor, held_by(path))
-        self._stretch = 0
 
     # Where it stands
 

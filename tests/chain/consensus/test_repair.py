@@ -7,7 +7,6 @@ from chain.consensus.engine import Remembered
 from chain.consensus.gossip import (
     Announce,
     Certificates,
-    Range,
     Status,
     Supply,
     Votes,
@@ -22,6 +21,7 @@ from tests.chain.consensus.council import Council, Member
 from tests.people import OWNER
 from tests.simulation.consensus.bad_blocks import forged
 from tests.simulation.consensus.history import payments, signed_by
+from tests.simulation.consensus.node import in_range
 from tests.simulation.consensus.world import DELAY_MS, INTERVAL_MS
 from wire.errors import Malformed
 
@@ -144,9 +144,9 @@ def test_final_blocks_come_from_who_is_further_and_garbage_costs_nothing(council
     unproven = blocks[0].model_copy(update={"certificate": few})
     for lie in ((wrong, *blocks[1:]), (blocks[1],), (hollow, wrong), (unproven,)):
         with pytest.raises(Malformed):
-            council.hear(3, 1, Range(from_height=1, blocks=lie))
+            council.hear(3, 1, in_range(lie))
         assert not council.members[3].ledger.height
-    council.hear(3, others[0], Range(from_height=1, blocks=blocks))
+    council.hear(3, others[0], in_range(blocks))
     assert council.members[3].ledger.height == len(blocks)
     core = council.members[3].engine.core
     assert core.view > core.known.floor == blocks[-1].block.header.view
@@ -246,7 +246,7 @@ def test_votes_of_a_later_term_than_the_last_final_block_are_remembered() -> Non
     assert after.engine.core.term == 0
     council.waiting.clear()
     blocks = tuple(FinalBlock(block=d.prepared.block, certificate=d.certificate) for d in final)
-    council.hear(0, 1, Range(from_height=1, blocks=blocks))
+    council.hear(0, 1, in_range(blocks))
     assert after.engine.core.term == 1
     said = [s for s in before.done.keep if isinstance(s, SignedVote) and s.vote.term == 1]
     assert set(said) <= set(after.engine.core.own_votes())
