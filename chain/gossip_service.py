@@ -85,12 +85,16 @@ class GossipService:
 
     def say(self, peer: bytes | None, message: Message) -> None:
         """Send to one member, or to all (None); one who is no member any more is passed over."""
+        self.say_encoded(peer, encode(message))
+
+    def say_encoded(self, peer: bytes | None, message: bytes) -> None:
+        """As `say`, for a message that is encoded already."""
         if self._topic is None:
             return
         if peer is None:
-            self._topic.broadcast(encode(message))
+            self._topic.broadcast(message)
         elif peer in self._topic.members:
-            self._topic.send(peer, encode(message))
+            self._topic.send(peer, message)
 
     async def _leave(self) -> None:
         if self._topic is not None and self._reading is not None:

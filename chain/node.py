@@ -105,7 +105,7 @@ class Node(Reader):
         """Final blocks, in order."""
         self._to_store = asyncio.Event()
         self._storing = asyncio.Lock()
-        self._ranges = RangeService(store, gossip)
+        self._ranges = RangeService(store, gossip, lambda: self.height)
         self._condition = "starting"
         self._final_at = time.monotonic()
         self._finality_ms: deque[int] = deque(maxlen=FINALITY_BLOCKS)

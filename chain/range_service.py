@@ -1,17 +1,15 @@
 """Final blocks for validators that lack them, sent beside the work of consensus."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
-from chain.blocks import FinalBlock
-from chain.consensus.gossip import Range, WantRange
+from chain.consensus.gossip import WantRange
 from chain.gossip_service import GossipService
 from chain.store import ChainStore
-from wire.codec import encode
+from chain.sync import MAX_RUN_BYTES
+from wire.codec import array, encode
 from wire.errors import NotFound
-
-RANGE_BYTES = 3 << 20
-"""Final blocks in one answer, in bytes."""
 
 WAITING = 64
 """Requests that wait for their answer: who is passed over asks again, or asks another."""
@@ -20,9 +18,11 @@ WAITING = 64
 class RangeService:
     """Answers one request after the other."""
 
-    def __init__(self, store: ChainStore, gossip: GossipService) -> None:
+    def __init__(self, store: ChainStore, gossip: GossipService, height: Callable[[], int]) -> None:
+        """`height` is that of the last block in the store."""
         self._store = store
         self._gossip = gossip
+        self._height = height
         self._asked: asyncio.Queue[tuple[bytes, WantRange]] = asyncio.Queue(WAITING)
 
     def ask(self, peer: bytes, want: WantRange) -> None:
@@ -34,15 +34,8 @@ class RangeService:
         """Answer until cancelled."""
         while True:
             peer, want = await self._asked.get()
-            found: list[FinalBlock] = []
-            size = 0
-            with suppress(NotFound):
-                for height in range(want.from_height, want.from_height + want.count):
-                    final = await self._store.block(height)
-                    size += len(encode(final))
-                    if found and size > RANGE_BYTES:
-                        break
-                    found.append(final)
-            while found and found[-1].certificate is None:
-                found.pop()
-            self._gossip.say(peer, Range(from_height=want.from_height, blocks=tuple(found)))
+            asked, height = want.range, self._height()
+            with suppress(NotFound):  # it is pruned: others may have it still
+                run = await self._store.run(asked.from_height, asked.count, MAX_RUN_BYTES, height)
+                # The blocks are put together from stored bytes, never decoded: a `Range`.
+                self._gossip.say_encoded(peer, array((encode("range"), run)))

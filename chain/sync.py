@@ -19,8 +19,7 @@ from chain.blocks import (
     Header,
     transactions_root,
 )
-from chain.consensus.port import Decided, Prepared
-from chain.ledger import Ledger
+from chain.consensus.port import Decided, LedgerPort, Prepared
 from chain.light import Forked, verify_final
 from chain.validators import ends_term
 from chain.votes import Certificate
@@ -78,7 +77,7 @@ def run_bytes(
 class Catchup:
     """Takes answers from whoever gives them, and turns them into blocks to store and commit."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: LedgerPort) -> None:
         self._ledger = ledger
         self._open: list[Decided] = []
         """Executed and final, and not handed out: each run must end with a certificate."""
@@ -149,7 +148,7 @@ class Catchup:
             raise Malformed(f"nothing makes block {part[-1].block.header.height} final")
         following = (*(final.block.header for final in part[1:]), *descendants)
         validators = self._ledger.validators
-        verify_final(self._ledger.network, validators, header, certificate, following)
+        verify_final(self._ledger.genesis.network, validators, header, certificate, following)
         if header.parent != (self._tip.id if self._tip else self._ledger.root):
             raise Forked(
                 f"a quorum made block {header.height} final on another block than the one "

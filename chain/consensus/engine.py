@@ -4,14 +4,15 @@ Messages may be lost, so everybody says again and again where it stands, and wha
 whoever is further sends what the other lacks. Pure, like the core.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
-from chain.blocks import Block, FinalBlock
+from chain.blocks import Block
+from chain.consensus.branches import require_own_body
 from chain.consensus.gossip import (
     MAX_ANSWER_VIEWS,
-    MAX_RANGE_BLOCKS,
     MAX_WANTED,
     Agreement,
     Announce,
@@ -25,11 +26,11 @@ from chain.consensus.gossip import (
     WantRange,
 )
 from chain.consensus.output import Now, Output
-from chain.consensus.port import Decided, LedgerPort
+from chain.consensus.port import LedgerPort
 from chain.consensus.simplex import Choose, Simplex
 from chain.consensus.tally import Seat
 from chain.genesis import Genesis
-from chain.light import verify_certificate
+from chain.sync import BlockRun, Catchup
 from chain.validators import ValidatorSet
 from chain.votes import Certificate, SignedVote
 from wire.errors import Malformed
@@ -81,6 +82,7 @@ class Engine:
         self._choose = choose
         self._votes_from_term = remembered.votes_from_term
         self._remembered = remembered
+        self._catchup = Catchup(ledger)
         self._core: Simplex | None = None
         self._heights: dict[bytes, int] = {}
         """How far each other validator is, while that must be known before this one votes."""
@@ -164,7 +166,7 @@ class Engine:
                 case Supply():
                     core.hear_block(message.block, now)
                 case Range():
-                    self._take_range(peer, message, now)
+                    self._take_range(peer, message.run, now)
         finally:
             self._after(now)
 
@@ -274,11 +276,13 @@ class Engine:
         return [m.endpoint.swarm_key for m in self.validators.members if m.key != mine]
 
     def _supply(self, peer: bytes, name: bytes) -> None:
-        branches = self.core.branches
-        prepared = self._ledger.prepared(name)
+        """Pass a block on, unless its leader sent it here with another body than its own."""
+        branches, prepared = self.core.branches, self._ledger.prepared(name)
         block = prepared.block if prepared else branches.get(name) or branches.side.get(name)
-        if block is not None:
-            self.output.say.append((peer, Supply(block=block)))
+        with suppress(Malformed):
+            if block is not None:
+                require_own_body(block)
+                self.output.say.append((peer, Supply(block=block)))
 
     def _hear_status(self, peer: bytes, status: Status, now: Now) -> None:
         self._leave_probation(peer, status, now)
@@ -339,35 +343,18 @@ class Engine:
         self._ask_range_of(further[self._turn % len(further)])
 
     def _ask_range_of(self, peer: bytes) -> None:
-        message = WantRange(from_height=self.height + 1, count=MAX_RANGE_BLOCKS)
-        self.output.say.append((peer, message))
+        self.output.say.append((peer, WantRange(range=self._catchup.wanted)))
 
-    def _take_range(self, peer: bytes, answer: Range, now: Now) -> None:
+    def _take_range(self, peer: bytes, answer: BlockRun, now: Now) -> None:
         """Final blocks of a validator that is further; raises `Malformed` for a lie."""
-        run: list[FinalBlock] = []
-        before = self.height
-        for final in answer.blocks:
-            if final.block.header.height <= self.height:
-                continue
-            run.append(final)
-            if final.certificate is not None:
-                self._take_run(run, final.certificate, now)
-                run = []
-        if self.height > before:
+        before = self._catchup.next_height
+        news = tuple(f for f in answer.blocks if f.block.header.height >= before)
+        for run in self._catchup.take(answer.model_copy(update={"blocks": news})):
+            for decided in run:
+                self._ledger.commit(decided.prepared)
+                self.output.final.append(decided)
+            if run:
+                self.core.caught_up([decided.prepared for decided in run], now)
+                self._after(now)
+        if self._catchup.next_height > before:
             self._ask_range_of(peer)  # there may be more
-
-    def _take_run(self, run: list[FinalBlock], certificate: Certificate, now: Now) -> None:
-        validators, parent = self.validators, self._ledger.root
-        for final in run:
-            if final.block.header.parent != parent:
-                raise Malformed("final blocks that do not follow one another")
-            parent = final.block.header.id
-        last = run[-1].block.header
-        verify_certificate(self.genesis.network, validators, last, certificate)
-        prepared = [self._ledger.validate(final.block) for final in run]
-        for each in prepared:
-            self._ledger.commit(each)
-            proven = certificate if each is prepared[-1] else None
-            self.output.final.append(Decided(each, proven))
-        self.core.caught_up(prepared, now)
-        self._after(now)

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from chain.blocks import Block, FinalBlock
+from chain.blocks import Block
 from chain.messages import SignedTransaction
+from chain.sync import BlockRange, BlockRun
 from chain.votes import Certificate, SignedVote, VrfProof
 from wire.codec import BY_KIND, Message
-from wire.primitives import Hash, Natural, Positive
+from wire.primitives import Hash, Natural
 
 MAX_ANSWER_VIEWS = 64
 """Certificates in one answer: who lacks more asks again."""
@@ -22,9 +23,6 @@ MAX_WANTED = 16
 
 MAX_TRANSACTIONS = 1_024
 """Transactions in one message."""
-
-MAX_RANGE_BLOCKS = 512
-"""Final blocks in one answer."""
 
 
 class Announce(Message):
@@ -91,19 +89,17 @@ class Supply(Message):
 
 
 class WantRange(Message):
-    """Ask for final blocks from a height on."""
+    """Ask for final blocks."""
 
     kind: Literal["want_range"] = "want_range"
-    from_height: Positive
-    count: Annotated[int, Field(ge=1, le=MAX_RANGE_BLOCKS)]
+    range: BlockRange
 
 
 class Range(Message):
-    """Final blocks, in order; as many as fit one message, perhaps none."""
+    """Final blocks that were asked for: as many as fit one message, perhaps none."""
 
     kind: Literal["range"] = "range"
-    from_height: Positive
-    blocks: Annotated[tuple[FinalBlock, ...], Field(max_length=MAX_RANGE_BLOCKS)]
+    run: BlockRun
 
 
 class Transactions(Message):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chain.blocks import Block, Header, TransactionOutcome
+from chain.genesis import Genesis
 from chain.messages import SignedTransaction
 from chain.state import Draft
 from chain.validators import ValidatorSet
@@ -46,8 +47,16 @@ class LedgerPort(Protocol):
     """The ledger as an engine drives it: a final tip, and prepared blocks that grow from it."""
 
     @property
+    def genesis(self) -> Genesis:
+        """What the network agreed on before its first block."""
+
+    @property
     def tip(self) -> Header | None:
         """The header of the last committed block."""
+
+    @property
+    def height(self) -> int:
+        """Height of the last committed block; 0 before the first."""
 
     @property
     def root(self) -> bytes:
@@ -71,10 +80,10 @@ class LedgerPort(Protocol):
         `parent` is the tip or a prepared block; the new block is kept as prepared.
         """
 
-    def validate(self, block: Block) -> Prepared:
+    def validate(self, block: Block, *, certified: bool = False) -> Prepared:
         """Another validator's block, executed on its parent and kept as prepared.
 
-        Raises `Malformed` when it is not valid.
+        `certified`: a quorum made its header final. Raises `Malformed` when it is not valid.
         """
 
     def prepared(self, block: bytes) -> Prepared | None:

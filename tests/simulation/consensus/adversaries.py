@@ -22,6 +22,7 @@ from tests.simulation.consensus.bad_blocks import (
     WrongBody,
     forged,
 )
+from tests.simulation.consensus.node import in_range
 from tests.simulation.consensus.villain import TO_ALL, Villain
 from wire.codec import MAX_MESSAGE_BYTES, Message, encode
 from wire.primitives import blake2b_256
@@ -199,8 +200,7 @@ class Boaster(Villain):
         self.pass_on(peers, message)
 
     def range(self, want: WantRange) -> Range:
-        good = super().range(want)
-        return good.model_copy(update={"blocks": tuple(map(self._spoil, good.blocks))})
+        return in_range([self._spoil(final) for final in super().range(want).run.blocks])
 
     def _spoil(self, final: FinalBlock) -> FinalBlock:
         match self.chances.randrange(4):

@@ -1,7 +1,7 @@
 """One simulated validator: the real core, ledger and pool, on a disk that can lose and tear."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from chain.ledger import MAX_BLOCK_BYTES, Ledger
 from chain.mempool import Mempool
 from chain.messages import SignedTransaction
 from chain.state import State
+from chain.sync import BlockRun
 from chain.transition import genesis_state
 from chain.votes import Certificate, SignedVote
 from tests.people import START_MS, Person
@@ -59,6 +60,12 @@ class Disk:
         copy = State()
         copy.records, copy.tree = dict(self.state.records), self.state.tree
         return copy
+
+
+def in_range(blocks: Sequence[FinalBlock]) -> Range:
+    """An answer with just these blocks, each final by itself or by one after it."""
+    run = BlockRun(blocks=tuple(blocks), descendants=(), certificate=None, height=len(blocks))
+    return Range(run=run)
 
 
 class Node:
@@ -177,10 +184,11 @@ class Node:
         return True
 
     def range(self, want: WantRange) -> Range:
-        blocks = self.disk.final[want.from_height - 1 : want.from_height - 1 + RANGE_BLOCKS]
+        first = want.range.from_height - 1
+        blocks = self.disk.final[first : first + RANGE_BLOCKS]
         while blocks and blocks[-1].certificate is None:
             blocks.pop()
-        return Range(from_height=want.from_height, blocks=tuple(blocks))
+        return in_range(blocks)
 
     # What goes out
 
