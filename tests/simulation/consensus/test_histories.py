@@ -13,8 +13,6 @@ from tests.simulation.consensus.history import History
 SEEDS = int(os.environ.get("SEEDS") or 80)
 """Random histories; `SEEDS=10000` for a night."""
 
-PER_TEST = 10
-
 
 @pytest.fixture(autouse=True)
 def _once() -> Iterator[None]:
@@ -22,10 +20,9 @@ def _once() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, PER_TEST))
-def test_whatever_happens_there_is_one_chain_and_it_goes_on(first: int) -> None:
-    for seed in range(first, min(first + PER_TEST, SEEDS)):
-        History(seed).play()
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_whatever_happens_there_is_one_chain_and_it_goes_on(seed: int) -> None:
+    History(seed).play()
 
 
 TRACES = (
