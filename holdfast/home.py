@@ -54,7 +54,9 @@ class Home:
     def create(self) -> bool:
         """Make the directory and a new seed; False when there is one already.
 
-        The seed appears whole or not at all: it is written beside its place, then linked.
+        The seed appears whole or not at all: it is written beside its place, then linked. The
+        empty log of votes beside it says that nobody has ever voted with it: one that comes from
+        a backup has no such word for it.
         """
         place = self.path / SEED_NAME
         draft = self.path / f".{SEED_NAME}.{os.getpid()}"
@@ -68,6 +70,7 @@ class Home:
                 file.flush()
                 os.fsync(file.fileno())
             os.link(draft, place)
+            self.votes.touch()
         except FileExistsError:
             return False
         except OSError as error:
@@ -117,10 +120,10 @@ class Home:
         temporary = path.with_suffix(".new")
         temporary.write_bytes(encode(genesis))
         temporary.replace(path)
-        from chain.consensus.vote_store import VoteStore  # most homes are no validator's
+        if self.votes.exists() and not self.votes.stat().st_size:
+            from chain.consensus.vote_store import VoteStore  # most homes are no validator's
 
-        # Now it is known that this home has never voted; later that could not be told any more.
-        VoteStore.create(self.votes, genesis.network)
+            VoteStore.create(self.votes, genesis.network)
 
     def checkpoint(self) -> Checkpoint | None:
         """How far this home has followed its network's validators; None where it has not."""

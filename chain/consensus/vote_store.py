@@ -62,10 +62,9 @@ class VoteStore:
     def create(cls, path: Path, network: bytes) -> None:
         """Begin a log, for a validator that has never said anything on this network.
 
-        Raises `Unavailable` when it cannot be written; does nothing where there is one.
+        Raises `Unavailable` when it cannot be written.
         """
-        if not path.exists():
-            _write_anew(path, _Head(network=network, votes_from_term=0), ())
+        _write_anew(path, _Head(network=network, votes_from_term=0), ())
 
     @classmethod
     def open(cls, path: Path, network: bytes, term: int) -> tuple[Self, Remembered]:
