@@ -123,6 +123,8 @@ class Catchup:
             if self._is_run(blocks):
                 run, self._open = tuple(self._open), []
                 yield run
+                if self._ledger.height > run[-1].prepared.block.header.height:
+                    return  # its owner has come further by it: what is left is old news
 
     def _is_run(self, rest: Sequence[FinalBlock]) -> bool:
         """Whether what has been executed is to be stored now."""

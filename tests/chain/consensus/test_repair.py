@@ -16,6 +16,7 @@ from chain.consensus.gossip import (
 from chain.consensus.output import Say
 from chain.consensus.tally import vote_to_nullify
 from chain.messages import SignedTransaction
+from chain.sync import STORED_AT_ONCE
 from chain.votes import Certificate, SignedVote
 from tests.chain.consensus.council import Council, Member
 from tests.people import OWNER
@@ -310,3 +311,21 @@ def test_messages_of_other_terms_change_nothing_and_are_no_lies(council: Council
         council.hear(0, 1, message)
     assert council.members[0].engine.core.view == 1
     assert not council.members[0].said("notarize", 1)
+
+
+def test_final_blocks_that_make_others_final_at_once_are_no_lies() -> None:
+    """What comes after the end of a run may be final here before the answer is read to its end."""
+    council = Council(term_blocks=1_000).start()
+    council.run(200 * INTERVAL_MS, lambda sender, target, _: 3 not in (sender, target))
+    finals = council.members[0].done.final
+    blocks = [FinalBlock(block=d.prepared.block, certificate=d.certificate) for d in finals]
+    assert len(blocks) > STORED_AT_ONCE + 4
+    member = council.members[3]
+    last = next(number for number in range(len(blocks) - 1, 0, -1) if blocks[number].certificate)
+    proof = blocks[last].certificate
+    assert proof is not None
+    for final in blocks[STORED_AT_ONCE : last + 1]:
+        member.engine.core.branches.keep(final.block)
+    hear_certificate(council, 3, proof)
+    council.hear(3, 0, in_range(blocks[: last + 1]))
+    assert member.ledger.height == last + 1
