@@ -1,7 +1,9 @@
 """Who hosts what: contracts are made, replaced and ended here, by the beacon and by rule."""
 
-from chain import money, schedule
+from chain import money, schedule, sponsors
 from chain.context import BlockContext
+from chain.messages import MAX_EPOCHS
+from chain.reasons import Reason
 from chain.records import (
     ContractRecord,
     Desk,
@@ -12,6 +14,7 @@ from chain.records import (
 )
 from chain.rules import register
 from chain.state import Draft
+from wire.errors import Rejected
 from wire.primitives import tagged_hash
 
 OPEN = ("assigned", "active")
@@ -126,12 +129,51 @@ def acknowledgement_due(
         _vacate(draft, block, contract, beacon)
 
 
-def finish(draft: Draft, contract_id: bytes) -> None:
+def finish(draft: Draft, block: BlockContext, contract_id: bytes) -> None:
     """A contract has served its epochs: collateral returns; the last one ends the plan."""
     contract = draft.contracts.at(contract_id)
+    plan = draft.plans.at(contract.plan)
     _unlock(draft, contract)
     _close(draft, contract, "ended")
-    _end_if_served(draft, contract.plan)
+    if contract.handed_on and plan.status != "ending":
+        draft.plans.change(contract.plan, vacancies=(*plan.vacancies, contract.handed_on))
+        seek(draft, block, contract.plan)
+    else:
+        _end_if_served(draft, contract.plan)
+
+
+def prolong(draft: Draft, block: BlockContext, plan_id: bytes, epochs: int) -> None:
+    """Add epochs to each replica; one that has been served is vacant again.
+
+    No hoster is held to a price that it does not offer any more: after it somebody else serves.
+    """
+    plan = draft.plans.at(plan_id)
+    vacancies = [left + epochs for left in plan.vacancies]
+    most, serving = max(vacancies, default=epochs), 0
+    for contract_id in plan.contracts:
+        contract = draft.contracts.at(contract_id)
+        if contract.status not in OPEN:
+            continue
+        serving += 1
+        most = max(most, contract.epochs_left + contract.handed_on + epochs)
+        size, hoster = contract.bytes, draft.registrations.at(contract.hoster)
+        if hoster.takes(size, plan.price_base, instead_of=size):
+            draft.contracts.change(contract_id, epochs_left=contract.epochs_left + epochs)
+        else:
+            draft.contracts.change(contract_id, handed_on=contract.handed_on + epochs)
+    if most > MAX_EPOCHS:
+        raise Rejected(Reason.TOO_MANY_EPOCHS, f"at most {MAX_EPOCHS} lie ahead of a replica")
+    vacancies += [epochs] * (plan.replicas - serving - len(vacancies))
+    draft.plans.change(plan_id, vacancies=tuple(vacancies))
+    seek(draft, block, plan_id)
+
+
+def seek(draft: Draft, block: BlockContext, plan_id: bytes) -> None:
+    """Look for hosters soon, by a seed that nobody knows yet, if nobody is about to."""
+    plan = draft.plans.at(plan_id)
+    if plan.status == "running" and plan.vacancies and plan.retry_at <= block.height:
+        item = DueItem(kind="assign", id=plan_id)
+        draft.plans.change(plan_id, retry_at=schedule.soon(draft, block.height + 1, item))
 
 
 def cancel(draft: Draft, block: BlockContext, plan_id: bytes) -> None:
@@ -160,18 +202,22 @@ def cancel(draft: Draft, block: BlockContext, plan_id: bytes) -> None:
 def end_plan(draft: Draft, plan_id: bytes) -> None:
     """A cancelled plan ends: collateral returns, and what is unspent."""
     for contract_id in draft.plans.at(plan_id).contracts:
-        if draft.contracts.at(contract_id).status in OPEN:
-            finish(draft, contract_id)
+        contract = draft.contracts.at(contract_id)
+        if contract.status in OPEN:
+            _unlock(draft, contract)
+            _close(draft, contract, "ended")
     if draft.plans.at(plan_id).status != "ended":
         _end_if_served(draft, plan_id)
 
 
 def _end_if_served(draft: Draft, plan_id: bytes) -> None:
-    """When nobody serves a plan any more and nobody is sought, what is unspent returns."""
+    """When nobody serves a plan any more and nobody is sought, sponsors get what is unspent."""
     plan = draft.plans.at(plan_id)
     serving = any(draft.contracts.at(other).status in OPEN for other in plan.contracts)
     if not plan.vacancies and not serving:
-        money.credit(draft, plan.owner, plan.escrow_base)
+        unspent = sponsors.parts(plan.escrow_base, plan.sponsors)
+        for sponsor, part in zip(plan.sponsors, unspent, strict=True):
+            money.credit(draft, sponsor.account, part)
         draft.plans.change(plan_id, status="ended", escrow_base=0)
 
 
@@ -191,7 +237,7 @@ def slash(
         money.credit(draft, prover, reward)
     money.burn(draft, collateral - reward * len(provers))
     _close(draft, contract, "ended")
-    if contract.epochs_left:
+    if contract.epochs_left + contract.handed_on:
         _vacate(draft, block, contract, beacon)
     else:
         _end_if_served(draft, contract.plan)
@@ -203,7 +249,8 @@ def _vacate(draft: Draft, block: BlockContext, contract: ContractRecord, beacon:
     if plan.status == "ending":
         _end_if_served(draft, contract.plan)
         return
-    draft.plans.change(contract.plan, vacancies=(*plan.vacancies, contract.epochs_left))
+    epochs = contract.epochs_left + contract.handed_on
+    draft.plans.change(contract.plan, vacancies=(*plan.vacancies, epochs))
     fill_vacancies(draft, block, contract.plan, beacon)
 
 

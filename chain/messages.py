@@ -40,6 +40,9 @@ MAX_SIDECAR_BYTES = 1 << 20
 NO_SIDECAR = blake2b_256(b"")
 """What every kind but `OpenReport` names as its evidence: nothing."""
 
+MAX_EPOCHS = 1_000_000
+"""That a replica can be paid for in advance."""
+
 Role = Literal["attestor", "hoster", "validator"]
 RevealProofs = Annotated[tuple[RevealProof, ...], Field(max_length=MAX_MEMBERS)]
 
@@ -165,13 +168,22 @@ class CreatePlan(Message):
     kind: Literal["create_plan"] = "create_plan"
     feed: PublicKey
     replicas: Annotated[int, Field(ge=1, le=64)]
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)]
+    epochs: Annotated[int, Field(ge=1, le=MAX_EPOCHS)]
     price_base: Positive
     """Per replica and epoch."""
     sla: Sla
     samples: Positive
     """Chunks that each attestor asks of each hoster."""
     start_height: Natural
+
+
+class TopUpPlan(Message):
+    """Pay for more epochs of a plan, one's own or another's."""
+
+    kind: Literal["top_up_plan"] = "top_up_plan"
+    plan: Hash
+    epochs: Annotated[int, Field(ge=1, le=MAX_EPOCHS)]
+    """For each replica."""
 
 
 class CancelPlan(Message):
@@ -326,7 +338,8 @@ Body = Annotated[
     | Annotated[Enlist, Tag("enlist")]
     | Annotated[Delist, Tag("delist")]
     | Annotated[ValidatorFault, Tag("validator_fault")]
-    | Annotated[ShowReveals, Tag("show_reveals")],
+    | Annotated[ShowReveals, Tag("show_reveals")]
+    | Annotated[TopUpPlan, Tag("top_up_plan")],
     BY_KIND,
 ]
 

@@ -65,6 +65,9 @@ class Reason(StrEnum):
     NOT_LISTED = "not_listed"
     BAD_REVEAL = "bad_reveal"
     ALREADY_REVEALED = "already_revealed"
+    TOO_MANY_EPOCHS = "too_many_epochs"
+    TOO_MANY_SPONSORS = "too_many_sponsors"
+    TOP_UP_TOO_SMALL = "top_up_too_small"
 
 
 def parse_reason(text: str) -> Reason | Flaw:

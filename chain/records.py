@@ -13,6 +13,7 @@ from audit.messages import Report
 from chain.committee import AbsenceVote, FlipAttempt, MemberHash, Unrevealed
 from chain.endpoint import Endpoint
 from chain.messages import Offer, Sla
+from chain.sponsors import Sponsor
 from chain.validators import Validator, ValidatorSet
 from wire.codec import Message
 from wire.primitives import Bytes, Hash, Natural, Ppm, PublicKey
@@ -168,6 +169,8 @@ class PlanRecord(Message):
     samples: Natural
     start_height: Natural
     escrow_base: Natural
+    sponsors: tuple[Sponsor, ...]
+    """Who paid, in the order in which they came."""
     status: PlanStatus
     vacancies: tuple[Natural, ...] = ()
     """Epochs left to serve, for each replica that has no hoster now."""
@@ -199,6 +202,8 @@ class ContractRecord(Message):
     epochs_left: Natural
     samples: Natural
     earned_base: Natural = 0
+    handed_on: Natural = 0
+    """Epochs that were added and its hoster's offer does not take: for the next in its place."""
 
 
 class Desk(Message):

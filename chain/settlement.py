@@ -110,7 +110,7 @@ def _conclude(
             provers = [visit.attestor for visit in visits if visit.judged.fault]
             assignment.slash(draft, block, contract.contract, provers, beacon)
         elif not contract.epochs_left:
-            assignment.finish(draft, contract.contract)
+            assignment.finish(draft, block, contract.contract)
     _publish(draft, record)
 
 

@@ -28,6 +28,7 @@ from chain.messages import (
     ShowReveals,
     SignedTransaction,
     Stake,
+    TopUpPlan,
     Transfer,
     Unstake,
     UpdateHead,
@@ -59,6 +60,7 @@ from chain.rules import (
     seal_coin,
     show_reveals,
     stake,
+    top_up_plan,
     transfer,
     validator_fault,
 )
@@ -204,6 +206,8 @@ def apply_body(  # noqa: C901, PLR0912 - one case per kind is the point
             publish_feed.apply_update(draft, sender, body)
         case CreatePlan():
             create_plan.apply(draft, block, sender, signed.transaction.id, body)
+        case TopUpPlan():
+            top_up_plan.apply(draft, block, sender, body)
         case CancelPlan():
             cancel_plan.apply(draft, block, sender, body)
         case Acknowledge():

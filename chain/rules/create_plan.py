@@ -5,6 +5,7 @@ from chain.context import BlockContext
 from chain.messages import CreatePlan
 from chain.reasons import Reason
 from chain.records import DueItem, PlanRecord
+from chain.sponsors import Sponsor
 from chain.state import Draft
 from wire.errors import Rejected
 
@@ -39,6 +40,7 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, plan: bytes, body: C
             samples=body.samples,
             start_height=start,
             escrow_base=escrow,
+            sponsors=(Sponsor(account=sender, part_base=escrow),),
             status="waiting",
             vacancies=(body.epochs,) * body.replicas,
         ),

@@ -16,6 +16,7 @@ from chain.messages import (
     ReportAbsent,
     ShowReveals,
     Stake,
+    TopUpPlan,
     Transfer,
     Unstake,
     UpdateHead,
@@ -106,6 +107,15 @@ def cancel(world, one, two, three):
     plan = pick(plans, one)
     owner = BY_ID[plan.owner] if three % 5 else STRANGER
     return [(owner, CancelPlan(plan=plan.plan))]
+
+
+def top_up(world, one, two, three):
+    """More epochs for a plan that lasts, or that does not."""
+    plans = records(world.state, PlanRecord)
+    if not plans:
+        return []
+    body = TopUpPlan(plan=pick(plans, one).plan, epochs=1 + two % 3)
+    return [(pick(EVERYBODY, three), body)]
 
 
 def acknowledge(world, one, two, three):
@@ -225,6 +235,8 @@ ACTIONS = (
     publish,
     change_registration,
     order,
+    top_up,
+    top_up,
     cancel,
     acknowledge,
     acknowledge,
@@ -283,10 +295,13 @@ def check_books(world):
     assert list(world.draft.roster(RosterName.ACTIVE_CONTRACTS)) == active
     for plan in records(world.state, PlanRecord):
         mine = [world.draft.contracts.at(contract) for contract in plan.contracts]
-        due = sum(contract.epochs_left for contract in mine if contract in serving)
+        due = sum(one.epochs_left + one.handed_on for one in mine if one in serving)
         owed = (due + sum(plan.vacancies)) * plan.price_base
         assert plan.escrow_base >= owed if plan.status != "ended" else plan.escrow_base == 0
         assert all(vacancy > 0 for vacancy in plan.vacancies)
+        assert sum(contract in serving for contract in mine) + len(plan.vacancies) <= plan.replicas
+        shares = sum(sponsor.part_base for sponsor in plan.sponsors)
+        assert shares > 0 and plan.escrow_base <= shares
         if plan.status in ("ending", "ended"):
             assert not plan.vacancies
             assert not any(contract.status == "assigned" for contract in mine)
