@@ -132,12 +132,13 @@ def kinds(blocks: Sequence[FinalBlock]) -> "Counter[str]":
 
 
 @asynccontextmanager
-async def council(network: LocalNetwork) -> AsyncIterator[Council]:
-    """Talk to all validators of a network."""
+async def council(network: LocalNetwork, **others: str) -> AsyncIterator[Council]:
+    """Talk to all validators of a network, and to `others` at their URLs."""
     async with AsyncExitStack() as stack:
+        urls = {name: network.url_for(number) for number, name in enumerate(network.validators)}
         nodes = {
-            name: await stack.enter_async_context(NodeHttp(network.url_for(number)))
-            for number, name in enumerate(network.validators)
+            name: await stack.enter_async_context(NodeHttp(url))
+            for name, url in (urls | others).items()
         }
         yield Council(network, nodes)
 
