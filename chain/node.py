@@ -96,6 +96,7 @@ class Node(Reader):
         self._pool = Mempool()
         self._waited = waited
         keys = Keys(KeyPair.derive(master, Use.VALIDATOR), KeyPair.derive(master, Use.VRF))
+        self._key = keys.key.public
         self._engine = Engine(genesis, ledger, keys, self._choose, remembered)
         self._begun = False
         self._term = ledger.validators.term
@@ -117,7 +118,8 @@ class Node(Reader):
         try:
             state, tip = await store.load(genesis_state(genesis))
             ledger = Ledger(genesis, state, tip)
-            _require_candidate(ledger, KeyPair.derive(master, Use.VALIDATOR).public)
+            if left_out := _left_out(ledger, KeyPair.derive(master, Use.VALIDATOR).public):
+                raise Unavailable(left_out)
             certificate: Certificate | None = None
             if tip is not None:
                 _, _, certificate = await store.certified(tip.height)
@@ -151,16 +153,19 @@ class Node(Reader):
         """Why no blocks become final; empty while they do."""
         if self._condition:
             return self._condition
+        if left_out := _left_out(self.ledger, self._key):
+            return left_out
         late_s = time.monotonic() - self._final_at
         interval_s = self.genesis.parameters.block_interval_ms / 1000
         if late_s <= interval_s + STALLED_S:
             return ""
         core = self._engine.core
-        others = len(core.validators.members) - 1
+        others, connected = len(core.validators.members) - 1, self._gossip.connected
+        alone = "if it has left by now, `holdfast chain follow` finds out" if others else ""
         return (
             f"no block became final for {late_s:.0f} s: in view {core.view} of term {core.term}, "
-            f"connected to {self._gossip.connected} of {others} other validators; "
-            f"{core.validators.quorum} must vote {self._engine.abstains}"
+            f"connected to {connected} of {others} other validators; {core.validators.quorum} "
+            f"must vote {self._engine.abstains or ('' if connected else alone)}"
         ).strip()
 
     @property
@@ -411,16 +416,20 @@ async def _until_one_ends(*works: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _require_candidate(ledger: Ledger, key: bytes) -> None:
-    """Only validators, and those that may be in the next term, are let in by the others."""
+def _left_out(ledger: Ledger, key: bytes) -> str:
+    """Why the others do not let in who signs with `key`; empty where they do.
+
+    They let in validators, and those that may be in the next term.
+    """
     draft = Draft(ledger.state)
     owner = draft.validator_keys.get(key)
     listed = owner is not None and owner.account in draft.roster(RosterName.CANDIDATES)
-    if ledger.validators.place(key) is None and not listed:
-        raise Unavailable(
-            f"as of block {ledger.height} this home is no validator of the network: follow the "
-            "chain with `holdfast chain follow`, and become one with `holdfast chain join`"
-        )
+    if ledger.validators.place(key) is not None or listed:
+        return ""
+    return (
+        f"as of block {ledger.height} this home is no validator of the network: follow the "
+        "chain with `holdfast chain follow`, and become one with `holdfast chain join`"
+    )
 
 
 def _log_rejected(decided: Decided) -> None:

@@ -11,6 +11,7 @@ from holdfast.network import free_ports
 from tests.e2e.agreement import QUICK, council, four, paying
 from tests.e2e.commands import document, holdfast
 from tests.e2e.test_bad_input import assert_one_line
+from tests.e2e.test_follow import health
 from wire import zbase32
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("network")]
@@ -71,6 +72,10 @@ async def test_one_joins_and_one_leaves(tmp_path: Path) -> None:
 
             await run(leaver, "leave")
             while await place(leaver) is not None:
+                await chain.go_on(1, steady)
+            while "holdfast chain follow" not in await asyncio.to_thread(
+                health, network.port(leaver)
+            ):
                 await chain.go_on(1, steady)
             await network.kill(leaver)
             await chain.go_on(TERMS.term_blocks, steady, other, "owner")
