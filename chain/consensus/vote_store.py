@@ -10,8 +10,10 @@ term: whatever was lost was said in this one.
 
 import os
 from collections.abc import Iterable
+from errno import ENOSPC
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from typing import Self
 
 import structlog
@@ -50,13 +52,18 @@ class _Record(Message):
 
 
 class VoteStore:
-    """An append-only file with one writer. Its calls block: the caller has threads."""
+    """An append-only file with one writer. Its calls block: the caller has threads.
+
+    Who is cancelled while a thread of its writes may close the file: that waits for the thread.
+    """
 
     def __init__(self, path: Path, head: _Head) -> None:
         self._path = path
         self._head = head
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
         self._size = os.fstat(self._file).st_size
+        self._closed = False
+        self._using = Lock()
 
     @classmethod
     def create(cls, path: Path, network: bytes) -> None:
@@ -108,18 +115,21 @@ class VoteStore:
         Raises `Unavailable` when it does not take them: then nothing of it may be said.
         """
         frames = b"".join(_frame(_record(each)) for each in said)
-        try:
-            written = os.write(self._file, frames)
-            if written < len(frames):
-                raise OSError(28, "No space left on device")
-            os.fdatasync(self._file)
-        except OSError as error:
-            self._cut_back()
-            raise Unavailable(
-                f"cannot write the log of votes {self._path}: {error.strerror}. A validator that "
-                "cannot remember its votes does not vote: make room and start it again"
-            ) from None
-        self._size += len(frames)
+        with self._using:
+            if self._closed:
+                raise Unavailable(f"the log of votes {self._path} is closed")
+            try:
+                written = os.write(self._file, frames)
+                if written < len(frames):
+                    raise OSError(ENOSPC, os.strerror(ENOSPC))
+                os.fdatasync(self._file)
+            except OSError as error:
+                self._cut_back()
+                raise Unavailable(
+                    f"cannot write the log of votes {self._path}: {error.strerror}. A validator "
+                    "that cannot remember its votes does not vote: make room and start it again"
+                ) from None
+            self._size += len(frames)
 
     @property
     def is_long(self) -> bool:
@@ -135,16 +145,21 @@ class VoteStore:
 
     def forget(self, height: int, kept: Iterable[Kept]) -> None:
         """Write the log anew with these votes and decisions, and the blocks above a height."""
-        _, records, _ = _read(self._path)
-        blocks = (r for r in records if r.block is not None and r.block.header.height > height)
-        _write_anew(self._path, self._head, (*(_record(each) for each in kept), *blocks))
-        self.close()
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-        self._size = os.fstat(self._file).st_size
+        with self._using:
+            if self._closed:
+                raise Unavailable(f"the log of votes {self._path} is closed")
+            _, records, _ = _read(self._path)
+            blocks = (r for r in records if r.block is not None and r.block.header.height > height)
+            _write_anew(self._path, self._head, (*(_record(each) for each in kept), *blocks))
+            os.close(self._file)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+            self._size = os.fstat(self._file).st_size
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._file)
+        with self._using:
+            self._closed = True
+            os.close(self._file)
 
 
 def _record(said: Kept) -> _Record:

@@ -1,5 +1,7 @@
 """A validator's memory on a real disk: what it said, it knows; what it may have lost, it says."""
 
+import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -85,8 +87,54 @@ def test_a_log_written_anew_keeps_what_is_not_settled(path: Path) -> None:
     assert remembered.certificates == (decision,) and remembered.blocks == (block,)
 
 
-def test_a_disk_that_takes_nothing_is_told_before_anything_is_said(path: Path) -> None:
+def test_a_byte_that_changed_in_the_middle_costs_the_term(path: Path) -> None:
+    store, council = opened(path)
+    store.append([council.sign(0, vote_to_nullify(0, view)) for view in range(1, 9)])
+    store.close()
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        _, remembered = VoteStore.open(path, council.genesis.network, 5)
+        assert (remembered.votes_from_term, remembered.spoken) == (6, ()), place
+
+
+def test_what_a_full_disk_took_in_part_is_no_damage(path: Path) -> None:
+    """Files cannot grow beyond a limit here: as with a full disk, the first bytes go in."""
+    store, council = opened(path)
+    store.append([council.sign(0, vote_to_nullify(0, 1))])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, before[1]))
+    try:
+        with pytest.raises(Unavailable, match="make room and start it again"):
+            store.append([council.sign(0, vote_to_nullify(0, view)) for view in (2, 3)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    store.close()
+    store, remembered = VoteStore.open(path, council.genesis.network, 0)
+    assert [signed.vote.view for signed in remembered.spoken] == [1]
+    assert not remembered.votes_from_term
+    store.append([council.sign(0, vote_to_nullify(0, 2))])
+    store.close()
+    _, remembered = VoteStore.open(path, council.genesis.network, 0)
+    assert [signed.vote.view for signed in remembered.spoken] == [1, 2]
+
+
+def test_a_closed_log_takes_no_more_and_writes_into_no_other_file(path: Path) -> None:
     store, council = opened(path)
     store.close()
+    with path.with_name("other").open("wb"):  # it gets the number of the closed one
+        with pytest.raises(Unavailable, match="closed"):
+            store.append([council.sign(0, vote_to_nullify(0, 1))])
+        with pytest.raises(Unavailable, match="closed"):
+            store.forget(0, ())
+    assert not path.with_name("other").stat().st_size
+
+
+def test_a_disk_that_takes_nothing_is_told_before_anything_is_said(path: Path) -> None:
+    store, council = opened(path)
+    with path.open("rb") as readable:
+        os.dup2(readable.fileno(), store._file)
     with pytest.raises(Unavailable, match="does not vote"):
         store.append([council.sign(0, vote_to_nullify(0, 1))])
