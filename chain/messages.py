@@ -186,6 +186,20 @@ class TopUpPlan(Message):
     """For each replica."""
 
 
+class PausePlan(Message):
+    """Have a plan rest: neither audited nor paid."""
+
+    kind: Literal["pause_plan"] = "pause_plan"
+    plan: Hash
+
+
+class ResumePlan(Message):
+    """Have a paused plan go on."""
+
+    kind: Literal["resume_plan"] = "resume_plan"
+    plan: Hash
+
+
 class CancelPlan(Message):
     """End a plan before its epochs are served; what is unspent returns."""
 
@@ -339,7 +353,9 @@ Body = Annotated[
     | Annotated[Delist, Tag("delist")]
     | Annotated[ValidatorFault, Tag("validator_fault")]
     | Annotated[ShowReveals, Tag("show_reveals")]
-    | Annotated[TopUpPlan, Tag("top_up_plan")],
+    | Annotated[TopUpPlan, Tag("top_up_plan")]
+    | Annotated[PausePlan, Tag("pause_plan")]
+    | Annotated[ResumePlan, Tag("resume_plan")],
     BY_KIND,
 ]
 

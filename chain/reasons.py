@@ -68,6 +68,8 @@ class Reason(StrEnum):
     TOO_MANY_EPOCHS = "too_many_epochs"
     TOO_MANY_SPONSORS = "too_many_sponsors"
     TOP_UP_TOO_SMALL = "top_up_too_small"
+    WRONG_STATUS = "wrong_status"
+    NO_PAUSE_LEFT = "no_pause_left"
 
 
 def parse_reason(text: str) -> Reason | Flaw:

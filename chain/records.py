@@ -152,7 +152,7 @@ class FeedRecord(Message):
     """The newest that were made for it."""
 
 
-PlanStatus = Literal["waiting", "running", "ended", "ending"]
+PlanStatus = Literal["waiting", "running", "ended", "ending", "paused"]
 """*Ending*: cancelled, while a challenge may still visit its hosters."""
 
 
@@ -178,7 +178,10 @@ class PlanRecord(Message):
     retry_at: Natural = 0
     """When vacancies are looked at again."""
     ends_at: Natural = 0
-    """When a cancelled plan ends at the latest."""
+    """When a cancelled or a paused plan ends at the latest."""
+    paused_at: Natural = 0
+    paused_epochs: Natural = 0
+    """That its pauses which are over have left out at most."""
 
 
 ContractStatus = Literal["assigned", "active", "lapsed", "ended"]
@@ -394,6 +397,7 @@ class DueItem(Message):
         "draw",
         "end_plan",
         "reveals",
+        "pause_over",
     ]
     id: Bytes
     amount_base: Natural = 0

@@ -21,9 +21,11 @@ from chain.messages import (
     Enlist,
     OpenCoin,
     OpenReport,
+    PausePlan,
     PublishFeed,
     Register,
     ReportAbsent,
+    ResumePlan,
     SealCoin,
     ShowReveals,
     SignedTransaction,
@@ -54,6 +56,7 @@ from chain.rules import (
     enlist,
     open_coin,
     open_report,
+    pause_plan,
     publish_feed,
     register,
     report_absent,
@@ -208,6 +211,10 @@ def apply_body(  # noqa: C901, PLR0912 - one case per kind is the point
             create_plan.apply(draft, block, sender, signed.transaction.id, body)
         case TopUpPlan():
             top_up_plan.apply(draft, block, sender, body)
+        case PausePlan():
+            pause_plan.apply(draft, block, sender, body)
+        case ResumePlan():
+            pause_plan.apply_resume(draft, block, sender, body)
         case CancelPlan():
             cancel_plan.apply(draft, block, sender, body)
         case Acknowledge():
@@ -275,5 +282,7 @@ def _fall_due(  # noqa: C901 - one case per kind is the point
             stake.release(draft, item)
         case "end_plan":
             assignment.end_plan(draft, item.id)
+        case "pause_over":
+            pause_plan.over(draft, block, item.id)
         case "draw":
             lottery.draw_challenges(draft, block, beacon)

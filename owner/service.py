@@ -17,10 +17,13 @@ from chain.endpoint import Endpoint
 from chain.messages import (
     CancelPlan,
     CreatePlan,
+    PausePlan,
     PublishFeed,
+    ResumePlan,
     Root,
     SignedHead,
     Sla,
+    TopUpPlan,
     UpdateHead,
     consent_to_publish,
 )
@@ -142,7 +145,7 @@ class Owner:
         for plan in await self._chain.records(PlanRecord, Table.PLAN, known.plans):
             agreed = (plan.replicas, plan.epochs, plan.price_base, plan.sla, plan.samples)
             wanted = (terms.replicas, terms.epochs, terms.price_base, terms.sla, terms.samples)
-            lasts = plan.status in ("waiting", "running")
+            lasts = plan.status in ("waiting", "running", "paused")
             ours = plan.owner == self._wallet.account and lasts
             if ours and agreed == wanted:
                 return plan.plan
@@ -163,6 +166,21 @@ class Owner:
         await self._wallet.send(CancelPlan(plan=plan))
         return await self._chain.need(PlanRecord, Table.PLAN, plan)
 
+    async def top_up(self, plan: bytes, epochs: int) -> PlanRecord:
+        """Pay for more epochs of anybody's plan; its record afterwards."""
+        await self._wallet.send(TopUpPlan(plan=plan, epochs=epochs))
+        return await self._chain.need(PlanRecord, Table.PLAN, plan)
+
+    async def pause(self, plan: bytes) -> PlanRecord:
+        """Have a plan of ours rest; its record afterwards says when it ends unless resumed."""
+        await self._wallet.send(PausePlan(plan=plan))
+        return await self._chain.need(PlanRecord, Table.PLAN, plan)
+
+    async def resume(self, plan: bytes) -> PlanRecord:
+        """Have a paused plan of ours go on; its record afterwards."""
+        await self._wallet.send(ResumePlan(plan=plan))
+        return await self._chain.need(PlanRecord, Table.PLAN, plan)
+
     async def _until_hosted(self, plan_id: bytes, tell: Progress) -> Published:
         while True:
             plan = await self._chain.need(PlanRecord, Table.PLAN, plan_id)
@@ -173,6 +191,8 @@ class Owner:
                 return Published(plan.feed, plan_id, active)
             if plan.status in ("ending", "ended"):
                 raise Unavailable("the plan was cancelled before hosters had the feed")
+            if plan.status == "paused":
+                raise Unavailable("the plan is paused: `holdfast plan resume` has it go on")
             await self._chain.next_block()
 
 

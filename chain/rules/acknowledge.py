@@ -24,7 +24,8 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: Acknowledge) -
     if contract.head == head:
         raise Rejected(Reason.ALREADY_ACKNOWLEDGED)
     registration = draft.registrations.at(sender)
-    size, known, price = head.byte_length, contract.bytes, draft.plans.at(contract.plan).price_base
+    plan = draft.plans.at(contract.plan)
+    size, known, price = head.byte_length, contract.bytes, plan.price_base
     if size > known and not registration.takes(size, price, instead_of=known):
         raise Rejected(Reason.BEYOND_OFFER, f"the feed has grown from {known} to {size} bytes")
 
@@ -35,7 +36,7 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: Acknowledge) -
         if stake.amount_base - stake.locked_base < collateral:
             raise Rejected(Reason.INSUFFICIENT_STAKE, f"{collateral} of free stake is needed")
         draft.stakes.change(key, locked_base=stake.locked_base + collateral)
-        draft.set_listed(RosterName.ACTIVE_CONTRACTS, body.contract, True)
+        draft.set_listed(RosterName.ACTIVE_CONTRACTS, body.contract, plan.status == "running")
         draft.contracts.change(body.contract, status="active", collateral_base=collateral)
     draft.contracts.change(body.contract, head=head, bytes=size)
     draft.registrations.change(sender, hosted_bytes=registration.hosted_bytes - known + size)

@@ -112,6 +112,21 @@ async def test_an_order_that_was_cancelled_is_given_anew(tmp_path):
         assert (await chain.need(PlanRecord, Table.PLAN, second)).escrow_base > 0
 
 
+async def test_an_order_that_rests_is_no_reason_to_pay_twice(tmp_path):
+    feed = owned(FeedStore(":memory:"), 9)
+    async with owning(tmp_path) as (chain, owner):
+        await owner.register(feed, PAIR, SOURCE)
+        plan = await owner.order(KEY, TERMS)
+        await chain.wait(PlanRecord, Table.PLAN, plan, lambda found: found.status == "running")
+        # With more epochs it is the same order still.
+        assert (await owner.top_up(plan, 2)).escrow_base == 2 * 5 * 10_000
+        assert (await owner.pause(plan)).status == "paused"
+        assert await owner.order(KEY, TERMS) == plan
+        with pytest.raises(Unavailable, match="plan resume"):
+            await owner.publish(feed, PAIR, TERMS, HOST, free_port(), HOST, lambda *_: None)
+        assert (await owner.resume(plan)).status == "running"
+
+
 async def test_a_publication_that_was_cut_short_goes_on_where_it_was(tmp_path):
     feed, port = owned(FeedStore(":memory:"), 9), free_port()
     async with owning(tmp_path) as (chain, owner):

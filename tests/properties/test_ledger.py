@@ -13,7 +13,9 @@ from chain.messages import (
     CoinFault,
     CommitReport,
     Offer,
+    PausePlan,
     ReportAbsent,
+    ResumePlan,
     ShowReveals,
     Stake,
     TopUpPlan,
@@ -116,6 +118,16 @@ def top_up(world, one, two, three):
         return []
     body = TopUpPlan(plan=pick(plans, one).plan, epochs=1 + two % 3)
     return [(pick(EVERYBODY, three), body)]
+
+
+def rest(world, one, two, three):
+    """Pause a plan, or have it go on."""
+    plans = [plan for plan in records(world.state, PlanRecord) if plan.status != "ended"]
+    if not plans:
+        return []
+    plan = pick(plans, one)
+    kind = ResumePlan if (plan.status == "paused") == bool(two % 4) else PausePlan
+    return [(BY_ID[plan.owner] if three % 5 else STRANGER, kind(plan=plan.plan))]
 
 
 def acknowledge(world, one, two, three):
@@ -237,6 +249,8 @@ ACTIONS = (
     order,
     top_up,
     top_up,
+    rest,
+    rest,
     cancel,
     acknowledge,
     acknowledge,
@@ -305,6 +319,8 @@ def check_books(world):
         if plan.status in ("ending", "ended"):
             assert not plan.vacancies
             assert not any(contract.status == "assigned" for contract in mine)
+        if plan.status == "paused":
+            assert world.height < plan.ends_at
         if plan.status == "ending":
             assert any(contract.status == "active" for contract in mine)
     opened = [c for c in records(world.state, ChallengeRecord) if c.status not in DONE]
