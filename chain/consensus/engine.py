@@ -349,6 +349,8 @@ class Engine:
         """Final blocks of a validator that is further; raises `Malformed` for a lie."""
         before = self._catchup.next_height
         news = tuple(f for f in answer.blocks if f.block.header.height >= before)
+        if news and news[0].block.header.height > before:
+            return  # it answers what was asked before this node lost something
         for run in self._catchup.take(answer.model_copy(update={"blocks": news})):
             for decided in run:
                 self._ledger.commit(decided.prepared)
