@@ -72,13 +72,18 @@ class GossipService:
         return [self._inbox.get_nowait() for _ in range(min(limit, self._inbox.qsize()))]
 
     async def gather(self, endpoints: tuple[Endpoint, ...]) -> None:
-        """These are the members from now on."""
+        """These are the members from now on; connections with those that stay go on.
+
+        Any candidate may change the list with every block.
+        """
         members = {each.swarm_key: (each.host, each.port) for each in endpoints}
         if members == self._members:
             return
         assert self._swarm is not None, "enter it first"
-        await self._leave()
         self._members = members
+        if self._topic is not None:
+            self._topic.change_members(members)
+            return
         topic = self._swarm.join(self._id, members, history_messages=HISTORY_MESSAGES)
         self._topic = topic
         self._reading = asyncio.create_task(self._read(topic))

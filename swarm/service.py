@@ -120,17 +120,35 @@ class Topic:
     @property
     def connected(self) -> frozenset[bytes]:
         """The members whose channel is up."""
-        return frozenset(peer for peer, link in self._links.items() if link.channel is not None)
+        up = (peer for peer, link in self._links.items() if link.channel is not None)
+        return self.members.intersection(up)
 
     def measurements(self) -> dict[bytes, Measurement]:
         """Round trip, throughput and loss of each member that has answered a ping."""
-        found = {peer: meter.measurement for peer, meter in self._meters.items()}
+        found = {peer: self._meters[peer].measurement for peer in self.members}
         return {peer: figures for peer, figures in found.items() if figures is not None}
 
     def update_member(self, peer: bytes, endpoint: Endpoint) -> None:
         """A member moved: it is dialled there from now on, in all topics."""
         assert peer in self.members, "only members have endpoints"
         self._swarm.move(peer, endpoint)
+
+    def change_members(self, members: Mapping[bytes, Endpoint]) -> None:
+        """These are the members from now on, by key; those that stay do not notice.
+
+        Who is new hears all that the history holds.
+        """
+        before = self.members
+        self.members = frozenset(members) - {self._swarm.me}
+        here = self.members | self._links.keys()
+        self._meters = {key: self._meters.get(key) or Meter() for key in here}
+        for key in before - self.members:
+            link = self._links.get(key)
+            if link is not None and link.channel is not None:
+                link.channel.close()
+        self._swarm.let_go(before - self.members)
+        for key in self.members:
+            self._swarm.welcome(key, members[key], self)
 
     def leave(self) -> None:
         """Stop taking part; connections that no other topic needs are closed."""
@@ -159,6 +177,8 @@ class Topic:
             older.channel.close()
         try:
             link.channel = await connection.open(PROTOCOL, self.id)
+            if peer not in self.members:
+                link.channel.close()
             log.debug("member joined", topic=self.id.hex()[:8], peer=connection.peer)
             async with asyncio.TaskGroup() as tasks:
                 writing = tasks.create_task(self._write(peer, link, link.channel))
@@ -248,6 +268,8 @@ class Swarm:
         self, me: KeyPair, limits: Limits, jitter: Callable[[], float], tasks: asyncio.TaskGroup
     ) -> None:
         self.listener: Listener
+        self.me = me.public
+        """This member's key."""
         self._me = me
         self._limits = limits
         self._jitter = jitter
@@ -268,20 +290,24 @@ class Swarm:
         `history_messages` are kept for members that are slow or away.
         """
         assert len(id) == 32 and id not in self._topics, "a topic is joined once, by its 32 bytes"
-        others = frozenset(members) - {self._me.public}
+        others = frozenset(members) - {self.me}
         history = History(limit_messages=history_messages)
         topic = self._topics[id] = Topic(self, id, others, history)
         for key in others:
-            peer = self._peers.get(key)
-            if peer is None:
-                peer = self._peers[key] = _Peer(members[key])
-                if dials(self._me.public, key):
-                    peer.dialling = self._spawn(self._keep_dialled(key, peer))
-            else:
-                self.move(key, members[key])
-            if peer.connection is not None:
-                self._link(peer.connection, topic)
+            self.welcome(key, members[key], topic)
         return topic
+
+    def welcome(self, key: bytes, endpoint: Endpoint, topic: Topic) -> None:
+        """A member of a topic, new or not, is here."""
+        peer = self._peers.get(key)
+        if peer is None:
+            peer = self._peers[key] = _Peer(endpoint)
+            if dials(self.me, key):
+                peer.dialling = self._spawn(self._keep_dialled(key, peer))
+        else:
+            self.move(key, endpoint)
+        if peer.connection is not None:
+            self._link(peer.connection, topic)
 
     def move(self, key: bytes, endpoint: Endpoint) -> None:
         """A member's endpoint is this from now on."""
@@ -295,8 +321,12 @@ class Swarm:
         if self._topics.get(topic.id) is not topic:
             return
         del self._topics[topic.id]
+        self.let_go(topic.members)
+
+    def let_go(self, members: frozenset[bytes]) -> None:
+        """Some left a topic: those that no topic has any more are disconnected."""
         needed = frozenset[bytes]().union(*(other.members for other in self._topics.values()))
-        for key in topic.members - needed:
+        for key in members - needed:
             peer = self._peers.pop(key)
             if peer.dialling is not None:
                 peer.dialling.cancel()
@@ -305,7 +335,7 @@ class Swarm:
 
     def allows(self, key: bytes) -> bool:
         """Whether a peer with this key may connect to our listener."""
-        return key in self._peers and dials(key, self._me.public)
+        return key in self._peers and dials(key, self.me)
 
     async def accepted(self, connection: TcpConnection) -> None:
         """Serve a member that dialled us, until it is gone."""

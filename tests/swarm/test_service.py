@@ -256,3 +256,22 @@ async def test_a_swarm_ends_while_members_are_unreachable_and_messages_wait() ->
         topic = swarm.join(TOPIC, {key.public: (HOST, 1) for key in KEYS})
         topic.broadcast(b"anybody?")
         await asyncio.sleep(0)
+
+
+async def test_the_members_of_a_topic_change_and_who_stays_does_not_notice() -> None:
+    async with asyncio.timeout(10), members(3) as swarms:
+        where = endpoints(swarms)
+        topics = [swarm.join(TOPIC, where) for swarm in swarms]
+        others = [swarm.join(b"o" * 32, where) for swarm in swarms]
+        await gathered([*topics, *others])
+        topics[0].change_members(endpoints(swarms[:2]))
+        assert topics[0].connected == topics[0].members == {KEYS[1].public}
+        topics[0].broadcast(b"among us")
+        assert await heard(topics[1], 1) == [(KEYS[0].public, b"among us")]
+        await until(lambda: KEYS[0].public not in topics[2].connected)
+        others[0].broadcast(b"among all")
+        assert await heard(others[2], 1) == [(KEYS[0].public, b"among all")]
+        assert not topics[2]._received
+        topics[0].change_members(where)
+        await gathered([*topics, *others])
+        assert await heard(topics[2], 1) == [(KEYS[0].public, b"among us")]
