@@ -4,6 +4,7 @@ Messages may be lost, so everybody says again and again where it stands, and wha
 whoever is further sends what the other lacks. Pure, like the core.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -95,6 +96,8 @@ class Engine:
         self._turn = 0
         self._asked: dict[bytes, int] = {}
         self._answered_ms: dict[bytes, int] = {}
+        self._supplied: dict[bytes, tuple[int, int]] = {}
+        """When each validator first asked for blocks in this beat, and for how many."""
         self._reported: set[tuple[int, int, int]] = set()
 
     @property
@@ -161,8 +164,7 @@ class Engine:
                 case Status():
                     self._hear_status(peer, message, now)
                 case WantBlocks():
-                    for name in message.blocks:
-                        self._supply(peer, name)
+                    self._supply(peer, message.blocks, now)
                 case Supply():
                     core.hear_block(message.block, now)
                 case Range():
@@ -275,14 +277,24 @@ class Engine:
         mine = self._keys.key.public if self._keys else b""
         return [m.endpoint.swarm_key for m in self.validators.members if m.key != mine]
 
-    def _supply(self, peer: bytes, name: bytes) -> None:
-        """Pass a block on, unless its leader sent it here with another body than its own."""
-        branches, prepared = self.core.branches, self._ledger.prepared(name)
-        block = prepared.block if prepared else branches.get(name) or branches.side.get(name)
-        with suppress(Malformed):
-            if block is not None:
-                require_own_body(block)
-                self.output.say.append((peer, Supply(block=block)))
+    def _supply(self, peer: bytes, names: Sequence[bytes], now: Now) -> None:
+        """Pass blocks on, unless their leader sent them here with another body than their own.
+
+        To one validator no more in a beat than fit one question: they are large.
+        """
+        begun_ms, count = self._supplied.get(peer, (now.ms, 0))
+        if now.ms >= begun_ms + self.genesis.parameters.network_delay_ms:
+            begun_ms, count = now.ms, 0
+        branches = self.core.branches
+        for name in names[: MAX_WANTED - count]:
+            count += 1
+            prepared = self._ledger.prepared(name)
+            block = prepared.block if prepared else branches.get(name) or branches.side.get(name)
+            with suppress(Malformed):
+                if block is not None:
+                    require_own_body(block)
+                    self.output.say.append((peer, Supply(block=block)))
+        self._supplied[peer] = (begun_ms, count)
 
     def _hear_status(self, peer: bytes, status: Status, now: Now) -> None:
         self._leave_probation(peer, status, now)
