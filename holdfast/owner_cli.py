@@ -27,11 +27,10 @@ from holdfast.output import (
     print_json,
     time_text,
 )
+from holdfast.plan_cli import plan
 from wire import zbase32
 from wire.codec import decode, encode
 from wire.errors import Malformed, Unavailable
-
-plan = typer.Typer(no_args_is_help=True, help="Order the hosting of feeds.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -72,57 +71,6 @@ def _order(current: Session, feed: Any, terms: Any, listen: str | None, json: bo
     out.print(f"plan {published.plan.hex()}")
     for contract in published.contracts:
         out.print(f"  hosted by {zbase32.encode(contract.hoster)}")
-
-
-@plan.command(name="list")
-def list_plans(context: typer.Context, feed: str, json: JsonFlag = False) -> None:
-    """Show a feed's plans and who serves them."""
-    from holdfast.reading import read_json
-
-    zbase32.parse_key(feed)
-    found = read_json(session(context), f"/feeds/{feed}")["plans"]
-    if json:
-        print_json(found)
-        return
-    for each in found:
-        out.print(
-            f"plan {each['plan']}  {each['status']}, {each['replicas']} replicas, "
-            f"{each['escrow_base']} base units left"
-        )
-        for contract in each["contracts"]:
-            out.print(
-                f"  {contract['status']:9} {contract['hoster']}  "
-                f"{contract['epochs_left']} epochs left, earned {contract['earned_base']}"
-            )
-
-
-@plan.command(name="cancel")
-def cancel_plan(
-    context: typer.Context,
-    plan_id: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id.")],
-    json: JsonFlag = False,
-) -> None:
-    """End a plan early: running contracts after the present audit; what is unspent returns."""
-    from owner.service import Owner
-
-    current = session(context)
-    seed = current.home.seed()
-    try:
-        name = bytes.fromhex(plan_id)
-    except ValueError:
-        name = b""
-    if len(name) != 32:
-        raise Malformed(f"a plan's id has 64 hexadecimal digits, not {plan_id!r}")
-    found = with_chain(current, lambda chain: Owner(chain, seed).cancel(name))
-    if json:
-        print_json(found.model_dump(mode="json"))
-    elif found.status == "ended":
-        out.print("the plan has ended, and what was unspent has returned")
-    else:
-        out.print(
-            f"no hoster is sought any more; the plan ends at height {found.ends_at} at the latest, "
-            f"and what is left of {found.escrow_base} base units returns then"
-        )
 
 
 @plan.command(name="create")
