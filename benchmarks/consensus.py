@@ -2,7 +2,7 @@
 
 Real processes on this machine. The delay is put between them by a forwarder (`delay.py`); the
 time to finality is from the leader's clock as it writes a block to the moment when a validator
-has it in its store, over all blocks and validators. `LOAD_S` is how long the load lasts.
+has the certificate, over all blocks and validators. `LOAD_S` is how long the load lasts.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ from chain.records import Table
 from chain.state import Draft, State
 from chain.statetree import root
 from chain.transition import check_envelope, execute
-from chain.validators import ValidatorSet, ends_term, view_input
+from chain.validators import ValidatorSet, drawn, ends_term
 from wire import vrf
 from wire.errors import Malformed, Rejected
 
@@ -153,9 +153,8 @@ class Ledger:
                 return vrf.output(header.vrf_proof)
             except RuntimeError:
                 raise Malformed("the block's VRF proof has no point in it") from None
-        key = validators.committer(header.view).vrf_key
-        alpha = view_input(self.network, validators.seed, validators.term, header.view)
-        return vrf.verify(key, alpha, header.vrf_proof)
+        key, view = validators.committer(header.view).vrf_key, header.view
+        return drawn(key, self.network, validators.seed, validators.term, view, header.vrf_proof)
 
     def commit(self, prepared: Prepared) -> None:
         """Make a final block part of the state; prepared blocks that do not grow from it go."""

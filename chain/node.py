@@ -286,7 +286,7 @@ class Node(Reader):
         if term != self._term or len(self._unstored) > MAX_UNSTORED:
             await self._store()
         if output.keep:
-            await asyncio.to_thread(self._votes.append, output.keep)
+            self._votes.append(output.keep)  # nothing could be done meanwhile but wait for it
         for peer, message in output.say:
             self._gossip.say(peer, message)
         self._pass_on()
@@ -313,14 +313,15 @@ class Node(Reader):
             final = [decided for run in runs for decided in run]
             await self.keep(final)
             self._final_at = time.monotonic()
-            wall_ms = self._now().wall_ms
             for decided in final:
-                self._finality_ms.append(wall_ms - decided.prepared.block.header.time_ms)
                 _log_rejected(decided)
             self._waited.tidy(self._pool)
 
     def _settle(self, output: Output) -> None:
         """Bring the pool to where the ledger is, before anybody asks it for a nonce."""
+        wall_ms = self._now().wall_ms
+        headers = (decided.prepared.block.header for decided in output.final)
+        self._finality_ms.extend(wall_ms - header.time_ms for header in headers)
         check = self.ledger.check_again
         included = [s for decided in output.final for s in decided.prepared.block.transactions]
         self._pool.settle(included, self.ledger.height, check)

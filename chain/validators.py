@@ -5,12 +5,13 @@ signs block h is the record `Table.VALIDATORS` in the state before it, so whoeve
 header of one term can prove the set of the next.
 """
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated
 
 from pydantic import Field
 
 from chain.endpoint import Endpoint
+from wire import vrf
 from wire.codec import Message, digest
 from wire.primitives import Hash, Natural, PublicKey, tagged_hash
 
@@ -73,6 +74,15 @@ def term_of(height: int, term_blocks: int) -> int:
 def ends_term(height: int, term_blocks: int) -> bool:
     """Whether block `height` is the last of its term: nothing is built on it until it is final."""
     return height % term_blocks == 0
+
+
+@lru_cache(maxsize=256)
+def drawn(vrf_key: bytes, network: bytes, seed: bytes, term: int, view: int, proof: bytes) -> bytes:
+    """The output that a committer's proof for a view shows; raises `Malformed`.
+
+    Asked for when the announcement comes, and again when the block does.
+    """
+    return vrf.verify(vrf_key, view_input(network, seed, term, view), proof)
 
 
 def view_input(network: bytes, seed: bytes, term: int, view: int) -> bytes:

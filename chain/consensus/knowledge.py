@@ -4,9 +4,8 @@ from collections.abc import Iterable
 
 from chain.consensus.tally import require_certificate, require_vote
 from chain.consensus.view import Contradiction, View
-from chain.validators import ValidatorSet, view_input
+from chain.validators import ValidatorSet, drawn
 from chain.votes import Certificate, SignedVote
-from wire import vrf
 from wire.errors import Malformed
 
 AHEAD_VIEWS = 64
@@ -68,9 +67,8 @@ class Knowledge:
         """Take in a committer's announcement; raises `Malformed`."""
         if view.proof is not None:
             return  # a committer can prove its output in many ways, but has no other
-        committer = self.validators.committer(view.number)
-        alpha = view_input(self.network, self.validators.seed, self.validators.term, view.number)
-        output = vrf.verify(committer.vrf_key, alpha, proof)
+        key, members = self.validators.committer(view.number).vrf_key, self.validators
+        output = drawn(key, self.network, members.seed, members.term, view.number, proof)
         view.proof, view.leader = proof, self.validators.leader(output)
 
     def check_vote(self, signed: SignedVote) -> bool:
