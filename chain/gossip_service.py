@@ -14,6 +14,7 @@ import structlog
 from chain.consensus.gossip import Gossip
 from chain.endpoint import Endpoint
 from swarm.service import Swarm, Topic, open_swarm
+from swarm.topic import MAX_MESSAGE_BYTES
 from wire.codec import Message, decode, encode
 from wire.errors import Malformed, Unavailable
 from wire.keys import KeyPair
@@ -21,14 +22,15 @@ from wire.primitives import tagged_hash
 
 log = structlog.get_logger()
 
-HISTORY_MESSAGES = 256
+HISTORY_MESSAGES = 2_048
 """Kept for a member that is slow: beyond it, it has to ask."""
 
 INBOX_MESSAGES = 1_024
 """Messages that wait to be handled; beyond it connections are not read."""
 
 MAX_MALFORMED = 16
-"""Bad messages of one member that are logged; more are dropped in silence."""
+BARRED_S = 60
+"""Who sends so many bad messages within that time is not listened to until it is over."""
 
 
 class GossipService:
@@ -46,7 +48,8 @@ class GossipService:
         self._members: dict[bytes, tuple[str, int]] = {}
         self._topic: Topic | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._malformed: dict[bytes, int] = {}
+        self._malformed: dict[bytes, tuple[float, int]] = {}
+        """When each member first sent nonsense lately, and how often since."""
 
     async def __aenter__(self) -> Self:
         """Listen for the other validators; raises `Unavailable`."""
@@ -96,7 +99,9 @@ class GossipService:
         """As `say`, for a message that is encoded already."""
         if self._topic is None:
             return
-        if peer is None:
+        if len(message) > MAX_MESSAGE_BYTES:
+            log.error("a message is too large to be sent", bytes=len(message))
+        elif peer is None:
             self._topic.broadcast(message)
         elif peer in self._topic.members:
             self._topic.send(peer, message)
@@ -114,6 +119,8 @@ class GossipService:
                 peer, payload = await topic.receive()
             except Unavailable:
                 return
+            if self._is_barred(peer):
+                continue
             try:
                 message: Message = decode(Gossip, payload)
             except Malformed as malformed:
@@ -123,7 +130,15 @@ class GossipService:
             self.awake.set()
 
     def refuse(self, peer: bytes, malformed: Malformed) -> None:
-        """Note that a member sent what no honest one sends."""
-        count = self._malformed[peer] = self._malformed.get(peer, 0) + 1
-        if count <= MAX_MALFORMED:
-            log.warning("refused a validator's message", peer=peer.hex()[:16], why=str(malformed))
+        """Note that a member sent what no honest one sends; many such, and it is not read."""
+        now_s = asyncio.get_running_loop().time()
+        since_s, count = self._malformed.get(peer, (now_s, 0))
+        if now_s > since_s + BARRED_S:
+            since_s, count = now_s, 0
+        self._malformed[peer] = (since_s, count + 1)
+        log.warning("refused a validator's message", peer=peer.hex()[:16], why=str(malformed))
+
+    def _is_barred(self, peer: bytes) -> bool:
+        since_s, count = self._malformed.get(peer, (0.0, 0))
+        now_s = asyncio.get_running_loop().time()
+        return count >= MAX_MALFORMED and now_s <= since_s + BARRED_S

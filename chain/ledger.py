@@ -100,8 +100,7 @@ class Ledger:
         """
         header = block.header
         name = header.id
-        known = self._prepared.get(name)
-        if known is not None and known.block == block:
+        if (known := self._known(block)) is not None:
             return known
         base = self._base(header.parent)
         before = base.header
@@ -132,6 +131,20 @@ class Ledger:
             raise Malformed("the block's roots are not those of its transactions")
         self._prepared[name] = prepared
         return prepared
+
+    def _known(self, block: Block) -> Prepared | None:
+        """The same block, prepared before. A transaction can be signed in two ways: what came
+        first stays; raises `Malformed` for one that is not signed.
+        """
+        known = self._prepared.get(block.header.id)
+        if known is None or known.block == block:
+            return known
+        held, come = known.block.transactions, block.transactions
+        if [signed.transaction for signed in held] != [signed.transaction for signed in come]:
+            return None
+        if not all(map(self._is_signed, come)):
+            raise Malformed("a transaction in the block is not signed by its sender")
+        return known
 
     def _is_signed(self, signed: SignedTransaction) -> bool:
         """As the transaction says itself; one that waited here before its block came is known."""

@@ -16,23 +16,32 @@ from typing import Any, Self, cast
 
 import structlog
 
-from chain import fees
+from chain.accusing import Accuser
 from chain.consensus.engine import Engine, Keys, Remembered
-from chain.consensus.gossip import MAX_TRANSACTIONS, Agreement, Transactions, WantRange
+from chain.consensus.gossip import (
+    MAX_TRANSACTIONS,
+    Agreement,
+    Announce,
+    Propose,
+    Supply,
+    Transactions,
+    Votes,
+    WantRange,
+)
 from chain.consensus.output import Now, Output
 from chain.consensus.port import Decided
 from chain.consensus.view import Contradiction
-from chain.consensus.vote_store import Kept, VoteStore
+from chain.consensus.vote_store import VoteStore
 from chain.endpoint import Endpoint
 from chain.genesis import Genesis
 from chain.gossip_service import GossipService
 from chain.ledger import MAX_BLOCK_BYTES, Ledger
 from chain.mempool import Mempool
 from chain.mempool_store import MempoolStore
-from chain.messages import SignedTransaction, Transaction, ValidatorFault, sign_transaction
+from chain.messages import SignedTransaction
 from chain.range_service import RangeService
 from chain.reading_node import Reader
-from chain.records import Account, RosterName
+from chain.records import RosterName
 from chain.state import Draft
 from chain.store import ChainStore
 from chain.transition import genesis_state
@@ -57,11 +66,7 @@ MAX_UNSTORED = 64
 """Decisions that are not stored yet: beyond it consensus waits for the disk."""
 
 PASSED_ON_BYTES = 1 << 20
-SIGNED_BYTES = 1 << 11
-"""Transactions in one message: so many bytes, each taken for so many beside its evidence."""
-
-FAULT_FEE_FACTOR = 2
-"""Evidence pays more than the least fee, so that it does not wait."""
+"""Transactions in one message; one alone may be larger, with its evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,9 @@ class Node(Reader):
         super().__init__(genesis, store, ledger, certificate)
         self._votes = votes
         self._gossip = gossip
-        self._account = KeyPair.derive(master, Use.ACCOUNT)
+        account = KeyPair.derive(master, Use.ACCOUNT)
+        self._account = account.public
+        self._accuser = Accuser(genesis, account)
         self._pool = Mempool()
         self._waited = waited
         keys = Keys(KeyPair.derive(master, Use.VALIDATOR), KeyPair.derive(master, Use.VRF))
@@ -232,6 +239,7 @@ class Node(Reader):
 
     def _handle(self, batch: list[tuple[bytes, Message]]) -> None:
         now = self._now()
+        members = {each.endpoint.swarm_key for each in self._engine.validators.members}
         for peer, message in batch:
             try:
                 match message:
@@ -239,6 +247,8 @@ class Node(Reader):
                         self._admit(message.transactions)
                     case WantRange():
                         self._ranges.ask(peer, message)
+                    case Announce() | Propose() | Votes() | Supply() if peer not in members:
+                        raise Malformed("a candidate takes no part in agreement")
                     case _:
                         self._engine.receive(peer, cast("Agreement", message), now)
             except Malformed as malformed:
@@ -292,10 +302,10 @@ class Node(Reader):
         self._pass_on()
         self._accuse(output.faults)
         if self._votes.is_long:
-            await self._store()  # or votes on what is final here alone would be forgotten
-            core = self._engine.core
-            kept: list[Kept] = [*core.own_votes(), *core.known.decisions]
-            await asyncio.to_thread(self._votes.forget, self.height, kept)
+            # What is dropped must be in the store: the log is the only other memory of it.
+            await self._store()
+            known = self._engine.core.known
+            await asyncio.to_thread(self._votes.forget, self.height, self._term, known.floor)
 
     async def _store_steadily(self) -> None:
         """Store what is final beside the work of consensus, which need not wait for it."""
@@ -331,35 +341,24 @@ class Node(Reader):
         """Tell the others what was admitted here."""
         fresh, self._fresh = self._fresh, []
         while fresh:
-            size, count = 0, 0
-            while count < min(len(fresh), MAX_TRANSACTIONS) and size < PASSED_ON_BYTES:
-                size += SIGNED_BYTES + len(fresh[count].sidecar)
+            size, count = fresh[0].size, 1
+            while count < min(len(fresh), MAX_TRANSACTIONS):
+                size += fresh[count].size
+                if size > PASSED_ON_BYTES:
+                    break
                 count += 1
             self._gossip.say(None, Transactions(transactions=tuple(fresh[:count])))
             fresh = fresh[count:]
 
     def _accuse(self, faults: list[Contradiction]) -> None:
-        """Report what only a validator that cheats, or runs twice, can have signed."""
         for first, second in faults:
-            member = self._engine.core.validators.members[first.index]
-            log.error("a validator contradicts itself", key=member.key.hex(), view=first.vote.view)
-            body = ValidatorFault(key=member.key, first=first, second=second)
-            account = Draft(self.ledger.state).accounts.get(self._account.public) or Account()
-            parameters = self.genesis.parameters
-            transaction = Transaction(
-                network=self.genesis.network,
-                sender=self._account.public,
-                nonce=account.nonce + self._pool.waiting_of(self._account.public),
-                fee_base=0,
-                valid_until=self.height + parameters.transaction_lifetime_blocks,
-                body=body,
-            )
-            fee_base = FAULT_FEE_FACTOR * fees.least_fee_base(parameters, transaction, b"")
-            paid = transaction.model_copy(update={"fee_base": fee_base})
+            self._accuser.note(self._engine.key_of(first), (first, second))
+        waiting = self._pool.waiting_of(self._account)
+        for report in self._accuser.reports(self.ledger.state, self.ledger.height, waiting):
             try:
-                self._submit(sign_transaction(self._account, paid))
+                self._submit(report)
             except HoldfastError as error:
-                log.warning("could not report it", why=str(error))
+                log.warning("could not report a contradiction yet", why=str(error))
 
     # for others
 

@@ -11,9 +11,6 @@ from chain.sync import MAX_RUN_BYTES
 from wire.codec import array, encode
 from wire.errors import NotFound
 
-WAITING = 64
-"""Requests that wait for their answer: who is passed over asks again, or asks another."""
-
 
 class RangeService:
     """Answers one request after the other."""
@@ -23,17 +20,23 @@ class RangeService:
         self._store = store
         self._gossip = gossip
         self._height = height
-        self._asked: asyncio.Queue[tuple[bytes, WantRange]] = asyncio.Queue(WAITING)
+        self._asked: dict[bytes, WantRange] = {}
+        """One request of each: a later one takes its place, not its turn."""
+        self._news = asyncio.Event()
 
     def ask(self, peer: bytes, want: WantRange) -> None:
         """Take a request of the validator with Noise key `peer`."""
-        with suppress(asyncio.QueueFull):
-            self._asked.put_nowait((peer, want))
+        self._asked[peer] = want
+        self._news.set()
 
     async def run(self) -> None:
         """Answer until cancelled."""
         while True:
-            peer, want = await self._asked.get()
+            while not self._asked:
+                self._news.clear()
+                await self._news.wait()
+            peer = next(iter(self._asked))
+            want = self._asked.pop(peer)
             asked, height = want.range, self._height()
             with suppress(NotFound):  # it is pruned: others may have it still
                 run = await self._store.run(asked.from_height, asked.count, MAX_RUN_BYTES, height)

@@ -109,14 +109,10 @@ class Branches:
             if header.height > self._height and header.view > floor:
                 continue
             del self._blocks[header.id]
-            lost = [
-                signed
-                for signed in block.transactions
-                if signed.transaction.id not in included
-                and signed.is_signed()  # perhaps nobody honest has looked at this block
-            ]
-            returned += lost
-            if lost:
+            lost = [s for s in block.transactions if s.transaction.id not in included]
+            sound = [signed for signed in lost if signed.is_signed()]  # perhaps nobody has looked
+            returned += sound
+            if lost and len(sound) == len(lost) and _has_own_body(block):
                 self.side[header.id] = block
         self.side = {
             name: block
@@ -138,6 +134,9 @@ def held_by(path: Iterable[Prepared]) -> frozenset[bytes]:
 
 def require_own_body(block: Block) -> None:
     """Raise `Malformed` unless a block's transactions are those that its header stands for."""
-    named = transactions_root(block.transactions) == block.header.transactions_root
-    if not named or not all(signed.is_signed() for signed in block.transactions):
+    if not _has_own_body(block) or not all(signed.is_signed() for signed in block.transactions):
         raise Malformed("a block with another body than its own")
+
+
+def _has_own_body(block: Block) -> bool:
+    return transactions_root(block.transactions) == block.header.transactions_root

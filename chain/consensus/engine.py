@@ -5,13 +5,11 @@ whoever is further sends what the other lacks. Pure, like the core.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
 from chain.blocks import Block
-from chain.consensus.branches import require_own_body
 from chain.consensus.gossip import (
     MAX_ANSWER_VIEWS,
     MAX_WANTED,
@@ -36,9 +34,13 @@ from chain.validators import ValidatorSet
 from chain.votes import Certificate, SignedVote
 from wire.errors import Malformed
 from wire.keys import KeyPair
-from wire.primitives import MAX_INT
 
 log = structlog.get_logger()
+
+RANGE_DELAYS = 4
+"""How many times the usual delay final blocks are waited for, before another is asked."""
+
+NEVER_MS = -(1 << 62)
 
 REPEATED_VIEWS = 8
 """Own votes of so many views are said again with each beat."""
@@ -61,6 +63,9 @@ class Remembered:
     certificates: tuple[Certificate, ...] = ()
     votes_from_term: int = 0
     """Earlier terms may hold votes that the log has lost: there it only watches."""
+    votes_from_height: int = 0
+    """Votes on blocks up to this height were dropped when they were final: a chain that is lower
+    was brought back from somewhere, and must catch up first."""
     fresh: bool = False
     """Nothing was ever written to it."""
 
@@ -82,17 +87,25 @@ class Engine:
         self._keys = keys
         self._choose = choose
         self._votes_from_term = remembered.votes_from_term
+        self._votes_from_height = remembered.votes_from_height
         self._remembered = remembered
         self._catchup = Catchup(ledger)
+        self._sets: dict[int, ValidatorSet] = {}
+        """Of the present term and the one before."""
         self._core: Simplex | None = None
         self._heights: dict[bytes, int] = {}
         """How far each other validator is, while that must be known before this one votes."""
-        self._probation = remembered.fresh and len(self.validators.members) > 1
+        # One validator alone that has its database has all that anybody was shown.
+        self._probation = remembered.fresh and (
+            len(self.validators.members) > 1 or self.height == 0
+        )
+        self._started_wall_ms = 0
         self._beat_ms = 0
         self._beat_view = (0, 0)
         self._ahead: dict[bytes, int] = {}
         """Heights that others say they have, above this one's."""
-        self._asked_range_ms = -(1 << 62)
+        self._asked_range_ms = NEVER_MS
+        """When the answer that is waited for was asked for."""
         self._turn = 0
         self._asked: dict[bytes, int] = {}
         self._answered_ms: dict[bytes, int] = {}
@@ -127,7 +140,9 @@ class Engine:
         if self._keys is None or self.validators.place(self._keys.key.public) is None:
             return ""
         if self._probation:
-            return "waits to hear from a quorum how far the chain is, before its first vote"
+            return "its log of votes is new: it waits to hear how far the chain is"
+        if self.height < self._votes_from_height:
+            return f"it has voted up to block {self._votes_from_height}, and must catch up first"
         if self.core.term < self._votes_from_term:
             return (
                 "its log of votes is damaged or new, so it cannot know what it has signed: "
@@ -139,6 +154,7 @@ class Engine:
 
     def start(self, now: Now) -> None:
         """Begin, or go on after a restart."""
+        self._started_wall_ms = now.wall_ms
         self._begin_term(now)
         self._beat_ms = now.ms
         self.tick(now)
@@ -187,12 +203,22 @@ class Engine:
 
     def _seat(self) -> Seat | None:
         validators = self.validators
-        if self._keys is None or self._probation or validators.term < self._votes_from_term:
+        if self._keys is None or self._probation or self.height < self._votes_from_height:
+            return None
+        # One validator alone has shown nobody what is not in its database.
+        if validators.term < self._votes_from_term and len(validators.members) > 1:
             return None
         place = validators.place(self._keys.key.public)
         return None if place is None else Seat(place, self._keys.key, self._keys.vrf_key)
 
+    def key_of(self, signed: SignedVote) -> bytes:
+        """The key that signed a reported vote, of the present term or the one before."""
+        return self._sets[signed.vote.term].members[signed.index].key
+
     def _begin_term(self, now: Now) -> None:
+        term = self.validators.term
+        self._sets = {n: each for n, each in self._sets.items() if n == term - 1}
+        self._sets[term] = self.validators
         self._core = Simplex(self.genesis, self._ledger, self._seat(), self._choose, self.output)
         self._asked = {}
         past, term = self._remembered, self._core.term
@@ -217,8 +243,10 @@ class Engine:
         while True:
             self._report()
             if not self.core.over:
-                return
+                break
             self._begin_term(now)
+        if not self.core.seated and (seat := self._seat()) is not None:
+            self.core.take_seat(seat, now)
 
     def _report(self) -> None:
         found, self.core.known.contradictions = self.core.known.contradictions, []
@@ -286,14 +314,14 @@ class Engine:
         if now.ms >= begun_ms + self.genesis.parameters.network_delay_ms:
             begun_ms, count = now.ms, 0
         branches = self.core.branches
-        for name in names[: MAX_WANTED - count]:
+        for name in sorted(set(names))[: MAX_WANTED - count]:
             count += 1
+            if self.core.known.is_notarized(name):
+                branches.execute(name, now.ms)
             prepared = self._ledger.prepared(name)
-            block = prepared.block if prepared else branches.get(name) or branches.side.get(name)
-            with suppress(Malformed):
-                if block is not None:
-                    require_own_body(block)
-                    self.output.say.append((peer, Supply(block=block)))
+            block = prepared.block if prepared else branches.side.get(name)
+            if block is not None:
+                self.output.say.append((peer, Supply(block=block)))
         self._supplied[peer] = (begun_ms, count)
 
     def _hear_status(self, peer: bytes, status: Status, now: Now) -> None:
@@ -325,36 +353,36 @@ class Engine:
     def _leave_probation(self, peer: bytes, status: Status, now: Now) -> None:
         """Who starts with nothing votes at once only where all is new; so it hears the others out.
 
-        Else its disk was wiped, and it cannot know what it signed in the term that it reaches
-        by catching up with enough others. Up to a third may lie: they alone decide nothing.
+        Else its disk was wiped: it cannot know what it signed in the term that the chain is in,
+        and knows which that is by a block that was written after it started.
         """
         others = self._others()
         if not self._probation or peer not in others:
             return
-        self._heights[peer] = status.height
-        level = [other for other in others if self._heights.get(other, MAX_INT) <= self.height]
-        if len(level) < self.validators.quorum - 1:
+        tip = self._ledger.tip
+        if tip is not None:
+            tolerance_ms = self.genesis.parameters.clock_tolerance_ms
+            if tip.time_ms > self._started_wall_ms + tolerance_ms:
+                self._probation = False
+                self._votes_from_term = max(self._votes_from_term, self.core.term + 1)
             return
-        self._probation = False
-        if self.height:
-            self._votes_from_term = max(self._votes_from_term, self.core.term + 1)
-        seat = self._seat()
-        if seat is not None:
-            self.core.take_seat(seat, now)
+        self._heights[peer] = status.height
+        new = [other for other in others if self._heights.get(other) == 0]
+        self._probation = len(new) < self.validators.quorum - 1
 
     # Final blocks from others
 
     def _ask_range(self, now: Now) -> None:
         """Ask one of those that say they are further, each in its turn: some may lie."""
         further = sorted(peer for peer, height in self._ahead.items() if height > self.height)
-        patience_ms = self.genesis.parameters.network_delay_ms // 4
+        patience_ms = RANGE_DELAYS * self.genesis.parameters.network_delay_ms
         if not further or now.ms < self._asked_range_ms + patience_ms:
             return
-        self._asked_range_ms = now.ms
         self._turn += 1
-        self._ask_range_of(further[self._turn % len(further)])
+        self._ask_range_of(further[self._turn % len(further)], now)
 
-    def _ask_range_of(self, peer: bytes) -> None:
+    def _ask_range_of(self, peer: bytes, now: Now) -> None:
+        self._asked_range_ms = now.ms
         self.output.say.append((peer, WantRange(range=self._catchup.wanted)))
 
     def _take_range(self, peer: bytes, answer: BlockRun, now: Now) -> None:
@@ -371,4 +399,6 @@ class Engine:
                 self.core.caught_up([decided.prepared for decided in run], now)
                 self._after(now)
         if self._catchup.next_height > before:
-            self._ask_range_of(peer)  # there may be more
+            self._ask_range_of(peer, now)  # there may be more
+        else:
+            self._asked_range_ms = NEVER_MS

@@ -143,6 +143,11 @@ class Knowledge:
         below = sorted((each for each in self.views if each < number), reverse=True)
         return next((found for each in below if (found := self.views[each].notarized)), None)
 
+    def is_notarized(self, block: bytes) -> bool:
+        """Whether a quorum has notarized a block, in a view that is not settled yet."""
+        views = self.views.values()
+        return any(v.notarized is not None and v.notarized.vote.block == block for v in views)
+
     def gaps(self, number: int, limit: int) -> tuple[int, ...]:
         """The lowest views before one that are not known to be decided."""
         found: list[int] = []

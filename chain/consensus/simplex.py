@@ -149,6 +149,11 @@ class Simplex:
         self._rise(path[-1].block.header.view, path)
         self._settle(now)
 
+    @property
+    def seated(self) -> bool:
+        """Whether this validator votes."""
+        return self._seat is not None
+
     def take_seat(self, seat: Seat, now: Now) -> None:
         """Vote from now on."""
         self._seat = seat
@@ -429,12 +434,10 @@ class Simplex:
 
     def _show_proposal(self, signed: SignedVote) -> None:
         """To who votes for another block than this one's leader has proposed here."""
-        view = self.known.view(signed.vote.view)
-        if signed.vote.kind == "notarize" and view.block and view.leader is not None:
-            proposed = view.said(view.leader, "propose")
-            if proposed is not None and proposed.vote.block != signed.vote.block:
-                voter = self.validators.members[signed.index].endpoint.swarm_key
-                self._out.say.append((voter, Votes(votes=(proposed,))))
+        proposed = self.known.view(signed.vote.view).to_show(signed)
+        if proposed is not None:
+            voter = self.validators.members[signed.index].endpoint.swarm_key
+            self._out.say.append((voter, Votes(votes=(proposed,))))
 
     def _pass_on(self, certificate: Certificate) -> None:
         """To those whose votes are not in it: the others most likely have it by now."""

@@ -31,6 +31,8 @@ class View:
     refused: str = ""
     """Why that is not a valid block."""
     tallies: dict[VoteKind, Tally] = field(default_factory=_tallies)
+    shown: set[int] = field(default_factory=set)
+    """To whom the leader's other proposal was shown."""
     notarized: Certificate | None = None
     nullified: Certificate | None = None
     finalized: Certificate | None = None
@@ -58,6 +60,18 @@ class View:
         other = _EXCLUDES.get(kind)
         before = self.said(signed.index, other) if other else None
         return None if before is None else (before, signed)
+
+    def to_show(self, signed: SignedVote) -> SignedVote | None:
+        """The leader's proposal, where somebody votes for another block; once to each."""
+        if signed.vote.kind != "notarize" or self.block is None or self.leader is None:
+            return None
+        proposed = self.said(self.leader, "propose")
+        if proposed is None or proposed.vote.block == signed.vote.block:
+            return None
+        if signed.index in self.shown:
+            return None
+        self.shown.add(signed.index)
+        return proposed
 
     def count(self, signed: SignedVote, quorum: int) -> Certificate | None:
         """Count a vote that was checked; the certificate that it completes, if it does."""

@@ -39,6 +39,8 @@ FRAME_BYTES = 4 + CHECK_BYTES
 class _Head(Message):
     network: Hash
     votes_from_term: Natural
+    height: Natural = 0
+    """Votes on blocks up to here were dropped, once these were final and stored."""
     lost: bool = False
     """It was begun because none was found where a validator starts: perhaps on a new disk."""
 
@@ -62,6 +64,7 @@ class VoteStore:
         self._head = head
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
         self._size = os.fstat(self._file).st_size
+        self._long = ROTATE_BYTES
         self._closed = False
         self._using = Lock()
 
@@ -90,7 +93,8 @@ class VoteStore:
         if head is not None and head.network != network:
             raise Unavailable(f"{path} holds votes on another network: choose another --home")
         if head is None or not sound:
-            head = _Head(network=network, votes_from_term=term + 1)
+            # With the chain's database gone as well, nothing here says which term that is.
+            head = _Head(network=network, votes_from_term=term + 1, lost=not term)
             aside = path.with_name(path.name + ".damaged")
             log.error(
                 "the log of votes is damaged: this validator votes again from the next term on",
@@ -105,6 +109,7 @@ class VoteStore:
             blocks=tuple(record.block for record in records if record.block is not None),
             certificates=tuple(r.certificate for r in records if r.certificate is not None),
             votes_from_term=head.votes_from_term,
+            votes_from_height=head.height,
             fresh=head.lost and not records,  # it may have been killed before it found out
         )
         return cls(path, head), remembered
@@ -134,7 +139,7 @@ class VoteStore:
     @property
     def is_long(self) -> bool:
         """Whether it is time to `forget`."""
-        return self._size > ROTATE_BYTES
+        return self._size > self._long
 
     def _cut_back(self) -> None:
         """Take off what was written in part, or the next start would take it for damage."""
@@ -143,17 +148,29 @@ class VoteStore:
         except OSError:
             log.exception("the log of votes ends in the middle of a record")
 
-    def forget(self, height: int, kept: Iterable[Kept]) -> None:
-        """Write the log anew with these votes and decisions, and the blocks above a height."""
+    def forget(self, height: int, term: int, view: int) -> None:
+        """Write the log anew without what is settled: by blocks up to a height, all of them stored,
+        the last of them final in this view of this term.
+        """
+
+        def lasts(record: _Record) -> bool:
+            if record.block is not None:
+                return record.block.header.height > height
+            said = record.vote.vote if record.vote else None
+            said = record.certificate.vote if record.certificate else said
+            return said is not None and (said.term, said.view) > (term, view)
+
         with self._using:
             if self._closed:
                 raise Unavailable(f"the log of votes {self._path} is closed")
             _, records, _ = _read(self._path)
-            blocks = (r for r in records if r.block is not None and r.block.header.height > height)
-            _write_anew(self._path, self._head, (*(_record(each) for each in kept), *blocks))
+            kept = {encode(record): record for record in records if lasts(record)}
+            self._head = self._head.model_copy(update={"height": height, "lost": False})
+            _write_anew(self._path, self._head, kept.values())
             os.close(self._file)
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
             self._size = os.fstat(self._file).st_size
+            self._long = max(ROTATE_BYTES, 2 * self._size)
 
     def close(self) -> None:
         """Close the file."""

@@ -33,15 +33,18 @@ QUICK = genesis(PARAMETERS.model_copy(update={"block_interval_ms": INTERVAL_MS})
 HOST = "127.0.0.1"
 
 
-def place(database: Path) -> Place:
+def place(database: Path, agreed: Genesis = QUICK) -> Place:
     """Beside its database, and on any free port."""
-    return Place(database, database.with_suffix(".votes"), HOST, 0)
+    votes = database.with_suffix(".votes")
+    if not votes.exists() and not database.exists():
+        VoteStore.create(votes, agreed.network)
+    return Place(database, votes, HOST, 0)
 
 
 @asynccontextmanager
 async def idle_node(path: Path, agreed: Genesis = QUICK) -> AsyncIterator[Node]:
     """A node that does not write blocks by itself."""
-    node = await Node.open(agreed, VALIDATOR.master, place(path))
+    node = await Node.open(agreed, VALIDATOR.master, place(path, agreed))
     try:
         yield node
     finally:
@@ -111,7 +114,7 @@ async def served_node(path: Path, port: int = 0, agreed: Genesis = QUICK) -> Asy
     """A node that writes blocks and answers over HTTP; yields its URL."""
     listener = bind(HOST, port)
     with listener:
-        node = await Node.open(agreed, VALIDATOR.master, place(path))
+        node = await Node.open(agreed, VALIDATOR.master, place(path, agreed))
         task = asyncio.create_task(run_node(node, listener))
         try:
             yield f"http://{HOST}:{listener.getsockname()[1]}"

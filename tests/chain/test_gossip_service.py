@@ -93,14 +93,20 @@ async def test_who_left_is_not_heard_any_more_and_can_come_back() -> None:
         assert (KEYS[2].public, status(1)) in await heard(one, 1)
 
 
-async def test_nonsense_is_told_a_few_times_and_passed_over() -> None:
+async def test_who_sends_nonsense_again_and_again_is_not_listened_to() -> None:
     async with services(2) as ((one, two), where):
         await gathered((one, two), where)
         structlog.configure(cache_logger_on_first_use=False)
         with capture_logs() as logs:
-            for _ in range(2 * MAX_MALFORMED):
+            for _ in range(MAX_MALFORMED - 2):
                 one.say_encoded(None, b"nonsense")
             one.say(None, status(1))
             assert await heard(two, 1) == [(KEYS[0].public, status(1))]
             two.refuse(KEYS[0].public, Malformed("a lie"))
+            for _ in range(MAX_MALFORMED):
+                one.say_encoded(None, b"nonsense")
+            one.say(None, status(2))
+            await until(lambda: two._is_barred(KEYS[0].public))
+            await asyncio.sleep(0.1)
+            assert two.take(9) == []
         assert len([each for each in logs if each["log_level"] == "warning"]) == MAX_MALFORMED

@@ -3,7 +3,7 @@
 import pytest
 
 from chain.blocks import Block, FinalBlock
-from chain.consensus.engine import Remembered
+from chain.consensus.engine import RANGE_DELAYS, Remembered
 from chain.consensus.gossip import (
     Announce,
     Certificates,
@@ -131,7 +131,7 @@ def test_final_blocks_come_from_who_is_further_and_garbage_costs_nothing(council
     council.hear(3, 1, Status(term=1 << 40, view=1, height=1 << 40))
     council.hear(3, 0, Status(term=0, view=1, height=len(blocks)))
     asked = set()
-    for _ in range(4):
+    for _ in range(3 * RANGE_DELAYS):
         council.waiting.clear()
         council.tick(DELAY_MS)
         asked |= {to for frm, to, m in council.waiting if frm == 3 and isinstance(m, WantRange)}

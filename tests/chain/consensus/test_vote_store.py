@@ -79,12 +79,29 @@ def test_a_log_written_anew_keeps_what_is_not_settled(path: Path) -> None:
     old, vote = (council.sign(0, vote_to_nullify(0, view)) for view in (1, 2))
     decision, block = council.certificate("nullify", 2, None), council.block(1)
     store.append([old, block, vote, decision])
-    store.forget(0, [vote, decision])
+    store.forget(0, 0, 1)
     store.append([council.sign(0, vote_to_nullify(0, 3))])
     store.close()
     _, remembered = VoteStore.open(path, council.genesis.network, 0)
     assert [signed.vote.view for signed in remembered.spoken] == [2, 3]
     assert remembered.certificates == (decision,) and remembered.blocks == (block,)
+
+
+def test_it_is_known_how_far_a_log_written_anew_has_forgotten(path: Path) -> None:
+    store, council = opened(path)
+    store.append([council.sign(0, vote_to_nullify(0, 1)), council.block(1)])
+    store.forget(7, 0, 5)
+    store.close()
+    _, remembered = VoteStore.open(path, council.genesis.network, 0)
+    assert (remembered.votes_from_height, remembered.spoken, remembered.blocks) == (7, (), ())
+
+
+def test_a_damaged_log_beside_a_lost_chain_says_nothing_of_terms(path: Path) -> None:
+    store, council = opened(path)
+    store.append([council.sign(0, vote_to_nullify(3, 1))])
+    store.close()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert VoteStore.open(path, council.genesis.network, 0)[1].fresh
 
 
 def test_a_byte_that_changed_in_the_middle_costs_the_term(path: Path) -> None:
@@ -128,7 +145,7 @@ def test_a_closed_log_takes_no_more_and_writes_into_no_other_file(path: Path) ->
         with pytest.raises(Unavailable, match="closed"):
             store.append([council.sign(0, vote_to_nullify(0, 1))])
         with pytest.raises(Unavailable, match="closed"):
-            store.forget(0, ())
+            store.forget(0, 0, 0)
     assert not path.with_name("other").stat().st_size
 
 
