@@ -19,6 +19,9 @@ from wire.primitives import tagged_hash
 
 OPEN = ("assigned", "active")
 
+NOTICE_EPOCHS = 2
+"""That a hoster serves when it leaves a contract: time for another to fetch the feed from it."""
+
 
 def start_plan(draft: Draft, block: BlockContext, plan: bytes, beacon: bytes) -> None:
     """A plan's start height has come: look for its hosters."""
@@ -152,7 +155,7 @@ def prolong(draft: Draft, block: BlockContext, plan_id: bytes, epochs: int) -> N
     most, serving = max(vacancies, default=epochs), 0
     for contract_id in plan.contracts:
         contract = draft.contracts.at(contract_id)
-        if contract.status not in OPEN:
+        if contract.status not in OPEN or contract.leaving:
             continue
         serving += 1
         most = max(most, contract.epochs_left + contract.handed_on + epochs)
@@ -166,6 +169,25 @@ def prolong(draft: Draft, block: BlockContext, plan_id: bytes, epochs: int) -> N
     vacancies += [epochs] * (plan.replicas - serving - len(vacancies))
     draft.plans.change(plan_id, vacancies=tuple(vacancies))
     seek(draft, block, plan_id)
+
+
+def leave(draft: Draft, block: BlockContext, contract_id: bytes) -> None:
+    """Hand a contract over: somebody else is sought at once, while its hoster serves on.
+
+    It serves a few epochs more, so that the next can fetch from it, and is paid for them; then
+    the contract ends like any other. One that was not acknowledged yet lapses.
+    """
+    contract = draft.contracts.at(contract_id)
+    plan = draft.plans.at(contract.plan)
+    keeps = min(contract.epochs_left, NOTICE_EPOCHS) if contract.status == "active" else 0
+    rest = contract.epochs_left + contract.handed_on - keeps
+    if not keeps:
+        _close(draft, contract, "lapsed")
+    else:
+        draft.contracts.change(contract_id, leaving=True, epochs_left=keeps, handed_on=0)
+    if rest:
+        draft.plans.change(contract.plan, vacancies=(*plan.vacancies, rest))
+        seek(draft, block, contract.plan)
 
 
 def seek(draft: Draft, block: BlockContext, plan_id: bytes) -> None:
@@ -237,7 +259,7 @@ def slash(
         money.credit(draft, prover, reward)
     money.burn(draft, collateral - reward * len(provers))
     _close(draft, contract, "ended")
-    if contract.epochs_left + contract.handed_on:
+    if contract.epochs_left + contract.handed_on and not contract.leaving:
         _vacate(draft, block, contract, beacon)
     else:
         _end_if_served(draft, contract.plan)

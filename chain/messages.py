@@ -200,6 +200,14 @@ class ResumePlan(Message):
     plan: Hash
 
 
+class Drain(Message):
+    """Whether a hoster takes contracts no more, and which of its own it hands over."""
+
+    kind: Literal["drain"] = "drain"
+    on: bool
+    leave: Annotated[tuple[Hash, ...], Field(max_length=64)] = ()
+
+
 class CancelPlan(Message):
     """End a plan before its epochs are served; what is unspent returns."""
 
@@ -355,7 +363,8 @@ Body = Annotated[
     | Annotated[ShowReveals, Tag("show_reveals")]
     | Annotated[TopUpPlan, Tag("top_up_plan")]
     | Annotated[PausePlan, Tag("pause_plan")]
-    | Annotated[ResumePlan, Tag("resume_plan")],
+    | Annotated[ResumePlan, Tag("resume_plan")]
+    | Annotated[Drain, Tag("drain")],
     BY_KIND,
 ]
 

@@ -70,6 +70,8 @@ class Reason(StrEnum):
     TOP_UP_TOO_SMALL = "top_up_too_small"
     WRONG_STATUS = "wrong_status"
     NO_PAUSE_LEFT = "no_pause_left"
+    NOT_REGISTERED = "not_registered"
+    ALREADY_LEAVING = "already_leaving"
 
 
 def parse_reason(text: str) -> Reason | Flaw:

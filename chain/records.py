@@ -91,6 +91,7 @@ class Registration(Message):
     """Bytes of the feeds it is assigned: what is left of the offer follows."""
     since_height: Natural = 0
     """Of its offer and operator as they are."""
+    draining: bool = False
 
     def takes(self, size_bytes: int, price_base: int, *, instead_of: int = 0) -> bool:
         """Whether the offer has room for a feed at this price of an epoch.
@@ -100,6 +101,7 @@ class Registration(Message):
         offer = self.offer
         return (
             offer is not None
+            and not self.draining
             and self.hosted_bytes - instead_of + size_bytes <= offer.capacity_bytes
             and offer.price_base_per_gib * size_bytes <= price_base * GIB
         )
@@ -207,6 +209,8 @@ class ContractRecord(Message):
     earned_base: Natural = 0
     handed_on: Natural = 0
     """Epochs that were added and its hoster's offer does not take: for the next in its place."""
+    leaving: bool = False
+    """Whether its place is another's, but for the epochs that it has left."""
 
 
 class Desk(Message):

@@ -18,6 +18,7 @@ from chain.messages import (
     CommitReport,
     CreatePlan,
     Delist,
+    Drain,
     Enlist,
     OpenCoin,
     OpenReport,
@@ -53,6 +54,7 @@ from chain.rules import (
     coin_fault,
     commit_report,
     create_plan,
+    drain,
     enlist,
     open_coin,
     open_report,
@@ -187,7 +189,7 @@ def _include(draft: Draft, block: BlockContext, signed: SignedTransaction) -> Tr
     return TransactionOutcome(transaction=transaction.id, reason="", detail="")
 
 
-def apply_body(  # noqa: C901, PLR0912 - one case per kind is the point
+def apply_body(  # noqa: C901, PLR0912, PLR0915 - one case per kind is the point
     draft: Draft, block: BlockContext, signed: SignedTransaction
 ) -> None:
     """Apply one transaction's body to a draft that is dropped when a rule raises."""
@@ -217,6 +219,8 @@ def apply_body(  # noqa: C901, PLR0912 - one case per kind is the point
             pause_plan.apply_resume(draft, block, sender, body)
         case CancelPlan():
             cancel_plan.apply(draft, block, sender, body)
+        case Drain():
+            drain.apply(draft, block, sender, body)
         case Acknowledge():
             acknowledge.apply(draft, block, sender, body)
         case SealCoin():

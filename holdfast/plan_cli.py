@@ -156,7 +156,8 @@ def _change(
 
 
 def _print_contract(contract: dict[str, Any]) -> None:
+    leaving = contract["status"] == "active" and contract["leaving"]
     out.print(
-        f"  {contract['status']:9} {contract['hoster']}  "
+        f"  {'leaving' if leaving else contract['status']:9} {contract['hoster']}  "
         f"{contract['epochs_left']} epochs left, earned {contract['earned_base']}"
     )

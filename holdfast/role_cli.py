@@ -6,7 +6,9 @@ import typer
 
 from chain.genesis import Genesis
 from holdfast.chain_cli import endpoint
-from holdfast.cli import Session, session
+from holdfast.cli import JsonFlag, Session, session
+from holdfast.following import with_chain
+from holdfast.output import out, print_json
 from holdfast.role import Terms, become
 from holdfast.settings import Listen
 
@@ -47,6 +49,30 @@ def run_hoster(context: typer.Context, listen: ListenFlag = None) -> None:
         "repair": chosen.repair,
     }
     become("host", current.home.path, _terms(current, role))
+
+
+@host.command(name="drain")
+def drain_hoster(
+    context: typer.Context,
+    stop: Annotated[bool, typer.Option("--stop", help="Take contracts again.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Take no more contracts, and hand over those at hand; the daemon runs until all are over."""
+    from hoster.drain_service import drain
+
+    current = session(context)
+    seed = current.home.seed()
+    left = with_chain(current, lambda chain: drain(chain, seed, on=not stop))
+    if json:
+        contracts = [contract.model_dump(mode="json") for contract in left]
+        print_json({"draining": not stop, "contracts": contracts})
+        return
+    out.print("contracts are taken again" if stop else "no contracts are taken any more")
+    for contract in left:
+        state = "leaving" if contract.leaving else contract.status
+        out.print(f"  {contract.contract.hex()}  {state}, {contract.epochs_left} epochs left")
+    if not stop:
+        out.print("keep the daemon running until none is left" if left else "none is left")
 
 
 @attest.command(name="run")

@@ -25,6 +25,7 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: Register) -> N
             attests=body.attests,
             hosted_bytes=before.hosted_bytes if before else 0,
             since_height=_since(block, before, body),
+            draining=before is not None and before.draining,
         ),
     )
     refresh_rosters(draft, block, sender)
@@ -63,6 +64,7 @@ def refresh_rosters(draft: Draft, block: BlockContext, account: bytes) -> None:
     hosts = (
         registration is not None
         and registration.offer is not None
+        and not registration.draining
         and hoster is not None
         and hoster.amount_base >= block.parameters.hoster_stake_base
     )

@@ -63,6 +63,15 @@ def test_a_network_of_ones_own(tmp_path: Path) -> None:
             )
             assert done.returncode == 0, done.stderr
             assert (target / "one.jpg").read_bytes() == (folder / "one.jpg").read_bytes()
+            drained = document("host", "drain", "--json", home=homes["hoster"])
+            (left,) = drained["contracts"]
+            assert (drained["draining"], left["leaving"], left["epochs_left"]) == (True, True, 2)
+            shown = holdfast("plan", "show", plan["plan"], home=homes["owner"]).stdout
+            assert f"leaving   {ids['hoster']}  2 epochs left" in shown
+            assert document("status", "--json", home=homes["owner"])["hosters"] == 0
+            again = holdfast("host", "drain", "--stop", home=homes["hoster"])
+            assert (again.returncode, again.stdout.count("leaving")) == (0, 1)
+            assert document("status", "--json", home=homes["owner"])["hosters"] == 1
 
 
 def test_the_example_that_hosts_a_feed() -> None:

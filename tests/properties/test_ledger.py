@@ -12,6 +12,7 @@ from chain.messages import (
     CancelPlan,
     CoinFault,
     CommitReport,
+    Drain,
     Offer,
     PausePlan,
     ReportAbsent,
@@ -136,6 +137,14 @@ def acknowledge(world, one, two, three):
     return [(BY_ID[one.hoster], world.acknowledge(one)) for one in chosen]
 
 
+def drain(world, one, two, three):
+    """A hoster leaves some of its contracts, or lets itself be listed again."""
+    hoster = pick(HOSTERS, one)
+    desk = world.draft.desks.get(hoster.id)
+    leave = desk.contracts[two % 3 :][: three % 3] if desk else ()
+    return [(hoster, Drain(on=bool(three % 2), leave=leave))]
+
+
 def flip(world, one, two, three):
     if not focus(world, "flipping"):
         return []
@@ -251,6 +260,7 @@ ACTIONS = (
     top_up,
     rest,
     rest,
+    drain,
     cancel,
     acknowledge,
     acknowledge,
@@ -313,7 +323,8 @@ def check_books(world):
         owed = (due + sum(plan.vacancies)) * plan.price_base
         assert plan.escrow_base >= owed if plan.status != "ended" else plan.escrow_base == 0
         assert all(vacancy > 0 for vacancy in plan.vacancies)
-        assert sum(contract in serving for contract in mine) + len(plan.vacancies) <= plan.replicas
+        staying = [one for one in mine if one in serving and not one.leaving]
+        assert len(staying) + len(plan.vacancies) <= plan.replicas
         shares = sum(sponsor.part_base for sponsor in plan.sponsors)
         assert shares > 0 and plan.escrow_base <= shares
         if plan.status in ("ending", "ended"):
