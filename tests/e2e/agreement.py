@@ -152,7 +152,7 @@ class Payments:
     def __init__(self, council: Council, seed: int, *names: str) -> None:
         """`names` are the validators that are asked; all, without."""
         self.accepted: list[bytes] = []
-        self._nodes = [council.nodes[name] for name in names or council.nodes]
+        self._names = names or tuple(council.nodes)
         self._council = council
         self._rng = random.Random(seed)
         self._stopping = False
@@ -188,7 +188,7 @@ class Payments:
         return sign_transaction(PAYERS[place], transaction)
 
     async def _is_taken(self, signed: SignedTransaction) -> bool:
-        node = self._rng.choice(self._nodes)
+        node = self._council.nodes[self._rng.choice(self._names)]
         try:
             await node.submit("POST", "/api/v1/transactions", encode(signed))
         except Rejected as refused:
@@ -203,7 +203,7 @@ class Payments:
         expected = Counter(self.accepted)
         assert expected and max(expected.values()) == 1
         chain = self._council
-        name = next(iter(chain.nodes))
+        name = self._names[0]
         found: Counter[bytes] = Counter()
         height = 0
         while not expected.keys() <= found.keys():
