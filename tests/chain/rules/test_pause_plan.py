@@ -165,6 +165,19 @@ def test_all_pauses_together_are_bounded():
     assert world.plan.status == "running"
 
 
+def test_each_pause_counts():
+    world = settled()
+    for number in range(3):
+        resume(pause(world))
+        assert world.plan.paused_epochs == number + 1
+
+
+def test_what_is_only_assigned_is_not_drawn_after_a_pause():
+    world = resume(pause(planned()))
+    assert [contract.status for contract in world.contracts] == ["assigned", "assigned"]
+    assert listed(world) == 0
+
+
 def test_a_top_up_buys_no_pause():
     world = rested(settled())
     world.must(OWNER, TopUpPlan(plan=world.plan.plan, epochs=5))
