@@ -331,3 +331,17 @@ def test_final_blocks_that_make_others_final_at_once_are_no_lies() -> None:
     hear_certificate(council, 3, proof)
     council.hear(3, 0, in_range(blocks[: last + 1]))
     assert member.ledger.height == last + 1
+
+
+def test_who_has_dropped_votes_on_blocks_that_it_lacks_catches_up_first() -> None:
+    council = Council().start()
+    council.run(4 * TIMEOUT_MS)
+    final = council.members[0].done.final[:2]
+    blocks = tuple(FinalBlock(block=d.prepared.block, certificate=d.certificate) for d in final)
+    assert blocks[-1].certificate is not None
+    after = council.restart(0, Remembered(votes_from_height=2))
+    council.tick(DELAY_MS)
+    assert not after.engine.seated and "up to block 2" in after.engine.abstains
+    assert not after.done.keep
+    council.hear(0, 1, in_range(blocks))
+    assert after.engine.seated and not after.engine.abstains
