@@ -1,6 +1,6 @@
 """A whole network, started, used and stopped: the story that `holdfast demo` tells.
 
-Real processes over loopback sockets: one validator, attestors, hosters, one owner. The owner
+Real processes over loopback sockets: validators, attestors, hosters, one owner. The owner
 publishes a folder, hosters fetch it, a committee flips its coin, visits them unannounced and
 reports; the chain settles; the report is exported and checked with no network.
 """
