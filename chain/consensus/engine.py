@@ -90,8 +90,8 @@ class Engine:
         self._votes_from_height = remembered.votes_from_height
         self._remembered = remembered
         self._catchup = Catchup(ledger)
-        self._sets: dict[int, ValidatorSet] = {}
-        """Of the present term and the one before."""
+        self._accused: dict[tuple[int, int], bytes] = {}
+        """Whose keys reported votes are signed with, by term and place."""
         self._core: Simplex | None = None
         self._heights: dict[bytes, int] = {}
         """How far each other validator is, while that must be known before this one votes."""
@@ -212,13 +212,10 @@ class Engine:
         return None if place is None else Seat(place, self._keys.key, self._keys.vrf_key)
 
     def key_of(self, signed: SignedVote) -> bytes:
-        """The key that signed a reported vote, of the present term or the one before."""
-        return self._sets[signed.vote.term].members[signed.index].key
+        """The key that signed a reported vote, perhaps in a term that is over."""
+        return self._accused[signed.vote.term, signed.index]
 
     def _begin_term(self, now: Now) -> None:
-        term = self.validators.term
-        self._sets = {n: each for n, each in self._sets.items() if n == term - 1}
-        self._sets[term] = self.validators
         self._core = Simplex(self.genesis, self._ledger, self._seat(), self._choose, self.output)
         self._asked = {}
         past, term = self._remembered, self._core.term
@@ -254,6 +251,8 @@ class Engine:
             name = (first.vote.term, first.vote.view, first.index)
             if name not in self._reported:
                 self._reported.add(name)
+                key = self.core.validators.members[first.index].key
+                self._accused[first.vote.term, first.index] = key
                 self.output.faults.append((first, second))
         if len(self._reported) > 10_000:
             self._reported.clear()
