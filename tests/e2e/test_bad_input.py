@@ -34,13 +34,20 @@ def running(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment() | (env or {}),
+        env=environment() | _own_gossip_port(home) | (env or {}),
     )
     try:
         yield process
     finally:
         process.terminate()
         process.communicate(timeout=20)
+
+
+def _own_gossip_port(home: Path) -> dict[str, str]:
+    """Validators of other tests run at the same time: none may listen where all do by default."""
+    settings = home / "holdfast.toml"
+    chosen = settings.exists() and "chain.gossip" in settings.read_text()
+    return {} if chosen else {"HOLDFAST_CHAIN__GOSSIP__PORT": str(free_port())}
 
 
 def free_port() -> int:
