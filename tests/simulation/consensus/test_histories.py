@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.consensus.fast import computing_once
 from tests.simulation.consensus.history import History
 
-SEEDS = int(os.environ.get("SEEDS") or 120)
+SEEDS = int(os.environ.get("SEEDS") or 200)
 """Random histories; `SEEDS=10000` for a night."""
 
 
