@@ -6,8 +6,9 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -66,6 +67,16 @@ def until_answers(port: int, timeout_s: float = 20) -> None:
         except OSError:
             time.sleep(0.05)
     raise AssertionError(f"nothing listens on {port}")
+
+
+def until_ready(port: int, timeout_s: float = 60) -> None:
+    """Until a node has stored a block: it listens long before."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the node on {port} has no block")
 
 
 def assert_one_line(done: "subprocess.CompletedProcess[str]", code: int, *words: str) -> None:
@@ -149,7 +160,7 @@ def test_another_networks_database(home: Path, tmp_path: Path) -> None:
     port = free_port()
     listen = ("chain", "run", "--listen", f"127.0.0.1:{port}")
     with running(home, *listen):
-        until_answers(port)
+        until_ready(port)
     other = tmp_path / "other"
     assert holdfast("init", home=other).returncode == 0
     assert holdfast("chain", "genesis", "--name", "other", home=other).returncode == 0
@@ -174,8 +185,7 @@ def test_a_chain_whose_records_were_changed_does_not_start(home: Path) -> None:
     port = free_port()
     listen = ("chain", "run", "--listen", f"127.0.0.1:{port}")
     with running(home, *listen):
-        until_answers(port)
-        time.sleep(1)
+        until_ready(port)
     with closing(sqlite3.connect(home / "chain.db")) as database, database:
         database.execute("DELETE FROM record WHERE tab = 1")
     assert_one_line(holdfast(*listen, home=home), 1, "chain.db", "damaged")
