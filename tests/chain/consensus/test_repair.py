@@ -345,3 +345,27 @@ def test_who_has_dropped_votes_on_blocks_that_it_lacks_catches_up_first() -> Non
     assert not after.done.keep
     council.hear(0, 1, in_range(blocks))
     assert after.engine.seated and not after.engine.abstains
+
+
+def test_a_wiped_validator_votes_after_a_term_that_it_saw_go_on() -> None:
+    council = Council(term_blocks=5).start()
+    council.run(4 * TIMEOUT_MS)
+
+    def catch_up() -> None:
+        """What the validators' stores would answer, and where they stand."""
+        final = council.members[1].done.final
+        blocks = [FinalBlock(block=d.prepared.block, certificate=d.certificate) for d in final]
+        while blocks[-1].certificate is None:
+            blocks.pop()
+        council.hear(0, 1, in_range(tuple(blocks)))
+        for other in (1, 2, 3):
+            council.hear(0, other, Status(term=0, view=1, height=len(blocks)))
+
+    after = council.restart(0, Remembered(fresh=True))
+    catch_up()
+    assert after.ledger.height and "how far the chain is" in after.engine.abstains, "all is old"
+    council.run(2 * council.genesis.parameters.clock_tolerance_ms)
+    catch_up()
+    council.run(20 * TIMEOUT_MS)
+    assert after.engine.seated and after.engine.core.term > 0
+    assert not any(member.done.faults for member in council.members)
