@@ -1,10 +1,18 @@
 """Blocks on top of blocks: what is proposed is what others find valid, and nothing else is."""
 
+from hashlib import sha512
+
 import pytest
+from nacl.bindings import (
+    crypto_core_ed25519_scalar_add,
+    crypto_core_ed25519_scalar_mul,
+    crypto_core_ed25519_scalar_reduce,
+    crypto_scalarmult_ed25519_base_noclamp,
+)
 
 from chain.consensus.port import Proposal
 from chain.ledger import Ledger
-from chain.messages import SignedTransaction, Transfer
+from chain.messages import TRANSACTION_DOMAIN, SignedTransaction, Transfer
 from chain.reasons import Reason
 from chain.transition import genesis_state
 from chain.validators import view_input
@@ -15,6 +23,7 @@ from wire.codec import encode
 from wire.errors import Malformed, Rejected
 from wire.keys import Use
 from wire.primitives import blake2b_256
+from wire.signing import signable
 
 GENESIS = genesis()
 
@@ -130,6 +139,31 @@ def test_it_is_refused_as_well_when_the_right_ones_were_checked_before(transacti
     one.check(pay(1), 0)
     with pytest.raises(Malformed):
         one.validate(block.model_copy(update={"transactions": transactions}))
+
+
+def test_a_prepared_block_stays_when_it_comes_with_another_good_signature():
+    """What has been built on it, or is about to be committed, must not lose its ground."""
+    one = ledger((pay(),))
+    prepared = one.propose(one.root, proposal(2), (pay(1),))
+    again = pay(1).model_copy(update={"signature": signed_anew(pay(1))})
+    assert again.is_signed() and again != pay(1)
+    assert one.validate(prepared.block.model_copy(update={"transactions": (again,)})) is prepared
+    one.commit(prepared)
+
+
+def signed_anew(signed: SignedTransaction) -> bytes:
+    """Another signature that is as good: with a nonce of the signer's choice (RFC 8032, 5.1.6)."""
+    message = signable(TRANSACTION_DOMAIN, GENESIS.network, signed.transaction.encoded)
+    key = OWNER.account
+    digest = bytearray(sha512(key.seed).digest()[:32])
+    digest[0] &= 248
+    digest[31] = digest[31] & 127 | 64
+    nonce = crypto_core_ed25519_scalar_reduce(bytes([7]) * 64)
+    point = crypto_scalarmult_ed25519_base_noclamp(nonce)
+    challenge = crypto_core_ed25519_scalar_reduce(sha512(point + key.public + message).digest())
+    secret = crypto_core_ed25519_scalar_reduce(bytes(digest) + bytes(32))
+    product = crypto_core_ed25519_scalar_mul(challenge, secret)
+    return point + crypto_core_ed25519_scalar_add(nonce, product)
 
 
 def test_what_a_block_could_hold_is_admitted():

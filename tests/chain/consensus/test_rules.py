@@ -101,6 +101,18 @@ def test_a_leader_that_tells_each_another_block_is_convicted(council: Council) -
         assert {s.vote.kind for s in council.members[place].done.faults[0]} == {"propose"}
 
 
+def test_whose_contradiction_it_was_is_known_when_its_term_is_over() -> None:
+    council = Council(term_blocks=2).start()
+    block, other = council.block(1), council.block(1, time_ms=9)
+    for each in (block, other):
+        council.hear(3, 0, Votes(votes=(council.vote(0, "notarize", 1, each.header),)))
+    (pair,) = council.members[3].done.faults
+    council.run(6 * TIMEOUT_MS)
+    engine = council.members[3].engine
+    assert engine.core.term > 1
+    assert engine.key_of(pair[0]) == council.seat(0).key.public
+
+
 def test_a_certificate_convicts_whose_other_vote_is_known(council: Council) -> None:
     block, other = council.block(1), council.block(1, time_ms=9)
     council.hear(3, 0, Votes(votes=(council.vote(0, "notarize", 1, other.header),)))
