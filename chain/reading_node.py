@@ -5,6 +5,7 @@ commit, tell. A kill between any two of them leaves either no trace of a block, 
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -48,7 +49,7 @@ MAX_FOLLOWERS = 1_000
 """Each costs a queue and an open response."""
 
 
-class Reader:
+class Reader(ABC):
     """The final chain of one network as this node has it. Its one owner task calls `keep`."""
 
     def __init__(
@@ -89,17 +90,17 @@ class Reader:
         return {}
 
     @property
+    @abstractmethod
     def healthy(self) -> str:
         """Why no blocks are coming; empty while they are."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def run(self) -> None:
         """Keep the chain going, or follow it, until cancelled."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def accept(self, signed: SignedTransaction) -> bytes:
         """Have a transaction wait for a block; its id. Raises `Rejected` or `Unavailable`."""
-        raise NotImplementedError
 
     async def accept_all(self, transactions: Sequence[SignedTransaction]) -> list[str]:
         """As `accept`, for many: for each why it was refused, or nothing."""
