@@ -111,7 +111,7 @@ def test_a_copy_begins_at_a_state_and_old_blocks_are_dropped(
                 found = document("chain", "account", account, "--verify", "--json", home=copy)
                 assert found["verified"]["height"] >= 46
         assert_one_line(holdfast("chain", "replay", home=copy), 1, "chain.db")
-        until_height(port, 65)
+        until_height(port, read(port, "/status")["height"] + 35)  # the copy stopped before these
         assert_one_line(
             holdfast("chain", "prune", "--keep", "29", home=home), 1, "needs the last 30 blocks"
         )
