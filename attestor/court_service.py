@@ -13,10 +13,11 @@ from attestor.identity import Identity
 from attestor.messages import FaultKept
 from attestor.schedule import answer_height
 from attestor.store import AttestorStore
+from chain.bodies.challenges import CoinFault, ShowReveals
+from chain.challenge_records import ChallengeRecord
 from chain.client import ChainClient
-from chain.messages import CoinFault, ShowReveals
 from chain.reasons import Reason
-from chain.records import ChallengeRecord, Table
+from chain.records import Table
 from chain.wallet_client import Wallet
 from coinflip.evidence import verify_evidence
 from coinflip.flip import resume

@@ -17,9 +17,10 @@ from attestor.messages import CoinKept
 from attestor.schedule import vote_height
 from attestor.store import AttestorStore
 from audit.messages import PeerMetric
+from chain.bodies.challenges import ReportAbsent, SealCoin
+from chain.challenge_records import ChallengeRecord
 from chain.client import ChainClient
-from chain.messages import ReportAbsent, SealCoin
-from chain.records import ChallengeRecord, Registration, Table
+from chain.records import Registration, Table
 from chain.wallet_client import Wallet
 from coinflip.events import Landed, Malicious, Offline
 from coinflip.messages import Evidence

@@ -32,10 +32,12 @@ from audit.messages import (
     report_commitment,
 )
 from audit.plan import plan_input, visit_plans
+from chain.bodies.challenges import CommitReport, OpenCoin, OpenReport
+from chain.challenge_records import ChallengeRecord, DrawRecord
 from chain.client import ChainClient
 from chain.judging import target_of, targets_of
-from chain.messages import MAX_SIDECAR_BYTES, Body, CommitReport, OpenCoin, OpenReport
-from chain.records import ChallengeRecord, DrawRecord, FeedRecord, Registration, Table
+from chain.messages import MAX_SIDECAR_BYTES, Body
+from chain.records import FeedRecord, Registration, Table
 from chain.wallet_client import Wallet
 from coinflip.messages import CoinOpening
 from swarm.service import Swarm

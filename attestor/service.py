@@ -11,10 +11,11 @@ import structlog
 from attestor.identity import Identity
 from attestor.round_service import Round
 from attestor.store import AttestorStore
+from chain.bodies.hosting import Register
+from chain.challenge_records import ChallengeRecord
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
-from chain.messages import Register
-from chain.records import ChallengeRecord, Meta, Table
+from chain.records import Meta, Table
 from chain.wallet_client import Wallet
 from swarm.service import Swarm, open_swarm
 from wire import zbase32

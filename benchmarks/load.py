@@ -11,8 +11,9 @@ from pathlib import Path
 
 import aiohttp
 
+from chain.bodies.coins import Transfer
 from chain.genesis import Genesis
-from chain.messages import SignedTransaction, Transaction, Transfer, sign_transaction
+from chain.messages import SignedTransaction, Transaction, sign_transaction
 from holdfast.home import read_genesis
 from wire.codec import encode
 from wire.keys import KeyPair

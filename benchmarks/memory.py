@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 from benchmarks.figure import Figure, Wanted
+from chain.challenge_records import Availability
 from chain.client import ChainClient
-from chain.records import Availability, Table
+from chain.records import Table
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork
 from tests.e2e.commands import holdfast
 from tests.e2e.published import publish

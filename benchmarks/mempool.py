@@ -11,18 +11,13 @@ from pathlib import Path
 from nacl.bindings import crypto_sign_open
 
 from benchmarks.figure import Figure, Wanted
+from chain.bodies.coins import Transfer
 from chain.endpoint import Endpoint
 from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
 from chain.ledger import Ledger
 from chain.mempool import MAX_PER_SENDER, Mempool
 from chain.mempool_store import MempoolStore
-from chain.messages import (
-    TRANSACTION_DOMAIN,
-    SignedTransaction,
-    Transaction,
-    Transfer,
-    sign_transaction,
-)
+from chain.messages import TRANSACTION_DOMAIN, SignedTransaction, Transaction, sign_transaction
 from chain.transition import genesis_state
 from wire.codec import decode, encode
 from wire.keys import KeyPair, Use

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import structlog
 
 from chain import fees
+from chain.bodies.validators import ValidatorFault
 from chain.consensus.view import Contradiction
 from chain.genesis import Genesis
-from chain.messages import SignedTransaction, Transaction, ValidatorFault, sign_transaction
+from chain.messages import SignedTransaction, Transaction, sign_transaction
 from chain.records import Account
 from chain.state import Draft, State
 from wire.keys import KeyPair

@@ -15,20 +15,18 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from chain.blocks import RecordNames
+from chain.challenge_records import Availability, ChallengeRecord, VerdictRecord
 from chain.messages import MAX_SIDECAR_BYTES, SignedTransaction, SignedTransactions
 from chain.money import held_base
 from chain.reading_node import Reader
 from chain.records import (
     RECORDS,
-    Availability,
-    ChallengeRecord,
     FeedRecord,
     Meta,
     PlanRecord,
     RosterName,
     StakeRecord,
     Table,
-    VerdictRecord,
     stake_key,
 )
 from chain.state import Draft

@@ -1,8 +1,8 @@
 """Who hosts what: contracts are made, replaced and ended here, by the beacon and by rule."""
 
 from chain import money, schedule, sponsors
+from chain.bodies.plans import MAX_EPOCHS
 from chain.context import BlockContext
-from chain.messages import MAX_EPOCHS
 from chain.reasons import Reason
 from chain.records import (
     ContractRecord,

@@ -12,18 +12,16 @@ from typing import Annotated, TypeVar
 from pydantic import Field
 
 from chain.blocks import StateProof
-from chain.genesis import Genesis, Parameters
-from chain.judging import judge_report
-from chain.records import (
+from chain.challenge_records import (
     Availability,
     ChallengeRecord,
     DrawRecord,
-    FeedRecord,
-    PlanRecord,
     ReportRecord,
-    Table,
     VerdictRecord,
 )
+from chain.genesis import Genesis, Parameters
+from chain.judging import judge_report
+from chain.records import FeedRecord, PlanRecord, Table
 from chain.settlement import Visit, classify, score_of
 from chain.trust import TermStep, Trust, verify_state
 from feed.tree import MAX_LENGTH

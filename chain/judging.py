@@ -6,9 +6,9 @@ The ledger does this when a report is opened; whoever holds an exported bundle d
 from audit.evidence import Target, Task, judge_visit, require_plan_length
 from audit.messages import Evidence, Outcome, Report
 from audit.plan import Eligible, VisitPlan, draw_targets, plan_input, visit_plans
+from chain.challenge_records import ChallengeRecord, DrawnContract, DrawRecord, JudgedVisit
 from chain.genesis import Parameters
 from chain.reasons import Reason
-from chain.records import ChallengeRecord, DrawnContract, DrawRecord, JudgedVisit
 from wire import vrf
 from wire.codec import decode
 from wire.errors import Malformed, Rejected

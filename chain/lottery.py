@@ -8,19 +8,17 @@ knows it can no longer join, leave, or change its weight or its keys.
 """
 
 from chain import schedule
-from chain.committee import FlipAttempt
-from chain.context import BlockContext
-from chain.records import (
+from chain.challenge_records import (
     ChallengeRecord,
     DrawnAttestor,
     DrawnContract,
     DrawRecord,
-    DueItem,
     LinedUpAttestor,
     LineUp,
-    RosterName,
-    stake_key,
 )
+from chain.committee import FlipAttempt
+from chain.context import BlockContext
+from chain.records import DueItem, RosterName, stake_key
 from chain.state import Draft
 from wire.primitives import tagged_hash
 from wire.prng import Stream

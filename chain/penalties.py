@@ -6,9 +6,10 @@ no sooner than a term after the last one that it may serve in.
 """
 
 from chain import money
+from chain.bodies.coins import Role
+from chain.challenge_records import ChallengeRecord
 from chain.context import BlockContext
-from chain.messages import Role
-from chain.records import ChallengeRecord, StakeRecord, stake_key
+from chain.records import StakeRecord, stake_key
 from chain.rules import register
 from chain.state import Draft
 

@@ -20,12 +20,14 @@ from chain.blocks import (
     StateProof,
     TransactionProof,
 )
+from chain.bodies.challenges import OpenReport
+from chain.challenge_records import ReportRecord
 from chain.consensus.port import Decided
 from chain.genesis import Genesis
 from chain.ledger import Ledger
-from chain.messages import OpenReport, SignedTransaction
+from chain.messages import SignedTransaction
 from chain.proving import proven, term_step
-from chain.records import ReportRecord, Table
+from chain.records import Table
 from chain.snapshot_store import SnapshotStore
 from chain.state import State
 from chain.store import ChainStore

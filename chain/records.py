@@ -5,18 +5,24 @@ changed in place. `Table` names and record shapes are part of the protocol.
 """
 
 from enum import IntEnum
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from audit.messages import Report
-from chain.committee import AbsenceVote, FlipAttempt, MemberHash, Unrevealed
+from chain.bodies.hosting import Offer
+from chain.bodies.plans import Sla
+from chain.challenge_records import (
+    Availability,
+    ChallengeRecord,
+    DrawRecord,
+    LineUp,
+    ReportRecord,
+    VerdictRecord,
+)
 from chain.endpoint import Endpoint
-from chain.messages import Offer, Sla
+from chain.head import Head
 from chain.sponsors import Sponsor
 from chain.validators import Validator, ValidatorSet
 from wire.codec import Message
-from wire.primitives import Bytes, Hash, Natural, Ppm, PublicKey
+from wire.primitives import Bytes, Hash, Natural, PublicKey
 
 GIB = 1 << 30
 
@@ -133,15 +139,6 @@ class RosterName(IntEnum):
         return bytes([self])
 
 
-class Head(Message):
-    """A proven state of a feed: the tree hash binds length and bytes."""
-
-    fork: Natural
-    length: Natural
-    byte_length: Natural
-    tree_hash: Hash
-
-
 class FeedRecord(Message):
     """A registered feed (key: feed key)."""
 
@@ -219,23 +216,6 @@ class Desk(Message):
     contracts: tuple[Hash, ...] = ()
 
 
-class LinedUpAttestor(Message):
-    """Who may be drawn: its weight, and its VRF key, whose change would choose another plan."""
-
-    account: PublicKey
-    vrf_key: PublicKey
-    weight_base: Natural
-
-
-class LineUp(Message):
-    """Whom and what the next draw is among, fixed before its seed can be known (key: empty)."""
-
-    height: Natural
-    draw_height: Natural
-    attestors: tuple[LinedUpAttestor, ...]
-    contracts: tuple[Hash, ...]
-
-
 class Candidate(Message):
     """Who offers to be a validator, and how it has served (key: account)."""
 
@@ -257,134 +237,6 @@ class ValidatorKey(Message):
 
     account: PublicKey
     convicted: bool = False
-
-
-class DrawnContract(Message):
-    """An eligible contract as it stood at the draw."""
-
-    contract: Hash
-    hoster: PublicKey
-    owner: PublicKey
-    feed: PublicKey
-    receipt_key: PublicKey
-    head: Head
-    samples: Natural
-
-
-class DrawnAttestor(Message):
-    """A member and its VRF key in the line-up."""
-
-    account: PublicKey
-    vrf_key: PublicKey
-
-
-class DrawRecord(Message):
-    """Who was drawn, and what they may be sent to (key: challenge id)."""
-
-    challenge: Hash
-    height: Natural
-    attestors: tuple[DrawnAttestor, ...]
-    eligible: tuple[DrawnContract, ...]
-
-
-ChallengeStatus = Literal["flipping", "visiting", "opening", "settled", "failed"]
-
-
-class ChallengeRecord(Message):
-    """One committee's task, from draw to settlement (key: challenge id)."""
-
-    challenge: Hash
-    epoch: Natural
-    status: ChallengeStatus
-    attempt: Natural
-    members: tuple[PublicKey, ...]
-    """Sorted: the order of seal signatures and of the coin."""
-    excluded: tuple[PublicKey, ...] = ()
-    """Whom earlier attempts found silent or faulty, or the coin's opening proved faulty."""
-    convicted: tuple[PublicKey, ...] = ()
-    """Whom evidence has convicted of a fault in the flip."""
-    earlier: tuple[FlipAttempt, ...] = ()
-    """The attempts before this one."""
-    drawn_height: Natural
-    seal_deadline: Natural
-    digest: Hash | None = None
-    window_start: Natural = 0
-    window_end: Natural = 0
-    window_opened_ms: Natural = 0
-    window_closed_ms: Natural = 0
-    """Block times at the window's ends: receipts must lie between them."""
-    opening_deadline: Natural = 0
-    coin: Hash | None = None
-    commitments: tuple[MemberHash, ...] = ()
-    opened: tuple[PublicKey, ...] = ()
-    absences: tuple[AbsenceVote, ...] = ()
-    unrevealed: tuple[Unrevealed, ...] = ()
-    """Who is asked, since the coin is open, for its Reveal; after the deadline, who has paid."""
-    reveal_deadline: Natural = 0
-
-    @property
-    def attempts(self) -> tuple[FlipAttempt, ...]:
-        """All attempts so far; the present one is the last."""
-        present = FlipAttempt(members=self.members, seal_deadline=self.seal_deadline)
-        return (*self.earlier, present)
-
-
-class JudgedVisit(Message):
-    """What the chain found in one visit of a report."""
-
-    contract: Hash
-    planned: Natural
-    served: Natural
-    fault: bool
-    skipped: bool
-
-
-class ReportRecord(Message):
-    """An opened report that was found sound (key: challenge || attestor)."""
-
-    challenge: Hash
-    attestor: PublicKey
-    height: Natural
-    report: Report
-    visits: tuple[JudgedVisit, ...]
-    paid_base: Natural = 0
-
-
-VerdictClass = Literal["served", "fault", "unproven", "skipped"]
-
-
-class VerdictRecord(Message):
-    """The availability report: one hoster, one challenge (key: challenge || contract)."""
-
-    challenge: Hash
-    epoch: Natural
-    height: Natural
-    contract: Hash
-    plan: Hash
-    feed: PublicKey
-    hoster: PublicKey
-    verdict: VerdictClass
-    score_ppm: Ppm
-    """Median over the counted reports of the share of chunks proven served."""
-    reports: Natural
-    """Reports that count: sound, opened in time, not skipped."""
-    samples: Natural
-    missing: Natural
-    latency_p50_us: Natural
-    latency_p95_us: Natural
-    first_byte_us: Natural
-    throughput_bytes_per_s: Natural
-    detection_ppm: Ppm
-    """Chance that these samples see the loss of 1 % of the chunks."""
-    within_sla: bool
-    paid_base: Natural
-
-
-class Availability(Message):
-    """All verdicts on one feed, newest last (key: feed key): an owner's table of contents."""
-
-    verdicts: Annotated[tuple[Hash, ...], Field(max_length=8192)] = ()
-    """Alternating challenge and contract ids, newest pairs last."""
 
 
 class DueItem(Message):

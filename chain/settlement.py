@@ -13,18 +13,17 @@ from statistics import median_low
 
 from audit.messages import VisitSummary
 from chain import assignment, lottery, money, penalties
-from chain.context import BlockContext
-from chain.judging import targets_of
-from chain.records import (
+from chain.challenge_records import (
     Availability,
     ChallengeRecord,
-    ContractRecord,
     JudgedVisit,
-    PlanRecord,
     ReportRecord,
     VerdictClass,
     VerdictRecord,
 )
+from chain.context import BlockContext
+from chain.judging import targets_of
+from chain.records import ContractRecord, PlanRecord
 from chain.state import Draft
 
 MILLION = 1_000_000

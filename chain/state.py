@@ -9,30 +9,32 @@ from collections.abc import Iterator
 from typing import Generic, Self, TypeVar, cast
 
 from chain import statetree
+from chain.challenge_records import (
+    Availability,
+    ChallengeRecord,
+    DrawRecord,
+    LineUp,
+    ReportRecord,
+    VerdictRecord,
+)
 from chain.reasons import Reason
 from chain.records import (
     RECORDS,
     Account,
-    Availability,
     Candidate,
-    ChallengeRecord,
     ContractRecord,
     Desk,
-    DrawRecord,
     Due,
     FeedRecord,
-    LineUp,
     Meta,
     PlanRecord,
     Registration,
-    ReportRecord,
     Roster,
     RosterName,
     StakeRecord,
     SwarmKey,
     Table,
     ValidatorKey,
-    VerdictRecord,
 )
 from chain.validators import ValidatorSet
 from wire.codec import Message, digest

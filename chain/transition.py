@@ -9,34 +9,23 @@ from dataclasses import dataclass
 
 from chain import assignment, fees, lottery, money, penalties, schedule, settlement, terms
 from chain.blocks import TransactionOutcome
-from chain.context import BlockContext
-from chain.genesis import Genesis
-from chain.messages import (
-    Acknowledge,
-    CancelPlan,
+from chain.bodies.challenges import (
     CoinFault,
     CommitReport,
-    CreatePlan,
-    Delist,
-    Drain,
-    Enlist,
     OpenCoin,
     OpenReport,
-    PausePlan,
-    PublishFeed,
-    Register,
     ReportAbsent,
-    ResumePlan,
     SealCoin,
     ShowReveals,
-    SignedTransaction,
-    Stake,
-    TopUpPlan,
-    Transfer,
-    Unstake,
-    UpdateHead,
-    ValidatorFault,
 )
+from chain.bodies.coins import Stake, Transfer, Unstake
+from chain.bodies.feeds import PublishFeed, UpdateHead
+from chain.bodies.hosting import Acknowledge, Drain, Register
+from chain.bodies.plans import CancelPlan, CreatePlan, PausePlan, ResumePlan, TopUpPlan
+from chain.bodies.validators import Delist, Enlist, ValidatorFault
+from chain.context import BlockContext
+from chain.genesis import Genesis
+from chain.messages import SignedTransaction
 from chain.reasons import Reason
 from chain.records import (
     Account,

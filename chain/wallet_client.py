@@ -5,18 +5,11 @@ import logging
 
 import structlog
 
+from chain.bodies.coins import Role, Stake
+from chain.bodies.hosting import Register, claim_swarm_key
 from chain.client import RETRY_S, ChainClient
 from chain.fees import with_least_fee
-from chain.messages import (
-    Body,
-    Register,
-    Role,
-    SignedTransaction,
-    Stake,
-    Transaction,
-    claim_swarm_key,
-    sign_transaction,
-)
+from chain.messages import Body, SignedTransaction, Transaction, sign_transaction
 from chain.reasons import Reason, parse_reason
 from chain.records import Account, Registration, StakeRecord, Table, stake_key
 from wire.codec import encode

@@ -16,18 +16,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
+from chain.challenge_records import ChallengeRecord, DrawRecord, VerdictRecord
 from chain.client import ChainClient
 from chain.records import (
     Account,
-    ChallengeRecord,
-    DrawRecord,
     FeedRecord,
     Meta,
     Roster,
     RosterName,
     StakeRecord,
     Table,
-    VerdictRecord,
     stake_key,
 )
 from feed.store import FeedStore

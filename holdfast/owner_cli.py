@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as Grid
 
-from chain.messages import Sla
-from chain.records import VerdictRecord
+from chain.bodies.plans import Sla
+from chain.challenge_records import VerdictRecord
 from feed.folder import CHUNK_BYTES, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
 from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, Session, session

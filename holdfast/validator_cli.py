@@ -6,8 +6,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from chain.bodies.coins import Stake, Unstake
+from chain.bodies.validators import Delist, enlist
 from chain.client import ChainClient
-from chain.messages import Delist, Stake, Unstake, enlist
 from chain.records import Candidate, StakeRecord, Table, stake_key
 from chain.validators import Validator, ValidatorSet
 from chain.wallet_client import Wallet

@@ -1,7 +1,7 @@
 """A hoster that means to stop: no new contracts, and those at hand go to others."""
 
+from chain.bodies.hosting import Drain
 from chain.client import ChainClient
-from chain.messages import Drain
 from chain.records import ContractRecord, Desk, PlanRecord, Table
 from chain.wallet_client import Wallet
 from wire.keys import KeyPair, Use

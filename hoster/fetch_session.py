@@ -7,7 +7,7 @@ announced, while a peer may serve a longer one at any time, of any size.
 import asyncio
 from collections.abc import Sequence
 
-from chain.records import Head
+from chain.head import Head
 from feed import flat_tree
 from feed.events import Event, Grown
 from feed.feed import Feed

@@ -15,18 +15,11 @@ import structlog
 from audit.messages import RECEIPT_EXTENSION
 from audit.messages import Served as ServedEntry
 from audit.receipts import SessionBinding
+from chain.bodies.hosting import Acknowledge, Offer, Register
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
-from chain.messages import Acknowledge, Offer, Register
-from chain.records import (
-    ContractRecord,
-    Desk,
-    FeedRecord,
-    Head,
-    PlanRecord,
-    Registration,
-    Table,
-)
+from chain.head import Head
+from chain.records import ContractRecord, Desk, FeedRecord, PlanRecord, Registration, Table
 from chain.wallet_client import Wallet
 from feed.events import Damaged, Event, Served
 from feed.feed import Feed

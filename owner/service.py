@@ -11,31 +11,13 @@ from typing import Any
 import structlog
 
 from chain.blocks import MAX_PROVEN_RECORDS
+from chain.bodies.feeds import PublishFeed, Root, SignedHead, UpdateHead, consent_to_publish
+from chain.bodies.plans import CancelPlan, CreatePlan, PausePlan, ResumePlan, Sla, TopUpPlan
 from chain.bundle import MAX_BUNDLE_BYTES, Bundle, ReportEvidence
+from chain.challenge_records import Availability, ChallengeRecord, VerdictRecord
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
-from chain.messages import (
-    CancelPlan,
-    CreatePlan,
-    PausePlan,
-    PublishFeed,
-    ResumePlan,
-    Root,
-    SignedHead,
-    Sla,
-    TopUpPlan,
-    UpdateHead,
-    consent_to_publish,
-)
-from chain.records import (
-    Availability,
-    ChallengeRecord,
-    ContractRecord,
-    FeedRecord,
-    PlanRecord,
-    Table,
-    VerdictRecord,
-)
+from chain.records import ContractRecord, FeedRecord, PlanRecord, Table
 from chain.wallet_client import Wallet
 from feed.feed import Feed
 from feed.manifest import discovery_key, encode_manifest

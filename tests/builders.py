@@ -10,20 +10,15 @@ from dataclasses import dataclass, field
 
 from audit.plan import Eligible, VisitPlan, plan_input, visit_plans
 from chain.blocks import TransactionOutcome
+from chain.bodies.challenges import OpenCoin, SealCoin
+from chain.bodies.hosting import Acknowledge
+from chain.challenge_records import ChallengeRecord, DrawRecord, LineUp
 from chain.context import BlockContext
 from chain.genesis import Genesis, Parameters
 from chain.judging import targets_of
-from chain.messages import (
-    Acknowledge,
-    Body,
-    OpenCoin,
-    SealCoin,
-    SignedTransaction,
-    Transaction,
-    sign_transaction,
-)
+from chain.messages import Body, SignedTransaction, Transaction, sign_transaction
 from chain.money import held_base
-from chain.records import ChallengeRecord, ContractRecord, DrawRecord, LineUp, PlanRecord
+from chain.records import ContractRecord, PlanRecord
 from chain.rules.seal_coin import topic
 from chain.state import Draft, State
 from chain.transition import Execution, execute

@@ -8,19 +8,11 @@ from audit.messages import (
     Served,
     Uncle,
 )
+from chain.bodies.feeds import PublishFeed, Root, SignedHead, consent_to_publish
+from chain.bodies.hosting import Offer, Register, claim_swarm_key
+from chain.bodies.plans import CreatePlan, Sla
 from chain.endpoint import Endpoint
 from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
-from chain.messages import (
-    CreatePlan,
-    Offer,
-    PublishFeed,
-    Register,
-    Root,
-    SignedHead,
-    Sla,
-    claim_swarm_key,
-    consent_to_publish,
-)
 from feed import multiproof
 from feed.manifest import Manifest, default_manifest, encode_manifest, manifest_key
 from feed.signature import sign_head

@@ -17,10 +17,7 @@ from audit.messages import (
 )
 from audit.plan import VisitPlan
 from audit.receipts import ServedAccount, SessionBinding, sign_receipt
-from chain.messages import (
-    CommitReport,
-    OpenReport,
-)
+from chain.bodies.challenges import CommitReport, OpenReport
 from tests.builders import World
 from tests.people import BY_ID, Person
 from wire import signing

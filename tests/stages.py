@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from chain.messages import Stake
+from chain.bodies.coins import Stake
 from chain.transition import genesis_state
 from tests.builders import World
 from tests.people import (

@@ -2,9 +2,9 @@
 
 from functools import cache
 
+from chain.bodies.validators import Enlist, ValidatorFault, enlist
 from chain.endpoint import Endpoint
 from chain.genesis import Genesis, GenesisBalance, Parameters
-from chain.messages import Enlist, ValidatorFault, enlist
 from chain.records import Candidate, StakeRecord, stake_key
 from chain.transition import genesis_state
 from chain.votes import VOTE_DOMAIN, SignedVote, Vote, VoteKind

@@ -1,7 +1,7 @@
 """A hoster says that it holds an assigned feed: the contract is active."""
 
+from chain.bodies.hosting import Acknowledge
 from chain.context import BlockContext
-from chain.messages import Acknowledge
 from chain.reasons import Reason
 from chain.records import RosterName, stake_key
 from chain.state import Draft

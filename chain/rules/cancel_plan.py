@@ -1,8 +1,8 @@
 """End a plan before its epochs are served."""
 
 from chain import assignment
+from chain.bodies.plans import CancelPlan
 from chain.context import BlockContext
-from chain.messages import CancelPlan
 from chain.reasons import Reason
 from chain.state import Draft
 from wire.errors import Rejected

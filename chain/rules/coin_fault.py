@@ -1,11 +1,11 @@
 """A member of a flip is proven to have cheated."""
 
 from chain import lottery, penalties
+from chain.bodies.challenges import CoinFault
+from chain.challenge_records import ChallengeRecord
 from chain.committee import FlipAttempt
 from chain.context import BlockContext
-from chain.messages import CoinFault
 from chain.reasons import Reason
-from chain.records import ChallengeRecord
 from chain.state import Draft
 from coinflip.evidence import verify_evidence
 from coinflip.opening import topic_id

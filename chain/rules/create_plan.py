@@ -1,8 +1,8 @@
 """Fund the hosting of a feed."""
 
 from chain import money, schedule
+from chain.bodies.plans import CreatePlan
 from chain.context import BlockContext
-from chain.messages import CreatePlan
 from chain.reasons import Reason
 from chain.records import DueItem, PlanRecord
 from chain.sponsors import Sponsor

@@ -1,8 +1,8 @@
 """A hoster takes no more contracts, and leaves those it has with notice."""
 
 from chain import assignment
+from chain.bodies.hosting import Drain
 from chain.context import BlockContext
-from chain.messages import Drain
 from chain.reasons import Reason
 from chain.rules import register
 from chain.state import Draft

@@ -1,7 +1,7 @@
 """Stand for validator, and step down."""
 
+from chain.bodies.validators import VALIDATOR_DOMAIN, Enlist, vrf_claim
 from chain.context import BlockContext
-from chain.messages import VALIDATOR_DOMAIN, Enlist, vrf_claim
 from chain.reasons import Reason
 from chain.records import Candidate, ValidatorKey
 from chain.rules import register

@@ -1,11 +1,12 @@
 """Show the coin after the visiting window."""
 
 from chain import lottery, schedule
+from chain.bodies.challenges import OpenCoin
+from chain.challenge_records import ChallengeRecord
 from chain.committee import Unrevealed
 from chain.context import BlockContext
-from chain.messages import OpenCoin
 from chain.reasons import Reason
-from chain.records import ChallengeRecord, DueItem
+from chain.records import DueItem
 from chain.rules.seal_coin import topic
 from chain.state import Draft
 from coinflip import opening

@@ -2,10 +2,11 @@
 
 from audit.messages import report_commitment
 from chain import judging, schedule
+from chain.bodies.challenges import OpenReport
+from chain.challenge_records import ChallengeRecord, ReportRecord
 from chain.context import BlockContext
-from chain.messages import OpenReport
 from chain.reasons import Reason
-from chain.records import ChallengeRecord, DueItem, ReportRecord
+from chain.records import DueItem
 from chain.state import Draft
 from wire.errors import Rejected
 

@@ -1,8 +1,8 @@
 """Have a plan rest for a while: its hosters are neither audited nor paid."""
 
 from chain import assignment, schedule
+from chain.bodies.plans import PausePlan, ResumePlan
 from chain.context import BlockContext
-from chain.messages import PausePlan, ResumePlan
 from chain.reasons import Reason
 from chain.records import DueItem, PlanRecord, RosterName
 from chain.state import Draft

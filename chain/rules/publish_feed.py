@@ -1,9 +1,10 @@
 """Register a feed by the head its owner signed, and move it to newer heads."""
 
+from chain.bodies.feeds import PUBLISH_DOMAIN, PublishFeed, SignedHead, UpdateHead
 from chain.context import BlockContext
-from chain.messages import PUBLISH_DOMAIN, PublishFeed, SignedHead, UpdateHead
+from chain.head import Head
 from chain.reasons import Reason
-from chain.records import FeedRecord, Head
+from chain.records import FeedRecord
 from chain.state import Draft
 from feed import flat_tree, tree
 from feed.manifest import Manifest, decode_manifest, encode_manifest

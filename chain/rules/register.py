@@ -1,7 +1,7 @@
 """Publish an account's keys, address and offer."""
 
+from chain.bodies.hosting import SWARM_DOMAIN, Register
 from chain.context import BlockContext
-from chain.messages import SWARM_DOMAIN, Register
 from chain.reasons import Reason
 from chain.records import Registration, RosterName, SwarmKey, stake_key
 from chain.state import Draft

@@ -1,10 +1,11 @@
 """All members signed the same commitments: the coin is fixed, and the visits begin."""
 
 from chain import schedule
+from chain.bodies.challenges import SealCoin
+from chain.challenge_records import ChallengeRecord
 from chain.context import BlockContext
-from chain.messages import SealCoin
 from chain.reasons import Reason
-from chain.records import ChallengeRecord, DueItem
+from chain.records import DueItem
 from chain.state import Draft
 from coinflip import opening
 from wire.errors import Malformed, Rejected

@@ -1,7 +1,7 @@
 """Members that seemed to have withheld their secrets had revealed them."""
 
+from chain.bodies.challenges import ShowReveals
 from chain.context import BlockContext
-from chain.messages import ShowReveals
 from chain.reasons import Reason
 from chain.rules.seal_coin import topic
 from chain.state import Draft

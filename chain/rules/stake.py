@@ -1,8 +1,8 @@
 """Lock coins behind a role, and take them back."""
 
 from chain import money, schedule
+from chain.bodies.coins import Stake, Unstake
 from chain.context import BlockContext
-from chain.messages import Stake, Unstake
 from chain.reasons import Reason
 from chain.records import DueItem, StakeRecord, stake_key
 from chain.rules import register

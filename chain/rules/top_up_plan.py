@@ -1,8 +1,8 @@
 """Add epochs to a plan, and the coins that pay for them."""
 
 from chain import assignment, money, sponsors
+from chain.bodies.plans import TopUpPlan
 from chain.context import BlockContext
-from chain.messages import TopUpPlan
 from chain.reasons import Reason
 from chain.state import Draft
 from wire.errors import Rejected

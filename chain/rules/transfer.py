@@ -1,7 +1,7 @@
 """Send coins."""
 
 from chain import money
-from chain.messages import Transfer
+from chain.bodies.coins import Transfer
 from chain.state import Draft
 
 

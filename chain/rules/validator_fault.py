@@ -1,9 +1,9 @@
 """A validator is proven to have signed two things that contradict each other."""
 
 from chain import penalties
+from chain.bodies.validators import ValidatorFault
 from chain.context import BlockContext
 from chain.faults import contradiction
-from chain.messages import ValidatorFault
 from chain.reasons import Reason
 from chain.state import Draft
 from wire.errors import Malformed, Rejected

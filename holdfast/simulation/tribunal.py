@@ -6,10 +6,11 @@ The rules themselves, on a state that holds the members' stakes and this one cha
 from collections.abc import Sequence
 
 from chain import penalties, schedule
+from chain.bodies.challenges import OpenCoin, ShowReveals
+from chain.challenge_records import ChallengeRecord
 from chain.context import BlockContext
 from chain.genesis import Parameters
-from chain.messages import OpenCoin, ShowReveals
-from chain.records import ChallengeRecord, StakeRecord, stake_key
+from chain.records import StakeRecord, stake_key
 from chain.rules import open_coin, show_reveals
 from chain.state import Draft, State
 from coinflip.messages import CoinOpening, RevealProof

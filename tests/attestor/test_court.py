@@ -14,9 +14,10 @@ from attestor.court_service import Court
 from attestor.identity import Identity
 from attestor.messages import FaultKept
 from attestor.store import AttestorStore
+from chain.challenge_records import ChallengeRecord
 from chain.client import ChainClient
 from chain.node import Node
-from chain.records import ChallengeRecord, Table
+from chain.records import Table
 from chain.wallet_client import Wallet
 from coinflip.events import Received, Start
 from coinflip.messages import Evidence, Reveal

@@ -14,10 +14,11 @@ from attestor.round_service import Round
 from attestor.store import AttestorStore
 from audit.messages import Outcome
 from chain import schedule
+from chain.challenge_records import ChallengeRecord
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
 from chain.node import Node
-from chain.records import ChallengeRecord, DueItem, StakeRecord, Table, stake_key
+from chain.records import DueItem, StakeRecord, Table, stake_key
 from chain.wallet_client import Wallet
 from coinflip.messages import Ping, Pong, Reveal, Share, Signed
 from coinflip.service import Members

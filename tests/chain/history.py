@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from chain.blocks import Block, Header
+from chain.bodies.coins import Stake
 from chain.consensus.port import Decided, Proposal
 from chain.ledger import Ledger
-from chain.messages import Body, SignedTransaction, Stake
+from chain.messages import Body, SignedTransaction
 from chain.reading_node import Reader
 from chain.records import Table
 from chain.store import ChainStore

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from chain.bodies.coins import Transfer
 from chain.ledger import Ledger
 from chain.mempool import Mempool
 from chain.mempool_store import MempoolStore
-from chain.messages import Transfer
 from tests.people import EVERYBODY, STRANGER, genesis
 from tests.stages import funded
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from chain.accusing import REPEAT_BLOCKS, Accuser
+from chain.bodies.challenges import ReportAbsent
 from chain.consensus.tally import Seat, sign_vote, vote_to_nullify
-from chain.messages import ReportAbsent, SignedTransaction, Transaction
+from chain.messages import SignedTransaction, Transaction
 from chain.records import ValidatorKey
 from chain.state import Draft
 from chain.transition import genesis_state

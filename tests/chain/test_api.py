@@ -17,7 +17,8 @@ from fastapi.routing import APIRoute
 from chain import api as api_module
 from chain.api import MAX_BODY_BYTES, MAX_NAMES_BYTES, create_api
 from chain.blocks import RecordName, StateProof, TransactionProof
-from chain.messages import SignedTransaction, Transfer
+from chain.bodies.coins import Transfer
+from chain.messages import SignedTransaction
 from chain.node import Node
 from chain.records import Table
 from chain.trust import Trust, verify_state, verify_transaction

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from chain.assignment import ranked
-from chain.messages import Offer, Stake, Unstake
+from chain.bodies.coins import Stake, Unstake
+from chain.bodies.hosting import Offer
 from chain.records import Desk, RosterName, Table, stake_key
 from chain.rules import create_plan as create_plan_rule
 from tests.builders import World

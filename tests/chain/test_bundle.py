@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from audit.messages import Evidence
+from chain.bodies.challenges import OpenReport
 from chain.bundle import MAX_BUNDLE_BYTES, Bundle, Checked, ReportEvidence, check_bundle
-from chain.messages import OpenReport
-from chain.records import (
+from chain.challenge_records import (
     Availability,
     ChallengeRecord,
     DrawRecord,
     ReportRecord,
-    Table,
     VerdictRecord,
 )
+from chain.records import Table
 from chain.state import Draft, State
 from tests.builders import World
 from tests.chain.final import Name, genesis_of, state_proof

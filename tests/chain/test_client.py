@@ -11,9 +11,10 @@ from aiohttp import web
 
 from chain import http_client
 from chain.blocks import Notice, StateProof
+from chain.bodies.coins import Transfer
 from chain.client import ChainClient
 from chain.light import Forked
-from chain.messages import Transaction, Transfer, sign_transaction
+from chain.messages import Transaction, sign_transaction
 from chain.node import Node
 from chain.records import Account, Meta, Table
 from tests.chain.final import certificate, header, proven

@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 
 from chain.blocks import Notice, StateProof, TransactionProof
+from chain.bodies.coins import Transfer
 from chain.bundle import Bundle, check_bundle
 from chain.client import ChainClient
 from chain.light import Forked
-from chain.messages import Transfer
 from chain.records import Account, Table
 from chain.trust import STEPS_AT_ONCE, TermSteps, Trust
 from tests.chain.front import Front, front

@@ -10,9 +10,10 @@ from nacl.bindings import (
     crypto_scalarmult_ed25519_base_noclamp,
 )
 
+from chain.bodies.coins import Transfer
 from chain.consensus.port import Proposal
 from chain.ledger import Ledger
-from chain.messages import TRANSACTION_DOMAIN, SignedTransaction, Transfer
+from chain.messages import TRANSACTION_DOMAIN, SignedTransaction
 from chain.reasons import Reason
 from chain.transition import genesis_state
 from chain.validators import view_input

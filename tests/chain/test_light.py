@@ -3,12 +3,12 @@
 import pytest
 
 from chain.blocks import Header, MetLeaf, TransactionProof
+from chain.bodies.coins import Transfer
 from chain.light import (
     proven_record,
     verify_certificate,
     verify_final,
 )
-from chain.messages import Transfer
 from chain.reasons import Reason
 from chain.records import Account, Meta, Table
 from chain.trust import Trust, verify_state, verify_transaction

@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from chain import lottery
+from chain.bodies.coins import Stake, Unstake
+from chain.bodies.plans import CancelPlan
 from chain.genesis import Parameters
-from chain.messages import CancelPlan, Stake, Unstake
 from chain.records import RosterName
 from tests.people import ATTESTORS, BY_ID, OWNER, PARAMETERS, create_plan, genesis, register
 from tests.stages import drawn, lined_up, planned

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from chain import lottery
-from chain.messages import ReportAbsent, Stake, Unstake
+from chain.bodies.challenges import ReportAbsent
+from chain.bodies.coins import Stake, Unstake
 from chain.reasons import Reason
 from chain.records import RosterName, StakeRecord, stake_key
 from tests.chain.refusals import assert_refused

@@ -3,9 +3,10 @@
 import pytest
 
 from chain import mempool
+from chain.bodies.coins import Transfer
 from chain.ledger import Ledger
 from chain.mempool import MAX_PER_SENDER, Mempool
-from chain.messages import SignedTransaction, Transfer
+from chain.messages import SignedTransaction
 from chain.reasons import Reason
 from tests.chain.test_ledger import proposal
 from tests.people import ATTESTORS, OWNER, STRANGER, Person, genesis

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from chain.bodies.coins import Transfer
 from chain.ledger import Ledger
 from chain.mempool import Mempool
 from chain.mempool_store import MAGIC, MempoolStore
-from chain.messages import SignedTransaction, Transfer
+from chain.messages import SignedTransaction
 from tests.chain.pool_victim import kill_after, restart
 from tests.chain.test_ledger import proposal
 from tests.people import ATTESTORS, OWNER, STRANGER, genesis

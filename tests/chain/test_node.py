@@ -8,8 +8,9 @@ import pytest
 from chain import node as node_module
 from chain import reading_node
 from chain.blocks import Notice, RecordName
+from chain.bodies.coins import Transfer
 from chain.light import verify_certificate
-from chain.messages import SignedTransaction, Transaction, Transfer, sign_transaction
+from chain.messages import SignedTransaction, Transaction, sign_transaction
 from chain.node import Node
 from chain.reasons import Reason
 from chain.records import Account, Meta, Table

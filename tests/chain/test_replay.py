@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from chain.bodies.coins import Transfer
+from chain.bodies.validators import Delist
 from chain.genesis import Genesis
-from chain.messages import Delist, Transfer
 from chain.replay_service import Replayed, replay
 from tests.chain.history import History, shelf
 from tests.validators import MANY

@@ -6,7 +6,8 @@ from fractions import Fraction
 import pytest
 
 from chain import settlement
-from chain.records import JudgedVisit, stake_key
+from chain.challenge_records import JudgedVisit
+from chain.records import stake_key
 from chain.settlement import Visit, classify, detection_ppm, quorum, score_of
 from tests.people import ATTESTORS, BY_ID, OWNER, SLA, STRANGER, VALIDATOR, create_plan
 from tests.reports import account_of

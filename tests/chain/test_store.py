@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from chain.bodies.coins import Transfer
 from chain.ledger import Ledger
-from chain.messages import Transfer
 from chain.records import Table
 from chain.store import ChainStore
 from chain.transition import genesis_state

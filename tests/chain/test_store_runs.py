@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from chain import store as store_module
+from chain.bodies.coins import Transfer
 from chain.client import ChainClient
 from chain.consensus.port import Decided
 from chain.follower_node import Follower
 from chain.light import verify_final
-from chain.messages import Transfer
 from chain.records import Table
 from chain.store import ChainStore, least_kept
 from chain.sync import MAX_RUN_BYTES, BlockRun

@@ -6,9 +6,11 @@ from functools import cache
 import pytest
 
 from chain.blocks import Block, FinalBlock
+from chain.bodies.challenges import OpenCoin
+from chain.bodies.coins import Transfer
 from chain.ledger import Ledger
 from chain.light import Forked
-from chain.messages import OpenCoin, SignedTransaction, Transfer
+from chain.messages import SignedTransaction
 from chain.sync import MAX_RUN_BLOCKS, BlockRun, Catchup, Diverged
 from chain.transition import genesis_state
 from chain.votes import Certificate

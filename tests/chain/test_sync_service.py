@@ -11,12 +11,12 @@ import pytest
 from aiohttp import web
 
 from chain import sync_service
+from chain.bodies.coins import Transfer
 from chain.client import ChainClient
 from chain.consensus.port import Decided
 from chain.follower_node import Follower
 from chain.genesis import Genesis
 from chain.ledger import Ledger
-from chain.messages import Transfer
 from chain.reasons import Reason
 from chain.records import Account, Table
 from chain.sync import BlockRange, BlockRun

@@ -2,7 +2,8 @@
 
 import pytest
 
-from chain.messages import Delist, Stake, Unstake
+from chain.bodies.coins import Stake, Unstake
+from chain.bodies.validators import Delist
 from chain.records import RosterName, Table
 from chain.terms import COUNTED_VIEWS, NEXT, choice_delay
 from tests.validators import (

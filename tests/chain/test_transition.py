@@ -3,8 +3,8 @@
 import pytest
 
 from chain import lottery, money
+from chain.bodies.coins import Stake, Transfer
 from chain.fees import least_fee_base, with_least_fee
-from chain.messages import Stake, Transfer
 from chain.reasons import Reason
 from chain.records import Account, Table
 from chain.rules import transfer

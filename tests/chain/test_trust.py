@@ -5,8 +5,8 @@ from functools import cache
 import pytest
 
 from chain.blocks import StateProof
+from chain.bodies.validators import Delist
 from chain.light import Forked
-from chain.messages import Delist
 from chain.records import Account, Meta, Table
 from chain.state import State
 from chain.trust import MAX_STEPS, Checkpoint, TermStep, Trust, beginning, verify_state

@@ -2,7 +2,8 @@
 
 import aiohttp
 
-from chain.messages import Delist, Unstake
+from chain.bodies.coins import Unstake
+from chain.bodies.validators import Delist
 from tests.chain.history import History, shelf
 from tests.chain.nodes import answering
 from tests.validators import MANY, fault

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from chain.bodies.coins import Transfer
 from chain.client import ChainClient
-from chain.messages import Transfer
 from chain.node import Node
 from chain.reasons import Reason
 from chain.records import Account, Table

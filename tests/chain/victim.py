@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from chain.bodies.coins import Transfer
 from chain.ledger import Ledger
-from chain.messages import SignedTransaction, Transaction, Transfer, sign_transaction
+from chain.messages import SignedTransaction, Transaction, sign_transaction
 from chain.records import Account, Table
 from chain.store import ChainStore
 from chain.transition import genesis_state

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from chain.blocks import FinalBlock
+from chain.bodies.coins import Transfer
 from chain.genesis import GenesisBalance, Parameters
 from chain.http_client import NodeHttp
-from chain.messages import SignedTransaction, Transaction, Transfer, sign_transaction
+from chain.messages import SignedTransaction, Transaction, sign_transaction
 from chain.reasons import Reason
 from chain.sync import BlockRun
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork

@@ -7,19 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chain.challenge_records import Availability, ChallengeRecord, ReportRecord, VerdictRecord
 from chain.client import ChainClient
 from chain.genesis import Parameters
-from chain.records import (
-    Availability,
-    ChallengeRecord,
-    ContractRecord,
-    FeedRecord,
-    Meta,
-    PlanRecord,
-    ReportRecord,
-    Table,
-    VerdictRecord,
-)
+from chain.records import ContractRecord, FeedRecord, Meta, PlanRecord, Table
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork
 from tests.e2e.published import publish
 

@@ -8,8 +8,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from chain.bodies.coins import Transfer
 from chain.genesis import Genesis
-from chain.messages import Transaction, Transfer, sign_transaction
+from chain.messages import Transaction, sign_transaction
 from holdfast.home import Home
 from tests.e2e.commands import document, holdfast
 from tests.e2e.test_bad_input import free_port, running, until_answers

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from chain.bodies.plans import CreatePlan, Sla
 from chain.client import ChainClient
-from chain.messages import CreatePlan, Sla
 from chain.records import ContractRecord, FeedRecord, PlanRecord, Table
 from chain.wallet_client import Wallet
 from holdfast.network import LocalNetwork

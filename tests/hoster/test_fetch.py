@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chain.records import Head
+from chain.head import Head
 from feed.feed import Feed
 from feed.session import download, serve
 from feed.store import FeedStore

@@ -12,9 +12,9 @@ import pytest
 
 from audit.messages import RECEIPT_EXTENSION, SignedReceipt
 from audit.receipts import SessionBinding, is_receipt_of
+from chain.bodies.plans import Sla
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
-from chain.messages import Sla
 from chain.records import ContractRecord, PlanRecord, Roster, RosterName, Table
 from feed.events import Event, Heard
 from feed.feed import Feed

@@ -9,10 +9,10 @@ import pytest
 from aiohttp import web
 
 from chain.blocks import RecordNames
+from chain.bodies.plans import Sla
 from chain.bundle import MAX_BUNDLE_BYTES, Bundle, check_bundle
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
-from chain.messages import Sla
 from chain.records import Account, FeedRecord, PlanRecord, Table
 from feed.store import FeedStore
 from owner import service

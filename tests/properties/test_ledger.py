@@ -8,24 +8,13 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain.messages import (
-    CancelPlan,
-    CoinFault,
-    CommitReport,
-    Drain,
-    Offer,
-    PausePlan,
-    ReportAbsent,
-    ResumePlan,
-    ShowReveals,
-    Stake,
-    TopUpPlan,
-    Transfer,
-    Unstake,
-    UpdateHead,
-)
+from chain.bodies.challenges import CoinFault, CommitReport, ReportAbsent, ShowReveals
+from chain.bodies.coins import Stake, Transfer, Unstake
+from chain.bodies.feeds import UpdateHead
+from chain.bodies.hosting import Drain, Offer
+from chain.bodies.plans import CancelPlan, PausePlan, ResumePlan, TopUpPlan
+from chain.challenge_records import ChallengeRecord
 from chain.records import (
-    ChallengeRecord,
     ContractRecord,
     PlanRecord,
     Registration,

@@ -5,7 +5,8 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain.messages import Delist, Stake, Transfer, Unstake
+from chain.bodies.coins import Stake, Transfer, Unstake
+from chain.bodies.validators import Delist
 from chain.records import RosterName, Table, stake_key
 from chain.state import State
 from chain.terms import COUNTED_VIEWS, choice_delay

@@ -2,7 +2,8 @@
 
 import pytest
 
-from chain.messages import Stake, Unstake, UpdateHead
+from chain.bodies.coins import Stake, Unstake
+from chain.bodies.feeds import UpdateHead
 from chain.reasons import Reason
 from chain.records import RosterName, stake_key
 from tests.chain.refusals import assert_refused

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.messages import CancelPlan
+from chain.bodies.plans import CancelPlan
 from chain.reasons import Reason
 from chain.records import RosterName, stake_key
 from tests.chain.refusals import assert_refused

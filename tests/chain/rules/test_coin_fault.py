@@ -3,9 +3,10 @@
 import pytest
 
 from chain.blocks import Block
+from chain.bodies.challenges import CoinFault, ReportAbsent
+from chain.bodies.coins import Unstake
 from chain.consensus.port import Proposal
 from chain.ledger import Ledger
-from chain.messages import CoinFault, ReportAbsent, Unstake
 from chain.reasons import Reason
 from chain.records import RosterName, stake_key
 from coinflip.messages import Echo, Equivocation, sign_body

@@ -1,6 +1,6 @@
 """Bind an attestor to its report while the window is open."""
 
-from chain.messages import CommitReport
+from chain.bodies.challenges import CommitReport
 from chain.reasons import Reason
 from tests.chain.refusals import assert_refused
 from tests.people import ATTESTORS, STRANGER

@@ -2,7 +2,8 @@
 
 import pytest
 
-from chain.messages import CancelPlan, Drain, TopUpPlan
+from chain.bodies.hosting import Drain
+from chain.bodies.plans import CancelPlan, TopUpPlan
 from chain.reasons import Reason
 from chain.records import RosterName, stake_key
 from tests.chain.refusals import assert_refused

@@ -2,7 +2,9 @@
 
 import pytest
 
-from chain.messages import Delist, Stake, Unstake, claim_swarm_key, vrf_claim
+from chain.bodies.coins import Stake, Unstake
+from chain.bodies.hosting import claim_swarm_key
+from chain.bodies.validators import Delist, vrf_claim
 from chain.reasons import Reason
 from chain.records import RosterName
 from tests.chain.refusals import assert_refused

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.messages import CancelPlan, PausePlan, ResumePlan, TopUpPlan
+from chain.bodies.plans import CancelPlan, PausePlan, ResumePlan, TopUpPlan
 from chain.reasons import Reason
 from chain.records import RosterName, stake_key
 from chain.rules.pause_plan import PAUSED_EPOCHS_MAXIMUM

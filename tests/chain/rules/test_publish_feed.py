@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.messages import PublishFeed, Root, SignedHead, UpdateHead, consent_to_publish
+from chain.bodies.feeds import PublishFeed, Root, SignedHead, UpdateHead, consent_to_publish
 from chain.reasons import Reason
 from feed.flat_tree import full_roots
 from feed.manifest import (

@@ -2,8 +2,8 @@
 
 import pytest
 
+from chain.bodies.hosting import Offer, claim_swarm_key
 from chain.endpoint import Endpoint
-from chain.messages import Offer, claim_swarm_key
 from chain.reasons import Reason
 from chain.records import RosterName
 from tests.chain.refusals import assert_refused

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.messages import ReportAbsent
+from chain.bodies.challenges import ReportAbsent
 from chain.reasons import Reason
 from tests.chain.refusals import assert_refused
 from tests.people import ATTESTORS, STRANGER

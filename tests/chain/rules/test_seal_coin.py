@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.messages import ReportAbsent
+from chain.bodies.challenges import ReportAbsent
 from chain.reasons import Reason
 from chain.rules.seal_coin import topic
 from coinflip.messages import Echo, sign_body

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.messages import ShowReveals
+from chain.bodies.challenges import ShowReveals
 from chain.reasons import Reason
 from chain.records import stake_key
 from tests.chain.refusals import assert_refused

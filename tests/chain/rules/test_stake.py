@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.messages import Stake, Unstake
+from chain.bodies.coins import Stake, Unstake
 from chain.reasons import Reason
 from chain.records import RosterName, stake_key
 from tests.chain.refusals import assert_refused

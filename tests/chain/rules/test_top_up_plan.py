@@ -2,7 +2,8 @@
 
 import pytest
 
-from chain.messages import MAX_EPOCHS, CancelPlan, Offer, TopUpPlan
+from chain.bodies.hosting import Offer
+from chain.bodies.plans import MAX_EPOCHS, CancelPlan, TopUpPlan
 from chain.reasons import Reason
 from chain.sponsors import SPONSORS_MAXIMUM, Sponsor
 from tests.chain.refusals import assert_refused

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.messages import Transfer
+from chain.bodies.coins import Transfer
 from chain.reasons import Reason
 from tests.chain.refusals import assert_refused
 from tests.people import BALANCE, OWNER, STRANGER

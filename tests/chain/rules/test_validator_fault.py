@@ -3,8 +3,8 @@
 import pytest
 
 from chain.blocks import Block
+from chain.bodies.coins import Unstake
 from chain.ledger import Ledger
-from chain.messages import Unstake
 from chain.reasons import Reason
 from chain.records import RosterName
 from tests.chain.refusals import assert_refused

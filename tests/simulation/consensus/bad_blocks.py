@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING
 
 from chain.blocks import Block
+from chain.bodies.coins import Transfer
 from chain.consensus.gossip import (
     Propose,
     Supply,
 )
 from chain.consensus.port import Proposal
 from chain.ledger import Ledger, _Base
-from chain.messages import SignedTransaction, Transaction, Transfer
+from chain.messages import SignedTransaction, Transaction
 from chain.state import Draft
 from chain.validators import ends_term
 from tests.people import OWNER, STRANGER

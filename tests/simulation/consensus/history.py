@@ -4,17 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 from random import Random
 
+from chain.bodies.coins import Stake, Transfer
+from chain.bodies.validators import enlist
 from chain.fees import with_least_fee
 from chain.genesis import Genesis
-from chain.messages import (
-    Body,
-    SignedTransaction,
-    Stake,
-    Transaction,
-    Transfer,
-    enlist,
-    sign_transaction,
-)
+from chain.messages import Body, SignedTransaction, Transaction, sign_transaction
 from chain.records import Account
 from chain.state import Draft
 from tests.people import HOSTERS, OWNER, VALIDATOR, Person, genesis_validator

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chain.messages import Delist
+from chain.bodies.validators import Delist
 from tests.simulation.consensus.adversaries import LIARS, SPEAKS_WITH_TWO_TONGUES, Mute, Twin
 from tests.simulation.consensus.fast import computing_once
 from tests.simulation.consensus.history import Client, joining
