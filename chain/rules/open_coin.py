@@ -36,16 +36,28 @@ def apply(draft: Draft, block: BlockContext, body: OpenCoin) -> None:
         raise Rejected(Reason.BAD_OPENING, str(error)) from None
 
     unrevealed = _unrevealed(block.network, challenge, body)
+    show(draft, block, body.challenge, coin, unrevealed)
+
+
+def show(
+    draft: Draft,
+    block: BlockContext,
+    challenge_id: bytes,
+    coin: opening.Coin,
+    unrevealed: tuple[Unrevealed, ...],
+) -> None:
+    """The coin is known to all: plans can be checked, and the beacon takes it in."""
+    challenge = draft.challenges.at(challenge_id)
     deadline = block.height + block.parameters.opening_blocks
     draft.challenges.change(
-        body.challenge,
+        challenge_id,
         coin=coin.value,
         excluded=(*challenge.excluded, *coin.excluded),
         unrevealed=unrevealed,
         reveal_deadline=deadline,
     )
     if unrevealed:
-        schedule.at(draft, deadline, DueItem(kind="reveals", id=body.challenge))
+        schedule.at(draft, deadline, DueItem(kind="reveals", id=challenge_id))
     lottery.fold_coin(draft, coin.value)
 
 

@@ -39,16 +39,20 @@ def apply(draft: Draft, block: BlockContext, body: SealCoin) -> None:
         )
     except Malformed as error:
         raise Rejected(Reason.BAD_SEAL, str(error)) from None
+    begin_window(draft, block, body.challenge, body.digest)
 
+
+def begin_window(draft: Draft, block: BlockContext, challenge: bytes, digest: bytes) -> None:
+    """The coin of this challenge is fixed: its members visit from now on."""
     window_end = block.height + block.parameters.window_blocks
     draft.challenges.change(
-        body.challenge,
+        challenge,
         status="visiting",
-        digest=body.digest,
+        digest=digest,
         window_start=block.height,
         window_end=window_end,
         window_opened_ms=block.time_ms,
         opening_deadline=window_end + block.parameters.opening_blocks,
         absences=(),
     )
-    schedule.at(draft, window_end, DueItem(kind="window_end", id=body.challenge))
+    schedule.at(draft, window_end, DueItem(kind="window_end", id=challenge))
