@@ -1,6 +1,6 @@
 """What an attestor keeps between restarts."""
 
-from audit.messages import Evidence, Report, VisitEvidence, VisitSummary
+from audit.messages import VisitEvidence, VisitSummary
 from coinflip.messages import Evidence as FlipEvidence
 from wire.codec import Message
 from wire.primitives import Bytes, Hash, Natural, PublicKey
@@ -26,9 +26,8 @@ class CoinKept(Message):
 class ReportKept(Message):
     """A report as committed: opened later with exactly these bytes."""
 
-    report: Report
-    salt: Hash
-    evidence: Evidence
+    evidence: Bytes
+    """Encoded `audit.messages.Evidence`."""
 
 
 class FaultKept(Message):

@@ -18,7 +18,7 @@ import structlog
 from attestor.court_service import Court
 from attestor.flip_service import FlipTable
 from attestor.identity import Identity
-from attestor.messages import ReportKept, VisitResult
+from attestor.messages import ReportKept
 from attestor.schedule import elapsed_ms, join_at_ms, report_height
 from attestor.session import VisitTask, make_visit
 from attestor.store import AttestorStore
@@ -27,8 +27,7 @@ from audit.messages import (
     Evidence,
     Outcome,
     PeerMetric,
-    Report,
-    VisitEvidence,
+    ReportedVisit,
     report_commitment,
 )
 from audit.plan import plan_input, visit_plans
@@ -148,9 +147,8 @@ class Round:
             self._store.keep_report(self._id, self._write_report(itinerary))
         kept = self._store.report(self._id)
         if kept is not None and not self._has_committed(record):
-            commitment = report_commitment(
-                self._chain.genesis.network, self._wallet.account, kept.report, kept.salt
-            )
+            network, hidden = self._chain.genesis.network, blake2b_256(kept.evidence)
+            commitment = report_commitment(network, self._wallet.account, self._id, hidden)
             if await self._try(CommitReport(challenge=self._id, commitment=commitment)):
                 self._log.info("report committed")
         await self._news(record)
@@ -258,23 +256,27 @@ class Round:
         ):
             # Nobody could be reached at all: that is our own line, and nobody's fault.
             results = [None] * len(results)
-        evidence = Evidence(visits=_evidence_of(results), peers=self._peers)
-        while len(encode(evidence)) > MAX_SIDECAR_BYTES:
+        visits = [
+            ReportedVisit(summary=result.summary, evidence=result.evidence)
+            if result
+            else ReportedVisit(summary=skipped(task.plan), evidence=None)
+            for result, task in zip(results, itinerary.tasks, strict=True)
+        ]
+        while len(evidence := encode(self._evidence(itinerary, visits))) > MAX_SIDECAR_BYTES:
             # It does not fit: leave out the largest visit, and say that it is nobody's fault.
-            sizes = [len(encode(visit)) if visit else 0 for visit in evidence.visits]
-            results[sizes.index(max(sizes))] = None
-            evidence = Evidence(visits=_evidence_of(results), peers=self._peers)
-        report = Report(
-            challenge=self._id,
+            sizes = [len(encode(visit)) for visit in visits]
+            largest = sizes.index(max(sizes))
+            summary = skipped(itinerary.tasks[largest].plan)
+            visits[largest] = ReportedVisit(summary=summary, evidence=None)
+        return ReportKept(evidence=evidence)
+
+    def _evidence(self, itinerary: Itinerary, visits: Sequence[ReportedVisit]) -> Evidence:
+        return Evidence(
+            salt=self._identity.report_salt(self._id),
             plan_proof=itinerary.plan_proof,
-            visits=tuple(
-                result.summary if result else skipped(task.plan)
-                for result, task in zip(results, itinerary.tasks, strict=True)
-            ),
-            evidence=blake2b_256(encode(evidence)),
+            visits=tuple(visits),
+            peers=self._peers,
         )
-        salt = self._identity.report_salt(self._id)
-        return ReportKept(report=report, salt=salt, evidence=evidence)
 
     async def _open(self, record: ChallengeRecord) -> None:
         """Show the coin, unless somebody was faster, then the report."""
@@ -283,8 +285,8 @@ class Round:
         kept = self._store.report(self._id)
         due = self._has_committed(record) and self._wallet.account not in record.opened
         if kept is not None and due and record.status == "opening":
-            body = OpenReport(report=kept.report, salt=kept.salt)
-            if await self._try(body, encode(kept.evidence)):
+            body = OpenReport(challenge=self._id, evidence=blake2b_256(kept.evidence))
+            if await self._try(body, kept.evidence):
                 self._log.info("report opened")
         if record.status == "opening":
             await self._news(record)
@@ -318,7 +320,3 @@ class Round:
             working = tasks.create_task(work)
             cutting = tasks.create_task(cut())
             working.add_done_callback(lambda _: cutting.cancel())
-
-
-def _evidence_of(results: Sequence[VisitResult | None]) -> tuple[VisitEvidence | None, ...]:
-    return tuple(result.evidence if result else None for result in results)

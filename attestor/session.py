@@ -14,6 +14,7 @@ import structlog
 
 from attestor.messages import VisitResult
 from attestor.visit import Arrival, Visit, conclude
+from audit.entries import entry_of
 from audit.evidence import Target, Task, judge_visit
 from audit.messages import RECEIPT_EXTENSION, Outcome, SignedReceipt
 from audit.plan import VisitPlan
@@ -204,10 +205,11 @@ class _Witness:
     def on_event(self, _: Session, event: Event) -> None:
         """Told of everything by the session, in the order of the wire."""
         match event:
-            case Arrived(chunk, leaf_hash, size, asked_us, came_us) | Wrong(
-                chunk, leaf_hash, size, asked_us, came_us
+            case Arrived(chunk, leaf_hash, data, asked_us, came_us) | Wrong(
+                chunk, leaf_hash, data, asked_us, came_us
             ):
-                self._visit.arrivals.append(Arrival(chunk, size, leaf_hash, asked_us, came_us))
+                entry = entry_of(chunk, leaf_hash, data, self._binding.handshake_hash)
+                self._visit.arrivals.append(Arrival(entry, asked_us, came_us))
                 self._open.discard(chunk)
                 if isinstance(event, Wrong):
                     self._visit.trouble = self._visit.trouble or Outcome.BAD_DATA
@@ -260,7 +262,8 @@ class _Witness:
 
 def _unproven(visit: Visit, task: VisitTask, feed: Feed) -> list[int]:
     """Chunks whose true leaves and paths the evidence needs, and that the visit did not bring."""
-    lacking = {a.index for a in visit.arrivals if feed.node(2 * a.index) is None}
+    came = {arrival.entry.chunk for arrival in visit.arrivals}
+    lacking = {index for index in came if feed.node(2 * index) is None}
     fork, length = task.target.fork, task.target.length
     has_grown = feed.fork == fork and feed.length > length
     if has_grown and any(feed.node(root) is None for root in flat_tree.full_roots(length)):

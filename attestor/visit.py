@@ -3,21 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from audit.entries import Entry, Leaf, pack_leaves, pack_listed, pack_uncles
 from audit.evidence import VISIT_DOMAIN, Target
 from audit.messages import (
+    MAX_LISTED,
     Outcome,
-    Served,
     SignedReceipt,
-    Uncle,
     VisitEvidence,
     VisitSummary,
     visit_statement,
 )
 from audit.plan import VisitPlan
-from audit.receipts import served_root
 from feed import multiproof
 from feed.tree import Node
-from wire import signing
+from wire import merkle, signing
 from wire.errors import NotFound
 from wire.keys import KeyPair
 
@@ -28,9 +27,7 @@ MILLION = 1_000_000
 class Arrival:
     """One chunk that came: when it was asked for, when it was here."""
 
-    index: int
-    size: int
-    leaf_hash: bytes
+    entry: Entry
     asked_us: int
     came_us: int
 
@@ -61,7 +58,7 @@ def percentile(values: Sequence[int], percent: int) -> int:
 def summarize(visit: Visit, plan: VisitPlan, outcome: Outcome, served: int) -> VisitSummary:
     """The figures of a visit, as integers."""
     latencies = [arrival.came_us - arrival.asked_us for arrival in visit.arrivals]
-    size = sum(arrival.size for arrival in visit.arrivals)
+    size = sum(arrival.entry.size for arrival in visit.arrivals)
     first_asked = min((arrival.asked_us for arrival in visit.arrivals), default=0)
     last_came = max((arrival.came_us for arrival in visit.arrivals), default=0)
     busy_us = max(last_came - first_asked, 1)
@@ -99,19 +96,15 @@ def conclude(
     `node` looks up the verified nodes of the feed's tree. Only what the hoster has signed
     for counts: chunks after its last receipt, or without any, prove nothing.
     """
-    served = _signed_for(visit)
-    if served is None or visit.receipt is None:
+    covered = _signed_for(visit)
+    if covered is None or visit.receipt is None:
         return summarize(visit, plan, visit.trouble or _without_receipt(visit), 0), None
-    truth = {entry.index: node(2 * entry.index) for entry in served}
-    good, wrong = set[int](), set[int]()
-    for entry in served:
-        leaf = truth[entry.index]
-        if leaf is not None:
-            (good if leaf.hash == entry.hash else wrong).add(entry.index)
-    good &= set(plan.indices)
-    proven = sorted(good | wrong)
+    served, hashes = covered
+    listed, good, wrong = _worth_showing(served, plan, node)
+    chunks = sorted({served[place].chunk for place in listed})
+    differing = {served[place].chunk for place in listed if _differs(served[place], node)}
     try:
-        uncles = multiproof.make(target.length, proven, node)
+        uncles = multiproof.make(target.length, chunks, node)
     except NotFound:
         return summarize(visit, plan, visit.trouble or Outcome.HEAD_UNPROVEN, 0), None
     evidence = VisitEvidence(
@@ -120,13 +113,14 @@ def conclude(
             key, VISIT_DOMAIN, network, visit_statement(challenge, target.contract, attestor)
         ),
         receipt=visit.receipt,
-        served=served,
-        leaves=tuple(
-            Served(index=index, size=leaf.size, hash=leaf.hash)
-            for index in proven
-            if (leaf := truth[index]) is not None
+        listed=pack_listed((place, served[place]) for place in listed),
+        list_proof=b"".join(merkle.multiproof(hashes, listed)),
+        leaves=pack_leaves(
+            Leaf(chunk, leaf.size, leaf.hash)
+            for chunk in sorted(differing)
+            if (leaf := node(2 * chunk)) is not None
         ),
-        uncles=tuple(Uncle(size=size, hash=part) for size, part in uncles),
+        uncles=pack_uncles(uncles),
     )
     if wrong:
         outcome = Outcome.FAULT
@@ -137,17 +131,41 @@ def conclude(
     return summarize(visit, plan, outcome, len(good)), evidence
 
 
-def _signed_for(visit: Visit) -> tuple[Served, ...] | None:
-    """The arrivals that the newest receipt covers, if it covers just these."""
+def _worth_showing(
+    served: Sequence[Entry], plan: VisitPlan, node: Callable[[int], Node | None]
+) -> tuple[list[int], set[int], set[int]]:
+    """Places of the entries that prove something, and the chunks proven served, and proven wrong.
+
+    Each planned chunk once as it should be, and each chunk once as it should not.
+    """
+    planned = set(plan.indices)
+    good, wrong = set[int](), set[int]()
+    places = list[int]()
+    for place, entry in enumerate(served):
+        leaf = node(2 * entry.chunk)
+        if leaf is None or len(places) == MAX_LISTED:
+            continue
+        seen = wrong if leaf.hash != entry.hash else good
+        if entry.chunk not in seen and (seen is wrong or entry.chunk in planned):
+            seen.add(entry.chunk)
+            places.append(place)
+    return places, good, wrong
+
+
+def _differs(entry: Entry, node: Callable[[int], Node | None]) -> bool:
+    leaf = node(2 * entry.chunk)
+    return leaf is not None and (leaf.size, leaf.hash) != (entry.size, entry.hash)
+
+
+def _signed_for(visit: Visit) -> tuple[list[Entry], list[bytes]] | None:
+    """What the newest receipt covers, if it covers just what came: entries, and their hashes."""
     if visit.receipt is None:
         return None
-    count = visit.receipt.receipt.count
-    entries = tuple(
-        Served(index=arrival.index, size=arrival.size, hash=arrival.leaf_hash)
-        for arrival in visit.arrivals[:count]
-    )
-    matches = len(entries) == count and served_root(entries) == visit.receipt.receipt.root
-    return entries if matches else None
+    receipt = visit.receipt.receipt
+    entries = [arrival.entry for arrival in visit.arrivals[: receipt.count]]
+    hashes = [merkle.leaf_hash(entry.packed) for entry in entries]
+    matches = len(entries) == receipt.count and merkle.root_of(hashes) == receipt.root
+    return (entries, hashes) if matches else None
 
 
 def _without_receipt(visit: Visit) -> Outcome:

@@ -6,15 +6,20 @@ A visit without evidence proves nothing either way; that is what *unproven* mean
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
-from audit.messages import Outcome, Report, VisitEvidence, VisitSummary, visit_statement
+from audit.entries import Entry, unpack_hashes, unpack_leaves, unpack_listed, unpack_uncles
+from audit.messages import Outcome, VisitEvidence, VisitSummary, visit_statement
 from audit.plan import VisitPlan
-from audit.receipts import is_receipt_signed, is_timely, served_root
+from audit.receipts import is_receipt_signed, is_timely
 from feed import multiproof
-from wire import signing
+from wire import merkle, signing
 from wire.errors import Malformed, Rejected
 
 VISIT_DOMAIN = "visit"
+
+UNPROVEN_KEPT = 4
+"""Planned chunks not proven served that the chain remembers: what it asks for on chain."""
 
 
 class Flaw(StrEnum):
@@ -59,6 +64,8 @@ class Judged:
     planned: int
     served: int
     fault: bool
+    unproven: tuple[int, ...]
+    """Planned chunks that are not proven served, in the order of the plan: the first few."""
 
 
 def judge_visit(
@@ -73,10 +80,13 @@ def judge_visit(
     planned = len(plan.indices)
     if summary.planned != planned:
         raise Rejected(Flaw.VISITS_OFF_PLAN, f"{summary.planned} chunks instead of {planned}")
-    judged = Judged(planned, 0, False)
+    good: set[int] = set()
+    fault = False
     if evidence is not None:
         _check_session(network, task, target, evidence)
-        judged = _compare(target, plan, evidence)
+        good, fault = _compare(target, _listed(evidence), evidence)
+    unproven = [index for index in plan.indices if index not in good]
+    judged = Judged(planned, planned - len(unproven), fault, tuple(unproven[:UNPROVEN_KEPT]))
     if (summary.served, summary.outcome is Outcome.FAULT) != (judged.served, judged.fault):
         raise Rejected(Flaw.SUMMARY_OVERSTATED, f"evidence proves {judged.served} chunks served")
     if summary.outcome is Outcome.SERVED and judged.served != planned:
@@ -98,38 +108,63 @@ def _check_session(network: bytes, task: Task, target: Target, evidence: VisitEv
         raise Rejected(Flaw.RECEIPT_MISMATCH, "the receipt is for another session")
     if not is_timely(receipt, task.opened_ms, task.closed_ms):
         raise Rejected(Flaw.RECEIPT_UNTIMELY, "the visit was not in this challenge's window")
-    if receipt.count != len(evidence.served) or receipt.root != served_root(evidence.served):
+
+
+def _listed(evidence: VisitEvidence) -> list[Entry]:
+    """The entries that are shown; the receipt is over them, each at its place."""
+    receipt = evidence.receipt.receipt
+    try:
+        listed = unpack_listed(evidence.listed)
+        root = merkle.root_from_multiproof(
+            receipt.count,
+            [place for place, _ in listed],
+            [merkle.leaf_hash(entry.packed) for _, entry in listed],
+            unpack_hashes(evidence.list_proof),
+        )
+    except Malformed as error:
+        raise Rejected(Flaw.RECEIPT_MISMATCH, str(error)) from None
+    if root != receipt.root:
         raise Rejected(Flaw.RECEIPT_MISMATCH, "the receipt is over other chunks")
+    return [entry for _, entry in listed]
 
 
-def _compare(target: Target, plan: VisitPlan, evidence: VisitEvidence) -> Judged:
-    """Hold what the hoster signed against the owner's tree.
+def _compare(target: Target, listed: list[Entry], evidence: VisitEvidence) -> tuple[set[int], bool]:
+    """Hold what the hoster signed against the owner's tree: chunks proven served; any fault.
 
     Only hashes are compared: a leaf's hash covers its size, while a size in a bare proof is
     bound only in sums, and an attestor could shift it to make an honest hoster look wrong.
     """
-    true_leaves = {leaf.index: (leaf.size, leaf.hash) for leaf in evidence.leaves}
-    uncles = [(uncle.size, uncle.hash) for uncle in evidence.uncles]
     try:
-        tree_hash = multiproof.verify(target.length, true_leaves, uncles)
+        truth = _truth(listed, evidence)
+        tree_hash = multiproof.verify(target.length, truth, unpack_uncles(evidence.uncles))
     except Malformed as error:
         raise Rejected(Flaw.LEAVES_UNPROVEN, str(error)) from None
     if tree_hash != target.tree_hash:
         raise Rejected(Flaw.LEAVES_UNPROVEN, "the leaves are not the feed's")
-    good: set[int] = set()
-    fault = False
-    for entry in evidence.served:
-        truth = true_leaves.get(entry.index)
-        if truth is None:
-            continue
-        if truth[1] == entry.hash:
-            good.add(entry.index)
-        else:
-            fault = True
-    return Judged(len(plan.indices), len(good.intersection(plan.indices)), fault)
+    good = {entry.chunk for entry in listed if entry.hash == truth[entry.chunk][1]}
+    return good, any(entry.hash != truth[entry.chunk][1] for entry in listed)
 
 
-def require_plan_length(report: Report, plans: list[VisitPlan]) -> None:
+def _truth(listed: list[Entry], evidence: VisitEvidence) -> dict[int, tuple[int, bytes]]:
+    """Claimed true leaves by index: those shown, and else what the entries say themselves."""
+    leaves = unpack_leaves(evidence.leaves)
+    if any(a.chunk >= b.chunk for a, b in pairwise(leaves)):
+        raise Malformed("true leaves must ascend")
+    shown = {leaf.chunk: (leaf.size, leaf.hash) for leaf in leaves}
+    truth = shown.copy()
+    idle = set(shown)
+    for entry in listed:
+        leaf = truth.setdefault(entry.chunk, (entry.size, entry.hash))
+        if leaf != (entry.size, entry.hash):
+            if entry.chunk not in shown:
+                raise Malformed(f"two entries of chunk {entry.chunk} differ and no leaf is shown")
+            idle.discard(entry.chunk)
+    if idle:
+        raise Malformed("a true leaf is shown that no entry differs from")
+    return truth
+
+
+def require_plan_length(visits: int, plans: list[VisitPlan]) -> None:
     """A report speaks of exactly the visits that its attestor had to make."""
-    if len(report.visits) != len(plans):
-        raise Rejected(Flaw.VISITS_OFF_PLAN, f"{len(report.visits)} visits instead of {len(plans)}")
+    if visits != len(plans):
+        raise Rejected(Flaw.VISITS_OFF_PLAN, f"{visits} visits instead of {len(plans)}")

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, PlainSerializer
 
-from wire.codec import Message, encode
+from audit.entries import LEAF_BYTES, LISTED_BYTES, UNCLE_BYTES
+from wire.codec import Message
 from wire.primitives import Hash, Natural, PublicKey, Signature, tagged_hash
 
 RECEIPT_EXTENSION = "holdfast/receipt"
@@ -17,8 +18,8 @@ RECEIPT_EVERY_CHUNKS = 16
 MAX_VISITS = 64
 """Targets of one challenge: bounds a report and the work of checking it."""
 
-MAX_SERVED = 4096
-"""Entries of one session that evidence may list: 30 planned chunks and a generous disguise."""
+MAX_LISTED = 4096
+"""Entries of one session that evidence may list: the planned chunks, and faulty ones."""
 
 MAX_PEERS = 256
 """Members of one committee that can be measured."""
@@ -57,25 +58,18 @@ def _name(outcome: Outcome) -> str:
 OutcomeField = Annotated[
     Outcome, Field(strict=False), PlainSerializer(_name, return_type=str, when_used="json")
 ]
+Packed = Annotated[bytes, PlainSerializer(bytes.hex, when_used="json")]
 HandshakeHash = Annotated[
     bytes, Field(min_length=64, max_length=64), PlainSerializer(bytes.hex, when_used="json")
 ]
-
-
-class Served(Message):
-    """One chunk that crossed the wire: its index, byte length and Hypercore leaf hash."""
-
-    index: Natural
-    size: Natural
-    hash: Hash
 
 
 class Receipt(Message):
     """A hoster's word on one session, cumulative from its start.
 
     Bound to the session by the Noise handshake hash and to the reader by its key, so it can
-    be neither replayed nor lent. `root` is the RFC 6962 root over the encoded `Served`
-    entries in the order sent.
+    be neither replayed nor lent. `root` is the RFC 6962 root over the packed entries
+    (`audit.entries`) in the order sent.
     """
 
     hoster: PublicKey
@@ -99,7 +93,7 @@ class SignedReceipt(Message):
 
 
 class VisitSummary(Message):
-    """What a report says of one target, in the order of the plan. All of it stays on chain."""
+    """What a report says of one target. All of it stays on chain."""
 
     outcome: OutcomeField
     planned: Natural
@@ -113,39 +107,28 @@ class VisitSummary(Message):
     throughput_bytes_per_s: Natural
 
 
-class Report(Message):
-    """One attestor's account of its visits in one challenge."""
-
-    challenge: Hash
-    plan_proof: Annotated[
-        bytes, Field(min_length=80, max_length=80), PlainSerializer(bytes.hex, when_used="json")
-    ]
-    """ECVRF proof from which everybody recomputes the join times and chunk indices."""
-    visits: Annotated[tuple[VisitSummary, ...], Field(max_length=MAX_VISITS)]
-    evidence: Hash
-    """Digest of the `Evidence` that travels beside the transaction."""
-
-
-class Uncle(Message):
-    """A node of the feed's tree that a multiproof needs: byte length and hash."""
-
-    size: Natural
-    hash: Hash
-
-
 class VisitEvidence(Message):
-    """What shows one visit to those who were not there."""
+    """What shows one visit to those who were not there. Its packed fields: `audit.entries`."""
 
     visit_key: PublicKey
     visit_signature: Signature
     """By the one-use key over `visit_statement`: the session was this attestor's."""
     receipt: SignedReceipt
-    served: Annotated[tuple[Served, ...], Field(max_length=MAX_SERVED)]
-    """Everything served in the session, in order: the receipt's root is over it."""
-    leaves: Annotated[tuple[Served, ...], Field(max_length=MAX_SERVED)]
-    """The feed's true leaves at the planned (and at faulty) indices, ascending."""
-    uncles: Annotated[tuple[Uncle, ...], Field(max_length=MAX_SERVED * 40)]
-    """The multiproof that leads from `leaves` to the owner-signed tree hash."""
+    listed: Annotated[Packed, Field(max_length=MAX_LISTED * LISTED_BYTES)]
+    """Planned and faulty entries with their places in the receipt's list, which ascend."""
+    list_proof: Annotated[Packed, Field(max_length=MAX_LISTED * 64 * 32)]
+    """The multiproof that leads from them to the receipt's root."""
+    leaves: Annotated[Packed, Field(max_length=MAX_LISTED * LEAF_BYTES)]
+    """The feed's true leaves where an entry differs from them, ascending."""
+    uncles: Annotated[Packed, Field(max_length=MAX_LISTED * 40 * UNCLE_BYTES)]
+    """The multiproof that leads from the leaves of all these to the owner-signed tree hash."""
+
+
+class ReportedVisit(Message):
+    """One target, in the order of the plan: what is said of it, and what shows it."""
+
+    summary: VisitSummary
+    evidence: VisitEvidence | None
 
 
 class PeerMetric(Message):
@@ -158,15 +141,28 @@ class PeerMetric(Message):
 
 
 class Evidence(Message):
-    """Beside a report: checked by every validator, prunable after the dispute window."""
+    """One attestor's account of its visits in one challenge, and what shows it.
 
-    visits: Annotated[tuple[VisitEvidence | None, ...], Field(max_length=MAX_VISITS)]
+    Beside a transaction: checked by every validator, prunable after the dispute window. What
+    it comes to stays on chain.
+    """
+
+    salt: Hash
+    """Keeps what was committed to secret until it is opened."""
+    plan_proof: Annotated[
+        bytes, Field(min_length=80, max_length=80), PlainSerializer(bytes.hex, when_used="json")
+    ]
+    """ECVRF proof from which everybody recomputes the join times and chunk indices."""
+    visits: Annotated[tuple[ReportedVisit, ...], Field(max_length=MAX_VISITS)]
     peers: Annotated[tuple[PeerMetric, ...], Field(max_length=MAX_PEERS)]
 
 
-def report_commitment(network: bytes, attestor: bytes, report: Report, salt: bytes) -> bytes:
-    """What an attestor publishes before the window ends: binding, and silent until opened."""
-    return tagged_hash("audit/report", network, attestor, encode(report), salt)
+def report_commitment(network: bytes, attestor: bytes, challenge: bytes, evidence: bytes) -> bytes:
+    """What an attestor publishes before the window ends: binding, and silent until opened.
+
+    `evidence` is the hash of the bytes of its `Evidence`.
+    """
+    return tagged_hash("audit/report", network, attestor, challenge, evidence)
 
 
 def visit_statement(challenge: bytes, contract: bytes, attestor: bytes) -> bytes:

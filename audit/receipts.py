@@ -4,9 +4,11 @@ Both append every chunk in the order it crosses the wire, so a signed root over 
 either equals the reader's own root after n chunks or shows a disagreement.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from audit.messages import Receipt, Served, SignedReceipt
+from audit.entries import Entry
+from audit.messages import Receipt, SignedReceipt
 from wire import merkle, signing
 from wire.codec import encode
 from wire.keys import KeyPair
@@ -40,10 +42,10 @@ class ServedAccount:
         """How many chunks were served."""
         return self._tree.length
 
-    def add(self, served: Served) -> None:
+    def add(self, entry: Entry) -> None:
         """Count one chunk that has just crossed the wire."""
-        self._tree.append(encode(served))
-        self.bytes += served.size
+        self._tree.append(entry.packed)
+        self.bytes += entry.size
 
     def root(self) -> bytes:
         """The root over all entries so far."""
@@ -104,6 +106,6 @@ def is_timely(receipt: Receipt, opened_ms: int, closed_ms: int) -> bool:
     return opened_ms - CLOCK_SKEW_MS <= receipt.time_ms <= closed_ms + CLOCK_SKEW_MS
 
 
-def served_root(served: tuple[Served, ...]) -> bytes:
+def served_root(entries: Iterable[Entry]) -> bytes:
     """The root that a receipt over exactly these entries must carry."""
-    return merkle.root(encode(entry) for entry in served)
+    return merkle.root(entry.packed for entry in entries)

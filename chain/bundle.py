@@ -27,7 +27,7 @@ from chain.trust import TermStep, Trust, verify_state
 from feed.tree import MAX_LENGTH
 from wire.codec import Message
 from wire.errors import Malformed, Rejected
-from wire.primitives import Bytes, Hash, PublicKey
+from wire.primitives import Bytes, Hash, PublicKey, blake2b_256
 
 MAX_REPORTS = 1024
 """Reports in one bundle: about a hundred challenges of ten attestors."""
@@ -175,7 +175,7 @@ def _judge_again(
     evidence: dict[tuple[bytes, bytes], bytes],
 ) -> None:
     sidecar = evidence.get((challenge.challenge, report.attestor))
-    if sidecar is None:
+    if sidecar is None or blake2b_256(sidecar) != report.evidence:
         raise Malformed("the bundle lacks the evidence of a report")
     if challenge.coin is None:
         raise Malformed("a challenge with reports has no coin")
@@ -186,7 +186,6 @@ def _judge_again(
             challenge,
             draw,
             report.attestor,
-            report.report,
             sidecar,
         )
     except Rejected as rejected:
@@ -202,9 +201,9 @@ def _conclude_again(
     verdict: VerdictRecord,
 ) -> None:
     visits = [
-        Visit(record.attestor, judged, summary)
+        Visit(record.attestor, judged, judged.summary)
         for record in opened
-        for judged, summary in zip(record.visits, record.report.visits, strict=True)
+        for judged in record.visits
         if judged.contract == verdict.contract and not judged.skipped
     ]
     score = score_of(visits)

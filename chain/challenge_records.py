@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from audit.messages import Report
+from audit.messages import Outcome, VisitSummary
 from chain.committee import AbsenceVote, FlipAttempt, MemberHash, Unrevealed
 from chain.head import Head
 from wire.codec import Message
@@ -102,10 +102,30 @@ class JudgedVisit(Message):
     """What the chain found in one visit of a report."""
 
     contract: Hash
-    planned: Natural
-    served: Natural
-    fault: bool
-    skipped: bool
+    summary: VisitSummary
+    """What the attestor reported; the evidence proves the outcome and what was served."""
+    unproven: tuple[Natural, ...] = ()
+    """Planned chunks that are not proven served, in the order of the plan: the first few."""
+
+    @property
+    def planned(self) -> int:
+        """Chunks that the attestor had to ask for."""
+        return self.summary.planned
+
+    @property
+    def served(self) -> int:
+        """How many of these the evidence proves served."""
+        return self.summary.served
+
+    @property
+    def fault(self) -> bool:
+        """Whether the evidence proves that the hoster signed for wrong bytes."""
+        return self.summary.outcome is Outcome.FAULT
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the attestor says that its own side failed."""
+        return self.summary.outcome is Outcome.SKIPPED
 
 
 class ReportRecord(Message):
@@ -114,7 +134,8 @@ class ReportRecord(Message):
     challenge: Hash
     attestor: PublicKey
     height: Natural
-    report: Report
+    evidence: Hash
+    """Of the bytes of the `audit.messages.Evidence` that was opened."""
     visits: tuple[JudgedVisit, ...]
     paid_base: Natural = 0
 

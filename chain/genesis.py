@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from audit.messages import MAX_SERVED, MAX_VISITS
+from audit.messages import MAX_LISTED, MAX_VISITS
 from chain.validators import MAX_VALIDATORS, Validator, ValidatorSet
 from coinflip.messages import MAX_MEMBERS, MIN_MEMBERS
 from wire.codec import Message, digest
@@ -44,7 +44,7 @@ class Parameters(Message):
     """The visiting window after the seal."""
     opening_blocks: Positive = 20
     """Time to open coin and reports after the window."""
-    samples_maximum: Annotated[int, Field(ge=1, le=MAX_SERVED)] = 64
+    samples_maximum: Annotated[int, Field(ge=1, le=MAX_LISTED)] = 64
 
     acknowledge_blocks: Positive = 100
     """A hoster must fetch and acknowledge an assigned feed within this many blocks."""

@@ -4,7 +4,7 @@ The ledger does this when a report is opened; whoever holds an exported bundle d
 """
 
 from audit.evidence import Target, Task, judge_visit, require_plan_length
-from audit.messages import Evidence, Outcome, Report
+from audit.messages import Evidence, Outcome
 from audit.plan import Eligible, VisitPlan, draw_targets, plan_input, visit_plans
 from chain.challenge_records import ChallengeRecord, DrawnContract, DrawRecord, JudgedVisit
 from chain.genesis import Parameters
@@ -12,7 +12,6 @@ from chain.reasons import Reason
 from wire import vrf
 from wire.codec import decode
 from wire.errors import Malformed, Rejected
-from wire.primitives import blake2b_256
 
 
 def judge_report(
@@ -21,37 +20,28 @@ def judge_report(
     challenge: ChallengeRecord,
     draw: DrawRecord,
     attestor: bytes,
-    report: Report,
     sidecar: bytes,
 ) -> tuple[JudgedVisit, ...]:
-    """What the report's evidence proves, visit by visit; raises `Rejected` when it is void."""
-    if blake2b_256(sidecar) != report.evidence:
-        raise Rejected(Reason.EVIDENCE_MISMATCH, "the sidecar is not the evidence named")
-    plans = _plans(network, parameters, challenge, draw, attestor, report)
-    require_plan_length(report, plans)
+    """What a report proves, visit by visit; raises `Rejected` when it is void.
+
+    `sidecar` has the bytes of its `Evidence`.
+    """
     try:
         evidence: Evidence = decode(Evidence, sidecar)
     except Malformed as error:
         raise Rejected(Reason.EVIDENCE_MISMATCH, str(error)) from None
-    if len(evidence.visits) != len(plans):
-        raise Rejected(Reason.EVIDENCE_MISMATCH, f"evidence of {len(evidence.visits)} visits")
+    plans = _plans(network, parameters, challenge, draw, attestor, evidence.plan_proof)
+    require_plan_length(len(evidence.visits), plans)
     task = Task(
         challenge.challenge, attestor, challenge.window_opened_ms, challenge.window_closed_ms
     )
     drawn = {contract.contract: contract for contract in draw.eligible}
     judged = []
-    for plan, summary, shown in zip(plans, report.visits, evidence.visits, strict=True):
-        target = target_of(drawn[plan.contract])
-        visit = judge_visit(network, task, target, plan, summary, shown)
-        judged.append(
-            JudgedVisit(
-                contract=plan.contract,
-                planned=visit.planned,
-                served=visit.served,
-                fault=visit.fault,
-                skipped=summary.outcome is Outcome.SKIPPED,
-            )
-        )
+    for plan, reported in zip(plans, evidence.visits, strict=True):
+        target, summary = target_of(drawn[plan.contract]), reported.summary
+        visit = judge_visit(network, task, target, plan, summary, reported.evidence)
+        unproven = () if summary.outcome is Outcome.SKIPPED else visit.unproven
+        judged.append(JudgedVisit(contract=plan.contract, summary=summary, unproven=unproven))
     return tuple(judged)
 
 
@@ -61,18 +51,18 @@ def _plans(
     challenge: ChallengeRecord,
     draw: DrawRecord,
     attestor: bytes,
-    report: Report,
+    proof: bytes,
 ) -> list[VisitPlan]:
     """What the attestor had to do, from its VRF proof and the opened coin."""
     assert challenge.coin is not None
     alpha = plan_input(network, challenge.challenge, challenge.coin)
     vrf_key = next(drawn.vrf_key for drawn in draw.attestors if drawn.account == attestor)
     try:
-        vrf.verify(vrf_key, alpha, report.plan_proof)
+        vrf.verify(vrf_key, alpha, proof)
     except Malformed as error:
         raise Rejected(Reason.BAD_PLAN_PROOF, str(error)) from None
     targets = targets_of(parameters, draw, challenge.coin)
-    return visit_plans(challenge.coin, challenge.members, attestor, report.plan_proof, targets)
+    return visit_plans(challenge.coin, challenge.members, attestor, proof, targets)
 
 
 def targets_of(parameters: Parameters, draw: DrawRecord, coin: bytes) -> list[Eligible]:

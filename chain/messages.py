@@ -57,7 +57,10 @@ MAX_SIDECAR_BYTES = 1 << 20
 
 
 NO_SIDECAR = blake2b_256(b"")
-"""What every kind but `OpenReport` names as its evidence: nothing."""
+"""What every kind that has no evidence beside it names: nothing."""
+
+WITH_EVIDENCE = (OpenReport,)
+"""Kinds with evidence beside them: each names its hash in a field `evidence`."""
 
 
 Body = Annotated[
@@ -125,7 +128,7 @@ class SignedTransaction(Message):
         sender would pay for a refusal.
         """
         transaction, body = self.transaction, self.transaction.body
-        named = body.report.evidence if isinstance(body, OpenReport) else NO_SIDECAR
+        named = body.evidence if isinstance(body, WITH_EVIDENCE) else NO_SIDECAR
         return blake2b_256(self.sidecar) == named and signing.is_signed(
             transaction.sender,
             TRANSACTION_DOMAIN,

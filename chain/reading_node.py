@@ -246,7 +246,7 @@ class Reader(ABC):
         final = await self.store.block(record.height)
         for signed in final.block.transactions:
             body = signed.transaction.body
-            if isinstance(body, OpenReport) and body.report == record.report:
+            if isinstance(body, OpenReport) and body.evidence == record.evidence:
                 return signed.sidecar
         raise NotFound("the evidence is no longer kept")
 

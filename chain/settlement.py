@@ -78,8 +78,8 @@ def settle(draft: Draft, block: BlockContext, challenge_id: bytes, beacon: bytes
 def _visits_by_contract(reports: list[ReportRecord]) -> dict[bytes, list[Visit]]:
     visits: dict[bytes, list[Visit]] = {}
     for record in reports:
-        for judged, summary in zip(record.visits, record.report.visits, strict=True):
-            visit = Visit(record.attestor, judged, summary)
+        for judged in record.visits:
+            visit = Visit(record.attestor, judged, judged.summary)
             visits.setdefault(judged.contract, []).append(visit)
     return visits
 

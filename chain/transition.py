@@ -25,7 +25,7 @@ from chain.bodies.plans import CancelPlan, CreatePlan, PausePlan, ResumePlan, To
 from chain.bodies.validators import Delist, Enlist, ValidatorFault
 from chain.context import BlockContext
 from chain.genesis import Genesis
-from chain.messages import SignedTransaction
+from chain.messages import WITH_EVIDENCE, SignedTransaction
 from chain.reasons import Reason
 from chain.records import (
     Account,
@@ -183,7 +183,7 @@ def apply_body(  # noqa: C901, PLR0912, PLR0915 - one case per kind is the point
 ) -> None:
     """Apply one transaction's body to a draft that is dropped when a rule raises."""
     sender, body = signed.transaction.sender, signed.transaction.body
-    if signed.sidecar and not isinstance(body, OpenReport):
+    if signed.sidecar and not isinstance(body, WITH_EVIDENCE):
         raise Rejected(Reason.UNEXPECTED_SIDECAR)
     match body:
         case Transfer():

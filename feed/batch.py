@@ -50,7 +50,7 @@ class Batch:
         _, size, digest = nodes[2 * part.index]
         self.chunks[part.index] = StoredChunk(part.index, digest, part.value)
         self._size += size
-        self._arrived.append(Arrived(part.index, digest, size, asked_us, now_us))
+        self._arrived.append(Arrived(part.index, digest, part.value, asked_us, now_us))
 
     def store(self, verified: Verified | None, fork: int, shared: int) -> list[Arrived]:
         """Store all of it, with the head and manifest of `verified`; what is to be told then."""

@@ -178,7 +178,7 @@ class Downloader:
     def _tell_wrong(self, part: ChunkPart, asked: _Asked, now_us: int) -> None:
         if self._batch.chunks:
             self._commit()  # events keep the order of the wire
-        wrong = Wrong(part.index, leaf_hash(part.value), len(part.value), asked.at_us, now_us)
+        wrong = Wrong(part.index, leaf_hash(part.value), part.value, asked.at_us, now_us)
         self._out.append(wrong)
 
     def _accept(self, result: Verified | Reorg, asked: _Asked, now_us: int) -> None:

@@ -28,7 +28,7 @@ class Arrived(NamedTuple):
 
     chunk: int
     leaf_hash: bytes
-    bytes: int
+    data: bytes
     asked_us: int
     came_us: int
 
@@ -38,7 +38,7 @@ class Wrong(NamedTuple):
 
     chunk: int
     leaf_hash: bytes
-    bytes: int
+    data: bytes
     asked_us: int
     came_us: int
 
@@ -65,7 +65,7 @@ class Served(NamedTuple):
 
     chunk: int
     leaf_hash: bytes
-    bytes: int
+    data: bytes
 
 
 class Damaged(NamedTuple):

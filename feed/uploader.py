@@ -132,9 +132,8 @@ class Uploader:
         out.append(answer)
         if answer.chunk is None or chunk is None:
             return 0
-        size = len(chunk.value)
-        out.append(Served(chunk.index, chunk.hash, size))
-        return size
+        out.append(Served(chunk.index, chunk.hash, chunk.value))
+        return len(chunk.value)
 
     def _read(self, index: int, budget_bytes: int) -> StoredChunk:
         """A chunk, and those behind it that the peer has asked for too, with their nodes."""

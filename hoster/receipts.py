@@ -3,7 +3,8 @@
 Every peer gets receipts, unasked: if only auditors got them, they would be marked.
 """
 
-from audit.messages import RECEIPT_EVERY_CHUNKS, Served, SignedReceipt
+from audit.entries import entry_of
+from audit.messages import RECEIPT_EVERY_CHUNKS, SignedReceipt
 from audit.receipts import ServedAccount, SessionBinding, sign_receipt
 from wire.keys import KeyPair
 
@@ -28,9 +29,9 @@ class ReceiptBook:
         """Bytes served in the session."""
         return self._account.bytes
 
-    def add(self, served: Served) -> bool:
+    def add(self, index: int, leaf_hash: bytes, data: bytes) -> bool:
         """Count a served chunk; True when a receipt is due now."""
-        self._account.add(served)
+        self._account.add(entry_of(index, leaf_hash, data, self._binding.handshake_hash))
         return self.unsigned >= RECEIPT_EVERY_CHUNKS
 
     def sign(self, *, fork: int, length: int, time_ms: int) -> SignedReceipt:

@@ -13,7 +13,6 @@ from typing import Any
 import structlog
 
 from audit.messages import RECEIPT_EXTENSION
-from audit.messages import Served as ServedEntry
 from audit.receipts import SessionBinding
 from chain.bodies.hosting import Acknowledge, Offer, Register
 from chain.client import ChainClient
@@ -322,8 +321,8 @@ class Serving:
         """Told of all that happens in the session, right after it is put on the wire."""
         self._session = session
         match event:
-            case Served(chunk, leaf_hash, size):
-                self._count(session, ServedEntry(index=chunk, size=size, hash=leaf_hash))
+            case Served():
+                self._count(session, event)
             case Damaged(chunk):
                 self.damaged = True
                 log.warning("chunk rotted on disk", chunk=chunk, feed=self._feed.key.hex())
@@ -336,13 +335,13 @@ class Serving:
             self._timer.cancel()
         self._sign()
 
-    def _count(self, session: Session, served: ServedEntry) -> None:
+    def _count(self, session: Session, served: Served) -> None:
         if self._feed.fork != self._fork:
             self._sign()
             session.close()
             return
         self._length = self._feed.length
-        if self._book.add(served):
+        if self._book.add(served.chunk, served.leaf_hash, served.data):
             self._sign()
         if self._timer is not None:
             self._timer.cancel()

@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from audit.messages import (
-    Served,
-    Uncle,
-)
+from audit.entries import Entry, chunk_digest, pack_uncles
 from chain.bodies.feeds import PublishFeed, Root, SignedHead, consent_to_publish
 from chain.bodies.hosting import Offer, Register, claim_swarm_key
 from chain.bodies.plans import CreatePlan, Sla
@@ -134,17 +131,23 @@ class Library:
 
     def append(self, chunks: int) -> None:
         for _ in range(chunks):
-            chunk = f"chunk {self.tree.length} of this library".encode()
-            for node in self.tree.append(chunk):
+            for node in self.tree.append(self.chunk(self.tree.length)):
                 self.nodes[node.index] = node
 
-    def leaf(self, index: int) -> Served:
-        node = self.nodes[2 * index]
-        return Served(index=index, size=node.size, hash=node.hash)
+    @staticmethod
+    def chunk(index: int) -> bytes:
+        return f"chunk {index} of this library".encode()
 
-    def uncles(self, indices: Sequence[int], length: int | None = None) -> tuple[Uncle, ...]:
-        parts = multiproof.make(length or self.tree.length, indices, self.nodes.get)
-        return tuple(Uncle(size=size, hash=hash_) for size, hash_ in parts)
+    def entry(self, index: int, handshake_hash: bytes = b"s" * 64) -> Entry:
+        """What both ends of a session note when this chunk is served."""
+        node = self.nodes[2 * index]
+        digest = chunk_digest(handshake_hash, self.chunk(index))
+        return Entry(index, node.size, node.hash, digest)
+
+    def uncles(self, indices: Sequence[int], length: int | None = None) -> bytes:
+        return pack_uncles(
+            multiproof.make(length or self.tree.length, sorted({*indices}), self.nodes.get)
+        )
 
     def head(self, fork: int = 0) -> SignedHead:
         head = self.tree.head(fork)

@@ -1,14 +1,14 @@
 """What attestors bring home: visits, receipts and reports, as they should be or otherwise."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from audit.entries import Entry, Leaf, pack_leaves, pack_listed
 from audit.evidence import VISIT_DOMAIN
 from audit.messages import (
     Evidence,
     Outcome,
-    Report,
-    Served,
+    ReportedVisit,
     SignedReceipt,
     VisitEvidence,
     VisitSummary,
@@ -20,7 +20,7 @@ from audit.receipts import ServedAccount, SessionBinding, sign_receipt
 from chain.bodies.challenges import CommitReport, OpenReport
 from tests.builders import World
 from tests.people import BY_ID, Person
-from wire import signing
+from wire import merkle, signing
 from wire.codec import encode
 from wire.keys import KeyPair, Use
 from wire.primitives import blake2b_256
@@ -30,11 +30,9 @@ Behaviour = Callable[[Person, VisitPlan], str]
 
 @dataclass(frozen=True)
 class ReportParts:
-    """A report and its evidence before they are bound to each other."""
+    """A report before it is committed to."""
 
     challenge: bytes
-    plan_proof: bytes
-    visits: tuple[VisitSummary, ...]
     evidence: Evidence
 
     SALT = b"s" * 32
@@ -44,20 +42,39 @@ class ReportParts:
         return encode(self.evidence)
 
     @property
-    def report(self) -> Report:
-        return Report(
-            challenge=self.challenge,
-            plan_proof=self.plan_proof,
-            visits=self.visits,
-            evidence=blake2b_256(self.sidecar),
+    def visits(self) -> tuple[ReportedVisit, ...]:
+        return self.evidence.visits
+
+    def with_evidence(self, **changes: object) -> "ReportParts":
+        return replace(self, evidence=self.evidence.model_copy(update=changes))
+
+    def with_visits(self, visits: Iterable[ReportedVisit]) -> "ReportParts":
+        return self.with_evidence(visits=tuple(visits))
+
+    def saying(self, **changes: object) -> "ReportParts":
+        """With other summaries of all visits."""
+        return self.with_visits(
+            visit.model_copy(update={"summary": visit.summary.model_copy(update=changes)})
+            for visit in self.visits
+        )
+
+    def showing(self, **changes: object) -> "ReportParts":
+        """With other evidence of all visits."""
+        return self.with_visits(
+            visit.model_copy(
+                update={"evidence": visit.evidence and visit.evidence.model_copy(update=changes)}
+            )
+            for visit in self.visits
         )
 
     def commit(self, world: World, attestor: Person) -> CommitReport:
-        hidden = report_commitment(world.network, attestor.id, self.report, self.SALT)
+        hidden = report_commitment(
+            world.network, attestor.id, self.challenge, blake2b_256(self.sidecar)
+        )
         return CommitReport(challenge=self.challenge, commitment=hidden)
 
     def open(self) -> OpenReport:
-        return OpenReport(report=self.report, salt=self.SALT)
+        return OpenReport(challenge=self.challenge, evidence=blake2b_256(self.sidecar))
 
 
 def summary(plan: VisitPlan, served: int, outcome: Outcome) -> VisitSummary:
@@ -85,11 +102,15 @@ def make_visit(
     drawn = next(d for d in world.draw.eligible if d.contract == plan.contract)
     library = next(known for known in world.libraries.values() if known.key == drawn.feed)
     wanted = sorted(plan.indices)
-    served = [library.leaf(index) for index in wanted]
+    session = handshake_hash(attestor, plan)
+    served = [library.entry(index, session) for index in wanted]
+    truth = []
     if how == "partial":
         served = served[:-1]
     if how == "fault":
-        served[0] = served[0].model_copy(update={"hash": b"f" * 32})
+        truth = [Leaf(*served[0][:3])]
+        served[0] = served[0]._replace(hash=b"f" * 32)
+    places = range(len(served))
     evidence = VisitEvidence(
         visit_key=visit_key(world, attestor, plan).public,
         visit_signature=signing.sign(
@@ -99,14 +120,23 @@ def make_visit(
             visit_statement(world.challenge.challenge, plan.contract, attestor.id),
         ),
         receipt=make_receipt(world, attestor, plan, served),
-        served=tuple(served),
-        leaves=tuple(library.leaf(index) for index in wanted),
-        uncles=library.uncles(wanted, drawn.head.length),
+        listed=pack_listed(zip(places, served, strict=True)),
+        list_proof=b"".join(merkle.multiproof(leaf_hashes(served), places)),
+        leaves=pack_leaves(truth),
+        uncles=library.uncles([entry.chunk for entry in served], drawn.head.length),
     )
     if how == "served":
         return summary(plan, len(wanted), Outcome.SERVED), evidence
     outcome = Outcome.FAULT if how == "fault" else Outcome.CHUNKS_MISSING
     return summary(plan, len(wanted) - 1, outcome), evidence
+
+
+def leaf_hashes(served: Sequence[Entry]) -> list[bytes]:
+    return [merkle.leaf_hash(entry.packed) for entry in served]
+
+
+def handshake_hash(attestor: Person, plan: VisitPlan) -> bytes:
+    return blake2b_256(attestor.master, plan.contract) * 2
 
 
 def visit_key(world: World, attestor: Person, plan: VisitPlan) -> KeyPair:
@@ -117,7 +147,7 @@ def make_receipt(
     world: World,
     attestor: Person,
     plan: VisitPlan,
-    served: Sequence[Served],
+    served: Sequence[Entry],
     *,
     signer: KeyPair | None = None,
     time_ms: int | None = None,
@@ -131,7 +161,7 @@ def make_receipt(
     binding = SessionBinding(
         network=world.network,
         hoster=drawn.hoster,
-        handshake_hash=blake2b_256(attestor.master, plan.contract) * 2,
+        handshake_hash=handshake_hash(attestor, plan),
         peer=visit_key(world, attestor, plan).public,
         feed=drawn.feed,
     )
@@ -158,10 +188,10 @@ def account_of(world: World, attestor: Person, behave: "Behaviour | None" = None
         make_visit(world, attestor, plan, behave(attestor, plan) if behave else "served")
         for plan in world.visit_plans(attestor)
     ]
-    evidence = Evidence(visits=tuple(shown for _, shown in visits), peers=())
-    return ReportParts(
-        world.challenge.challenge,
-        world.plan_proof(attestor),
-        tuple(summary for summary, _ in visits),
-        evidence,
+    evidence = Evidence(
+        salt=ReportParts.SALT,
+        plan_proof=world.plan_proof(attestor),
+        visits=tuple(ReportedVisit(summary=said, evidence=shown) for said, shown in visits),
+        peers=(),
     )
+    return ReportParts(world.challenge.challenge, evidence)

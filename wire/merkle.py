@@ -6,6 +6,7 @@ Used for a block's transactions and for what a receipt says was served. A feed's
 another one (`feed.tree`), and so is the state's (`chain.statetree`).
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
@@ -99,4 +100,65 @@ def root_from_proof(entry: bytes, index: int, length: int, proof: Sequence[bytes
         last >>= 1
     if last:
         raise Malformed("inclusion proof is too short")
+    return result
+
+
+def multiproof(leaves: Sequence[bytes], wanted: Sequence[int]) -> tuple[bytes, ...]:
+    """What leads from the leaves at `wanted` (ascending) to the root, each node given once.
+
+    The order is that of a walk down from the root, left before right: a subtree without a wanted
+    leaf is the next hash of the proof.
+    """
+    proof: list[bytes] = []
+
+    def walk(low: int, high: int, first: int, last: int) -> None:
+        if first == last:
+            proof.append(root_of(leaves[low:high]))
+        elif high - low > 1:
+            middle = low + (1 << (high - low - 1).bit_length() - 1)
+            split = bisect_left(wanted, middle, first, last)
+            walk(low, middle, first, split)
+            walk(middle, high, split, last)
+
+    if leaves:
+        walk(0, len(leaves), 0, len(wanted))
+    return tuple(proof)
+
+
+def root_of(leaves: Sequence[bytes]) -> bytes:
+    """The hash of a list whose entries have these leaf hashes."""
+    level = list(leaves) or [EMPTY_ROOT]
+    while len(level) > 1:
+        odd = level[-1:] if len(level) & 1 else []
+        level = [node_hash(*pair) for pair in zip(level[::2], level[1::2], strict=False)] + odd
+    return level[0]
+
+
+def root_from_multiproof(
+    length: int, wanted: Sequence[int], leaves: Sequence[bytes], proof: Sequence[bytes]
+) -> bytes:
+    """The root of a list of `length` that has these leaves at the places `wanted`.
+
+    Raises `Malformed` unless the places ascend inside the list and the proof fits them.
+    """
+    if any(a >= b for a, b in zip((-1, *wanted), (*wanted, length), strict=True)):
+        raise Malformed(f"places of a proof must ascend, inside a list of {length}")
+    rest = iter(proof)
+
+    def walk(low: int, high: int, first: int, last: int) -> bytes:
+        if first == last:
+            return next(rest)
+        if high - low == 1:
+            return leaves[first]
+        middle = low + (1 << (high - low - 1).bit_length() - 1)
+        split = bisect_left(wanted, middle, first, last)
+        left = walk(low, middle, first, split)
+        return sha256(b"\x01" + left + walk(middle, high, split, last)).digest()
+
+    try:
+        result = walk(0, length, 0, len(wanted)) if length else EMPTY_ROOT
+    except StopIteration:
+        raise Malformed("a proof has too few hashes") from None
+    if next(rest, None) is not None:
+        raise Malformed("a proof has hashes left over")
     return result

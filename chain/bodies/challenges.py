@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from audit.messages import Report
 from coinflip.messages import MAX_MEMBERS, CoinOpening, Evidence, RevealProof
 from wire.codec import Message
 from wire.primitives import (
@@ -73,8 +72,9 @@ class CommitReport(Message):
 
 
 class OpenReport(Message):
-    """Show the committed report; its evidence travels beside the transaction."""
+    """Show the committed report, which travels beside the transaction."""
 
     kind: Literal["open_report"] = "open_report"
-    report: Report
-    salt: Hash
+    challenge: Hash
+    evidence: Hash
+    """Of the bytes of the sidecar, an `audit.messages.Evidence`."""

@@ -9,34 +9,34 @@ from chain.reasons import Reason
 from chain.records import DueItem
 from chain.state import Draft
 from wire.errors import Rejected
+from wire.primitives import blake2b_256
 
 
 def apply(
     draft: Draft, block: BlockContext, sender: bytes, body: OpenReport, sidecar: bytes
 ) -> None:
     """Keep a sound report; a void one is refused and earns nothing."""
-    report = body.report
-    challenge = draft.challenges.require(report.challenge, Reason.UNKNOWN_CHALLENGE)
+    challenge = draft.challenges.require(body.challenge, Reason.UNKNOWN_CHALLENGE)
     _check_turn(block.network, challenge, sender, body)
-    draw = draft.draws.at(report.challenge)
-    judged = judging.judge_report(
-        block.network, block.parameters, challenge, draw, sender, report, sidecar
-    )
+    if blake2b_256(sidecar) != body.evidence:
+        raise Rejected(Reason.EVIDENCE_MISMATCH, "the sidecar is not the evidence named")
+    draw = draft.draws.at(body.challenge)
+    judged = judging.judge_report(block.network, block.parameters, challenge, draw, sender, sidecar)
 
     record = ReportRecord(
-        challenge=report.challenge,
+        challenge=body.challenge,
         attestor=sender,
         height=block.height,
-        report=report,
+        evidence=body.evidence,
         visits=judged,
     )
-    draft.reports.put(report.challenge + sender, record)
+    draft.reports.put(body.challenge + sender, record)
     opened = (*challenge.opened, sender)
-    draft.challenges.change(report.challenge, opened=opened)
+    draft.challenges.change(body.challenge, opened=opened)
     waited_for = {known.member for known in challenge.commitments} - {*challenge.convicted}
     if waited_for <= {*opened}:
         # The last report is in: no need to wait for the deadline.
-        item = DueItem(kind="opening_deadline", id=report.challenge)
+        item = DueItem(kind="opening_deadline", id=body.challenge)
         schedule.at(draft, block.height, item)
 
 
@@ -54,5 +54,5 @@ def _check_turn(
     committed = {known.member: known.commitment for known in challenge.commitments}
     if sender not in committed:
         raise Rejected(Reason.NOT_COMMITTED)
-    if committed[sender] != report_commitment(network, sender, body.report, body.salt):
+    if committed[sender] != report_commitment(network, sender, body.challenge, body.evidence):
         raise Rejected(Reason.COMMITMENT_MISMATCH)

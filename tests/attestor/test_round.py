@@ -12,7 +12,7 @@ from attestor.court_service import Court
 from attestor.identity import Identity
 from attestor.round_service import Round
 from attestor.store import AttestorStore
-from audit.messages import Outcome
+from audit.messages import Evidence, Outcome
 from chain import schedule
 from chain.challenge_records import ChallengeRecord
 from chain.client import ChainClient
@@ -136,7 +136,8 @@ async def test_a_round_goes_from_the_draw_to_its_end_and_is_forgotten(tmp_path: 
             report = seat.store.report(hall.challenge)
             assert report is not None
             # No hoster listens where the chain says: of more than one, the line is our own.
-            outcomes = [visit.outcome for visit in report.report.visits]
+            told: Evidence = decode(Evidence, report.evidence)
+            outcomes = [visit.summary.outcome for visit in told.visits]
             alone = len(outcomes) == 1
             assert set(outcomes) == {Outcome.CONNECT_REFUSED if alone else Outcome.SKIPPED}
 

@@ -10,10 +10,8 @@ import pytest
 from attestor.messages import CoinKept, FaultKept, ReportKept, VisitResult
 from attestor.store import AttestorStore
 from attestor.visit import skipped
-from audit.messages import Evidence, Report
 from audit.plan import VisitPlan
 from coinflip.messages import Echo, Equivocation, Signed
-from wire.codec import encode
 from wire.errors import HoldfastError, Malformed, Unavailable
 from wire.primitives import blake2b_256
 
@@ -31,11 +29,7 @@ def result(contract: bytes, planned: int = 1) -> VisitResult:
 
 
 def report(salt: bytes) -> ReportKept:
-    evidence = Evidence(visits=(), peers=())
-    made = Report(
-        challenge=ONE, plan_proof=bytes(80), visits=(), evidence=blake2b_256(encode(evidence))
-    )
-    return ReportKept(report=made, salt=salt * 32, evidence=evidence)
+    return ReportKept(evidence=salt * 32)
 
 
 @pytest.fixture

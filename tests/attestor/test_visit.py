@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from attestor.visit import Arrival, Visit, conclude, percentile, skipped
+from audit.entries import Entry, unpack_leaves, unpack_listed
 from audit.evidence import judge_visit
-from audit.messages import Outcome, Served, SignedReceipt, VisitEvidence, VisitSummary
+from audit.messages import Outcome, SignedReceipt, VisitEvidence, VisitSummary
 from audit.plan import VisitPlan
 from feed.tree import Node
 from tests.audit.visits import (
@@ -26,21 +27,24 @@ from tests.audit.visits import (
 Concluded = tuple[VisitSummary, VisitEvidence | None]
 
 
-def false(index: int) -> Served:
+def false(index: int) -> Entry:
     """A chunk that is not the feed's."""
-    return LIBRARY.leaf(index).model_copy(update={"hash": b"f" * 32})
+    return LIBRARY.entry(index)._replace(hash=b"f" * 32)
 
 
-def arrivals(entries: Iterable[Served]) -> list[Arrival]:
+def listed(evidence: VisitEvidence) -> list[Entry]:
+    return [entry for _, entry in unpack_listed(evidence.listed)]
+
+
+def arrivals(entries: Iterable[Entry]) -> list[Arrival]:
     """Asked for 1 ms after one another; the k-th takes k ms more."""
     return [
-        Arrival(entry.index, entry.size, entry.hash, 1_000 * place, 3_000 * place + 1_000)
-        for place, entry in enumerate(entries)
+        Arrival(entry, 1_000 * place, 3_000 * place + 1_000) for place, entry in enumerate(entries)
     ]
 
 
 def visit(
-    entries: Sequence[Served],
+    entries: Sequence[Entry],
     receipt: SignedReceipt | None = None,
     trouble: Outcome | None = None,
 ) -> Visit:
@@ -73,7 +77,7 @@ def concluded(
     return summary, evidence
 
 
-PLANNED = tuple(LIBRARY.leaf(index) for index in PLAN.indices)
+PLANNED = tuple(LIBRARY.entry(index) for index in PLAN.indices)
 ALL = receipt_over(PLANNED)
 
 
@@ -81,8 +85,8 @@ def test_all_chunks_served_and_signed_for():
     summary, evidence = concluded(visit(PLANNED, ALL))
     assert (summary.outcome, summary.served, summary.planned) == (Outcome.SERVED, 4, 4)
     assert evidence is not None
-    assert evidence.served == PLANNED
-    assert [leaf.index for leaf in evidence.leaves] == sorted(PLAN.indices)
+    assert listed(evidence) == list(PLANNED)
+    assert evidence.leaves == b"", "the entries say the truth themselves"
 
 
 def test_figures_are_of_what_came():
@@ -115,7 +119,7 @@ def test_chunks_after_the_last_receipt_prove_nothing():
     summary, evidence = concluded(visit(PLANNED, receipt_over(PLANNED[:3])))
     assert (summary.outcome, summary.served) == (Outcome.CHUNKS_MISSING, 3)
     assert evidence is not None
-    assert evidence.served == PLANNED[:3]
+    assert listed(evidence) == list(PLANNED[:3])
     assert summary.bytes == sum(entry.size for entry in PLANNED), "figures are of all that came"
 
 
@@ -124,7 +128,8 @@ def test_a_false_chunk_that_was_signed_for_is_a_fault():
     summary, evidence = concluded(visit(served, receipt_over(served), Outcome.BAD_DATA))
     assert (summary.outcome, summary.served) == (Outcome.FAULT, 3)
     assert evidence is not None
-    assert LIBRARY.leaf(PLAN.indices[2]) in evidence.leaves, "the truth is shown beside the lie"
+    truth = LIBRARY.entry(PLAN.indices[2])[:3]
+    assert unpack_leaves(evidence.leaves) == [truth], "it is shown beside the lie"
 
 
 def test_a_false_chunk_that_was_not_signed_for_is_bad_data():
@@ -147,14 +152,23 @@ def test_a_false_chunk_whose_truth_nobody_knows_accuses_nobody():
     summary, evidence = concluded(seen, PLAN, known)
     assert (summary.outcome, summary.served) == (Outcome.BAD_DATA, 3)
     assert evidence is not None
-    assert index not in {leaf.index for leaf in evidence.leaves}
+    assert index not in {entry.chunk for entry in listed(evidence)}
 
 
 def test_an_unplanned_chunk_counts_for_nothing():
-    others = tuple(LIBRARY.leaf(index) for index in (0, 1, 2))
+    others = tuple(LIBRARY.entry(index) for index in (0, 1, 2))
     summary, evidence = concluded(visit(others, receipt_over(others)))
     assert (summary.outcome, summary.served) == (Outcome.CHUNKS_MISSING, 0)
     assert evidence is not None
+
+
+def test_of_a_long_session_only_the_planned_chunks_are_listed():
+    disguise = tuple(LIBRARY.entry(index) for index in range(21))
+    seen = (*disguise, *PLANNED, *disguise)
+    summary, evidence = concluded(visit(seen, receipt_over(seen)))
+    assert (summary.outcome, summary.served) == (Outcome.SERVED, 4)
+    assert evidence is not None
+    assert [entry.chunk for entry in listed(evidence)] == sorted(PLAN.indices)
 
 
 def test_one_planned_chunk_served_four_times_is_one_chunk():
@@ -166,7 +180,7 @@ def test_one_planned_chunk_served_four_times_is_one_chunk():
 WRONG_RECEIPTS = {
     "over fewer chunks than it counts": receipt_over(PLANNED[:3], count=4),
     "over more chunks than came": receipt_over((*PLANNED, PLANNED[0])),
-    "over others": receipt_over(tuple(LIBRARY.leaf(index) for index in (0, 1, 2, 4))),
+    "over others": receipt_over(tuple(LIBRARY.entry(index) for index in (0, 1, 2, 4))),
     "over the same in another order": receipt_over(PLANNED[::-1]),
     "over other hashes": receipt_over((false(PLAN.indices[0]), *PLANNED[1:])),
     "over nothing, with a count": receipt_over((), count=4),

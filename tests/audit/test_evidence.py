@@ -4,24 +4,26 @@ from dataclasses import replace
 
 import pytest
 
-from audit.evidence import Flaw, Judged, require_plan_length
-from audit.messages import Outcome, Report, Uncle
+from audit.entries import LISTED_BYTES, UNCLE_BYTES, Leaf, pack_leaves, pack_listed, pack_uncles
+from audit.evidence import UNPROVEN_KEPT, Flaw, Judged, require_plan_length
+from audit.messages import Outcome
 from audit.receipts import CLOCK_SKEW_MS
 from tests.audit.visits import (
     ATTESTOR,
     CLOSED_MS,
     EVIDENCE,
     LIBRARY,
+    LISTED,
     OPENED_MS,
     PLAN,
     SERVED,
-    SUMMARY,
     TARGET,
     TASK,
     VISIT,
     VISIT_KEY,
     Visit,
     receipt_over,
+    shown,
     visit_signature,
 )
 from tests.people import ATTESTORS, HOSTERS, Library
@@ -29,63 +31,91 @@ from wire.errors import Rejected
 from wire.keys import Use
 
 OTHER_KEY = ATTESTOR.key(Use.VISIT, b"another", b"visit")
-WRONG = LIBRARY.leaf(8).model_copy(update={"hash": b"w" * 32})
+WRONG = LIBRARY.entry(8)._replace(hash=b"w" * 32)
+WRONG_3 = LIBRARY.entry(3)._replace(hash=b"w" * 32)
+BEYOND = LIBRARY.entry(20)._replace(chunk=21)
 WITH_FAULT = (*SERVED[:3], WRONG, *SERVED[4:])
+FAULTY = VISIT.with_served(WITH_FAULT, *LISTED).with_truth(8).says(outcome=Outcome.FAULT, served=3)
 
 
 def test_a_visit_that_was_served_is_proven():
-    assert VISIT.judge() == Judged(planned=4, served=4, fault=False)
+    assert VISIT.judge() == Judged(planned=4, served=4, fault=False, unproven=())
 
 
 def test_a_visit_without_evidence_proves_nothing():
     for outcome in set(Outcome) - {Outcome.SERVED, Outcome.FAULT}:
         visit = replace(VISIT, evidence=None).says(outcome=outcome, served=0)
-        assert visit.judge() == Judged(planned=4, served=0, fault=False)
+        assert visit.judge() == Judged(4, 0, fault=False, unproven=PLAN.indices)
 
 
 def test_a_partly_served_visit_is_proven_in_part():
-    visit = VISIT.with_served(SERVED[:2]).says(outcome=Outcome.TOO_SLOW, served=2)
-    assert visit.judge() == Judged(planned=4, served=2, fault=False)
+    visit = VISIT.with_served(SERVED[:2], 0, 1).says(outcome=Outcome.TOO_SLOW, served=2)
+    assert visit.judge() == Judged(4, 2, fault=False, unproven=(20, 8))
 
 
-def test_served_chunks_whose_leaves_are_not_shown_do_not_count():
-    visit = VISIT.with_leaves(3, 17).says(outcome=Outcome.DISCONNECTED, served=2)
-    assert visit.judge() == Judged(planned=4, served=2, fault=False)
+def test_of_many_unproven_chunks_the_first_of_the_plan_are_kept():
+    long = replace(PLAN, indices=(20, 19, 5, 4, 3, 2))
+    visit = replace(VISIT, plan=long, evidence=None).says(outcome=Outcome.TOO_SLOW, served=0)
+    judged = visit.says(planned=6).judge()
+    assert (UNPROVEN_KEPT, judged.unproven) == (4, (20, 19, 5, 4))
 
 
-def test_shown_leaves_that_were_not_served_do_not_count():
+def test_served_chunks_that_are_not_listed_do_not_count():
+    visit = VISIT.with_served(SERVED, 0, 1).says(outcome=Outcome.DISCONNECTED, served=2)
+    assert visit.judge() == Judged(4, 2, fault=False, unproven=(20, 8))
+
+
+def test_a_receipt_over_nothing_proves_nothing():
     visit = VISIT.with_served(()).says(outcome=Outcome.DISCONNECTED, served=0)
-    assert visit.judge() == Judged(planned=4, served=0, fault=False)
+    assert visit.judge().served == 0
+
+
+def test_any_one_entry_proves_its_chunk():
+    for place, entry in enumerate(SERVED):
+        served = int(entry.chunk in PLAN.indices)
+        visit = VISIT.with_served(SERVED, place).says(outcome=Outcome.TOO_SLOW, served=served)
+        assert visit.judge().served == served
 
 
 def test_signed_wrong_bytes_are_a_fault():
-    visit = VISIT.with_served(WITH_FAULT).says(outcome=Outcome.FAULT, served=3)
-    assert visit.judge() == Judged(planned=4, served=3, fault=True)
+    assert FAULTY.judge() == Judged(planned=4, served=3, fault=True, unproven=(8,))
 
 
 def test_wrong_bytes_of_a_chunk_outside_the_plan_are_a_fault_too():
-    wrong = LIBRARY.leaf(0).model_copy(update={"hash": b"w" * 32})
-    visit = VISIT.with_served((*SERVED[:2], wrong, *SERVED[3:])).with_leaves(0, *PLAN.indices)
-    assert visit.says(outcome=Outcome.FAULT).judge() == Judged(4, 4, True)
+    served = (*SERVED[:2], LIBRARY.entry(0)._replace(hash=b"w" * 32), *SERVED[3:])
+    visit = VISIT.with_served(served, 0, 1, 2, 3, 4).with_truth(0)
+    assert visit.says(outcome=Outcome.FAULT).judge() == Judged(4, 4, True, ())
 
 
 def test_a_chunk_served_well_and_wrong_is_a_fault():
-    visit = VISIT.with_served((*SERVED, WRONG)).says(outcome=Outcome.FAULT, served=4)
-    assert visit.judge() == Judged(4, 4, True)
+    for served, place in (((*SERVED, WRONG), 6), ((*SERVED[:3], WRONG, *SERVED[3:]), 3)):
+        places = (0, 1, 3, 4, place) if place == 6 else (0, 1, place, 4, 5)
+        visit = VISIT.with_served(served, *places).with_truth(8)
+        assert visit.says(outcome=Outcome.FAULT, served=4).judge() == Judged(4, 4, True, ())
+
+
+def test_the_same_lie_twice_is_one_fault():
+    visit = VISIT.with_served((*WITH_FAULT, WRONG), *LISTED, 6).with_truth(8)
+    assert visit.says(outcome=Outcome.FAULT, served=3).judge().fault
 
 
 def test_an_honest_hoster_is_not_framed_by_shifting_sizes():
     # A parent's hash binds its children's sizes only as a sum: this proof leads to the root.
-    wanted = sorted((*PLAN.indices, 16))
-    leaves = {index: LIBRARY.leaf(index) for index in wanted}
-    for index, shift in ((16, -1), (17, 1)):
-        size = leaves[index].size + shift
-        leaves[index] = leaves[index].model_copy(update={"size": size})
-    bent = VISIT.shows(leaves=tuple(leaves.values()), uncles=LIBRARY.uncles(wanted))
-    assert bent.judge() == Judged(planned=4, served=4, fault=False)
+    served = (*SERVED, LIBRARY.entry(16))
+    bent = VISIT.with_served(served, *LISTED, 6)
+    leaves = [Leaf(16, served[6].size - 1, served[6].hash)]
+    leaves.append(Leaf(17, served[1].size + 1, served[1].hash))
+    bent = bent.shows(leaves=pack_leaves(leaves))
+    assert bent.judge() == Judged(planned=4, served=4, fault=False, unproven=())
     with pytest.raises(Rejected) as refused:
         bent.says(outcome=Outcome.FAULT, served=3).judge()
     assert refused.value.reason is Flaw.SUMMARY_OVERSTATED
+
+
+def test_a_hoster_that_signs_for_a_wrong_size_has_still_served():
+    served = (*SERVED[:3], SERVED[3]._replace(size=99), *SERVED[4:])
+    visit = VISIT.with_served(served, *LISTED).with_truth(8)
+    assert visit.judge() == Judged(planned=4, served=4, fault=False, unproven=())
 
 
 def test_clocks_may_differ_a_little():
@@ -192,60 +222,115 @@ WRONG_THINGS = {
         VISIT.shows(receipt=receipt_over(SERVED[:-1])),
         Flaw.RECEIPT_MISMATCH,
     ),
-    "fewer chunks than the receipt is over": (
-        VISIT.shows(served=SERVED[:-1]),
+    "a receipt over one chunk more": (
+        VISIT.shows(receipt=receipt_over((*SERVED, SERVED[0]))),
         Flaw.RECEIPT_MISMATCH,
     ),
-    "chunks in another order": (
-        VISIT.shows(served=tuple(reversed(SERVED))),
+    "fewer entries than are proven": (
+        VISIT.shows(listed=EVIDENCE.listed[:-LISTED_BYTES]),
         Flaw.RECEIPT_MISMATCH,
     ),
-    "another chunk than signed for": (VISIT.shows(served=WITH_FAULT), Flaw.RECEIPT_MISMATCH),
+    "half an entry": (VISIT.shows(listed=EVIDENCE.listed[:-1]), Flaw.RECEIPT_MISMATCH),
+    "entries in another order": (
+        VISIT.shows(**shown(SERVED[::-1], LISTED)),
+        Flaw.RECEIPT_MISMATCH,
+    ),
+    "places that do not ascend": (
+        VISIT.shows(listed=pack_listed((place, SERVED[place]) for place in (1, 0, 3, 4))),
+        Flaw.RECEIPT_MISMATCH,
+    ),
+    "one place twice": (
+        VISIT.shows(listed=pack_listed((place, SERVED[place]) for place in (0, 0, 3, 4))),
+        Flaw.RECEIPT_MISMATCH,
+    ),
+    "a place beyond the list": (
+        VISIT.shows(listed=EVIDENCE.listed + pack_listed([(6, SERVED[0])])),
+        Flaw.RECEIPT_MISMATCH,
+    ),
+    "an entry at another place": (
+        VISIT.shows(listed=pack_listed([(5, SERVED[0]), *[(p, SERVED[p]) for p in LISTED[1:]]])),
+        Flaw.RECEIPT_MISMATCH,
+    ),
+    "another chunk than signed for": (
+        VISIT.shows(listed=FAULTY.evidence.listed),
+        Flaw.RECEIPT_MISMATCH,
+    ),
+    "another digest than signed for": (
+        VISIT.shows(listed=pack_listed((p, SERVED[p]._replace(digest=bytes(16))) for p in LISTED)),
+        Flaw.RECEIPT_MISMATCH,
+    ),
+    "a proof that lacks a hash": (
+        VISIT.shows(list_proof=EVIDENCE.list_proof[:-32]),
+        Flaw.RECEIPT_MISMATCH,
+    ),
+    "a proof with a hash too many": (
+        VISIT.shows(list_proof=EVIDENCE.list_proof + bytes(32)),
+        Flaw.RECEIPT_MISMATCH,
+    ),
+    "a proof with half a hash": (
+        VISIT.shows(list_proof=EVIDENCE.list_proof[:-1]),
+        Flaw.RECEIPT_MISMATCH,
+    ),
     "another count than chunks": (with_receipt(count=7), Flaw.RECEIPT_MISMATCH),
+    "a count of nothing": (with_receipt(count=0), Flaw.RECEIPT_MISMATCH),
+    "a count beyond all lists": (with_receipt(count=2**63 - 1), Flaw.RECEIPT_MISMATCH),
     # what the feed has
-    "leaves that are not the feed's": (
+    "a lie without the truth beside it": (
+        FAULTY.shows(leaves=b""),
+        Flaw.LEAVES_UNPROVEN,
+    ),
+    "two entries of one chunk that differ, without the truth": (
+        VISIT.with_served((*SERVED, WRONG), *LISTED, 6),
+        Flaw.LEAVES_UNPROVEN,
+    ),
+    "a lie as the truth": (
+        VISIT.shows(leaves=pack_leaves([Leaf(8, WRONG.size, WRONG.hash)])),
+        Flaw.LEAVES_UNPROVEN,
+    ),
+    "a true leaf that nobody needs": (VISIT.with_truth(8), Flaw.LEAVES_UNPROVEN),
+    "a true leaf of a chunk that is not listed": (
+        FAULTY.with_truth(8, 9),
+        Flaw.LEAVES_UNPROVEN,
+    ),
+    "true leaves in another order": (
+        VISIT.with_served((WRONG, WRONG_3, *SERVED), 0, 1)
+        .with_truth(8, 3)
+        .says(outcome=Outcome.FAULT, served=0),
+        Flaw.LEAVES_UNPROVEN,
+    ),
+    "a true leaf twice": (FAULTY.with_truth(8, 8), Flaw.LEAVES_UNPROVEN),
+    "half a leaf": (FAULTY.shows(leaves=FAULTY.evidence.leaves[:-1]), Flaw.LEAVES_UNPROVEN),
+    "a chunk beyond the feed": (
         VISIT.shows(
-            leaves=(
-                EVIDENCE.leaves[0].model_copy(update={"hash": b"w" * 32}),
-                *EVIDENCE.leaves[1:],
-            )
+            receipt=receipt_over((*SERVED, BEYOND)), **shown((*SERVED, BEYOND), (*LISTED, 6))
         ),
         Flaw.LEAVES_UNPROVEN,
     ),
-    "leaves at other places": (
-        VISIT.shows(
-            leaves=(
-                EVIDENCE.leaves[0].model_copy(update={"index": 4}),
-                *EVIDENCE.leaves[1:],
-            )
-        ),
+    "too few uncles": (
+        VISIT.shows(uncles=EVIDENCE.uncles[:-UNCLE_BYTES]),
         Flaw.LEAVES_UNPROVEN,
     ),
-    "a leaf beyond the feed": (
-        VISIT.shows(leaves=(*EVIDENCE.leaves, EVIDENCE.leaves[0].model_copy(update={"index": 21}))),
-        Flaw.LEAVES_UNPROVEN,
-    ),
-    "too few uncles": (VISIT.shows(uncles=EVIDENCE.uncles[:-1]), Flaw.LEAVES_UNPROVEN),
+    "half an uncle": (VISIT.shows(uncles=EVIDENCE.uncles[:-1]), Flaw.LEAVES_UNPROVEN),
     "too many uncles": (
-        VISIT.shows(uncles=(*EVIDENCE.uncles, Uncle(size=0, hash=bytes(32)))),
+        VISIT.shows(uncles=EVIDENCE.uncles + bytes(UNCLE_BYTES)),
         Flaw.LEAVES_UNPROVEN,
     ),
     "a wrong uncle": (
-        VISIT.shows(uncles=(Uncle(size=1, hash=bytes(32)), *EVIDENCE.uncles[1:])),
+        VISIT.shows(uncles=pack_uncles([(1, bytes(32))]) + EVIDENCE.uncles[UNCLE_BYTES:]),
         Flaw.LEAVES_UNPROVEN,
     ),
     "an uncle larger than any feed": (
-        VISIT.shows(uncles=(Uncle(size=2**63 - 1, hash=bytes(32)), *EVIDENCE.uncles[1:])),
+        VISIT.shows(uncles=pack_uncles([(2**63 - 1, bytes(32))]) + EVIDENCE.uncles[UNCLE_BYTES:]),
         Flaw.LEAVES_UNPROVEN,
     ),
-    "no leaves": (VISIT.shows(leaves=(), uncles=()), Flaw.LEAVES_UNPROVEN),
+    "no uncles": (VISIT.shows(uncles=b""), Flaw.LEAVES_UNPROVEN),
     "a longer feed": (
-        VISIT.shows(uncles=Library("library", 22).uncles(sorted(PLAN.indices))),
+        VISIT.shows(uncles=Library("library", 22).uncles(PLAN.indices)),
         Flaw.LEAVES_UNPROVEN,
     ),
     # what the report claims
     "more served than proven": (
-        VISIT.with_served(SERVED[:2]).says(outcome=Outcome.TOO_SLOW, served=3),
+        VISIT.with_served(SERVED[:2], 0, 1).says(outcome=Outcome.TOO_SLOW, served=3),
         Flaw.SUMMARY_OVERSTATED,
     ),
     "less served than proven": (
@@ -253,7 +338,7 @@ WRONG_THINGS = {
         Flaw.SUMMARY_OVERSTATED,
     ),
     "success for a part": (
-        VISIT.with_served(SERVED[:2]).says(served=2),
+        VISIT.with_served(SERVED[:2], 0, 1).says(served=2),
         Flaw.SUMMARY_OVERSTATED,
     ),
     "success without evidence": (replace(VISIT, evidence=None), Flaw.SUMMARY_OVERSTATED),
@@ -267,7 +352,7 @@ WRONG_THINGS = {
     ),
     "a fault that is none": (VISIT.says(outcome=Outcome.FAULT), Flaw.SUMMARY_OVERSTATED),
     "a fault that is hushed up": (
-        VISIT.with_served(WITH_FAULT).says(outcome=Outcome.BAD_DATA, served=3),
+        FAULTY.says(outcome=Outcome.BAD_DATA),
         Flaw.SUMMARY_OVERSTATED,
     ),
 }
@@ -285,16 +370,8 @@ def test_every_flaw_is_tested():
 
 
 def test_a_report_speaks_of_exactly_the_planned_visits():
-    for visits in (0, 1, 2, 3):
-        report = Report(
-            challenge=bytes(32),
-            plan_proof=bytes(80),
-            visits=(SUMMARY,) * visits,
-            evidence=bytes(32),
-        )
-        if visits == 2:
-            require_plan_length(report, [PLAN, PLAN])
-            continue
+    require_plan_length(2, [PLAN, PLAN])
+    for visits in (0, 1, 3):
         with pytest.raises(Rejected) as refused:
-            require_plan_length(report, [PLAN, PLAN])
+            require_plan_length(visits, [PLAN, PLAN])
         assert refused.value.reason is Flaw.VISITS_OFF_PLAN

@@ -1,11 +1,12 @@
 """One attestor's visit to one hoster, with everything a judge needs, valid by default."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from audit.entries import Entry, Leaf, pack_leaves, pack_listed
 from audit.evidence import VISIT_DOMAIN, Judged, Target, Task, judge_visit
 from audit.messages import (
     Outcome,
-    Served,
     SignedReceipt,
     VisitEvidence,
     VisitSummary,
@@ -14,7 +15,7 @@ from audit.messages import (
 from audit.plan import VisitPlan
 from audit.receipts import DOMAIN, ServedAccount, SessionBinding, sign_receipt
 from tests.people import ATTESTORS, HOSTERS, Library, Person
-from wire import signing
+from wire import merkle, signing
 from wire.codec import encode
 from wire.keys import KeyPair, Use
 
@@ -52,7 +53,7 @@ def visit_signature(
 
 
 def receipt_over(
-    served: tuple[Served, ...],
+    served: Sequence[Entry],
     *,
     signer: KeyPair = SIGNER,
     network: bytes = NETWORK,
@@ -71,16 +72,30 @@ def receipt_over(
     return SignedReceipt(receipt=receipt, signature=signature)
 
 
-SERVED = tuple(LIBRARY.leaf(index) for index in (3, 17, 0, 8, 20, 3))
+SERVED = tuple(LIBRARY.entry(index) for index in (3, 17, 0, 8, 20, 3))
 """The planned chunks and others, one of them twice, in the order sent."""
+LISTED = (0, 1, 3, 4)
+"""Places of the planned ones."""
+
+
+def list_proof(served: Sequence[Entry], places: Sequence[int]) -> bytes:
+    leaves = [merkle.leaf_hash(entry.packed) for entry in served]
+    return b"".join(merkle.multiproof(leaves, places))
+
+
+def shown(served: Sequence[Entry], places: Sequence[int]) -> dict[str, bytes]:
+    """The fields of evidence that lists the entries at these places."""
+    listed = [(place, served[place]) for place in places]
+    return {"listed": pack_listed(listed), "list_proof": list_proof(served, places)}
+
 
 EVIDENCE = VisitEvidence(
     visit_key=VISIT_KEY.public,
     visit_signature=visit_signature(),
     receipt=receipt_over(SERVED),
-    served=SERVED,
-    leaves=tuple(LIBRARY.leaf(index) for index in sorted(PLAN.indices)),
-    uncles=LIBRARY.uncles(sorted(PLAN.indices)),
+    **shown(SERVED, LISTED),
+    leaves=b"",
+    uncles=LIBRARY.uncles(PLAN.indices),
 )
 SUMMARY = VisitSummary(
     outcome=Outcome.SERVED,
@@ -115,14 +130,16 @@ class Visit:
         assert self.evidence is not None
         return replace(self, evidence=self.evidence.model_copy(update=changes))
 
-    def with_served(self, served: tuple[Served, ...]) -> "Visit":
-        """The hoster served, and signed for, something else."""
-        return self.shows(served=served, receipt=receipt_over(served))
+    def with_served(self, served: Sequence[Entry], *places: int) -> "Visit":
+        """The hoster served, and signed for, something else; entries at `places` are listed."""
+        chunks = {served[place].chunk for place in places}
+        return self.shows(
+            receipt=receipt_over(served), **shown(served, places), uncles=LIBRARY.uncles(chunks)
+        )
 
-    def with_leaves(self, *indices: int) -> "Visit":
-        """The true leaves of other chunks are shown."""
-        leaves = tuple(LIBRARY.leaf(index) for index in sorted(indices))
-        return self.shows(leaves=leaves, uncles=LIBRARY.uncles(sorted(indices)))
+    def with_truth(self, *chunks: int) -> "Visit":
+        """The true leaves of these chunks are shown."""
+        return self.shows(leaves=pack_leaves(Leaf(*LIBRARY.entry(chunk)[:3]) for chunk in chunks))
 
     def judge(self) -> Judged:
         return judge_visit(

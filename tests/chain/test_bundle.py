@@ -67,7 +67,7 @@ def names_of(world: World) -> list[Name]:
 def evidence_of(world: World) -> tuple[ReportEvidence, ...]:
     return tuple(
         ReportEvidence(
-            challenge=signed.transaction.body.report.challenge,
+            challenge=signed.transaction.body.challenge,
             attestor=signed.transaction.sender,
             evidence=signed.sidecar,
         )
@@ -174,7 +174,8 @@ def with_evidence(change: Callable[[bytes], bytes], place: int = 0) -> Bundle:
 
 def without_visits(sidecar: bytes) -> bytes:
     evidence: Evidence = decode(Evidence, sidecar)
-    return encode(Evidence(visits=(None,) * len(evidence.visits), peers=()))
+    silent = tuple(visit.model_copy(update={"evidence": None}) for visit in evidence.visits)
+    return encode(evidence.model_copy(update={"visits": silent}))
 
 
 def swapped() -> Bundle:
@@ -284,7 +285,8 @@ def draw_changes(**changes: object) -> dict[str, object]:
 
 def report_changes() -> dict[str, object]:
     record: ReportRecord = at_first(Table.REPORT)
-    judged = record.visits[0].model_copy(update={"served": 0})
+    summary = record.visits[0].summary.model_copy(update={"served": 0})
+    judged = record.visits[0].model_copy(update={"summary": summary})
     return {"visits": (judged, *record.visits[1:])}
 
 
@@ -378,7 +380,7 @@ def test_a_state_that_makes_no_sense_is_refused_like_any_other(make):
 
 
 def test_the_builders_made_what_they_say():
-    assert blake2b_256(good().evidence[0].evidence) == at_first(Table.REPORT).report.evidence
+    assert blake2b_256(good().evidence[0].evidence) == at_first(Table.REPORT).evidence
     assert isinstance(at_first(Table.CHALLENGE), ChallengeRecord)
     assert isinstance(at_first(Table.AVAILABILITY), Availability)
     assert len(drawn().members) <= len(ATTESTORS)

@@ -202,7 +202,7 @@ async def test_the_evidence_of_every_opened_report_is_kept(path):
         for member, account in accounts.items():
             found = await node.evidence(challenge, member.id)
             assert found == account.sidecar
-            assert blake2b_256(found) == account.report.evidence
+            assert blake2b_256(found) == account.open().evidence
         for missing in (STRANGER.id, b"", b"x" * 32):
             with pytest.raises(NotFound):
                 await node.evidence(challenge, missing)

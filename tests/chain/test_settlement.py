@@ -1,16 +1,17 @@
 """What a challenge concludes, and who is paid how much."""
 
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
+from audit.messages import Outcome
+from audit.plan import VisitPlan
 from chain import settlement
 from chain.challenge_records import JudgedVisit
 from chain.records import stake_key
 from chain.settlement import Visit, classify, detection_ppm, quorum, score_of
 from tests.people import ATTESTORS, BY_ID, OWNER, SLA, STRANGER, VALIDATOR, create_plan
-from tests.reports import account_of
+from tests.reports import account_of, summary
 from tests.stages import (
     coin_opened,
     committed,
@@ -24,9 +25,9 @@ from tests.stages import (
 
 
 def judged(served=3, *, planned=3, fault=False, skipped=False):
-    return JudgedVisit(
-        contract=b"c" * 32, planned=planned, served=served, fault=fault, skipped=skipped
-    )
+    outcome = Outcome.FAULT if fault else Outcome.SKIPPED if skipped else Outcome.SERVED
+    said = summary(VisitPlan(b"c" * 32, 0, (0,) * planned), served, outcome)
+    return JudgedVisit(contract=b"c" * 32, summary=said)
 
 
 def visits(*served, faults=0):
@@ -387,8 +388,7 @@ def claiming(figures):
     reports = []
     for member, claimed in zip(world.members, figures, strict=True):
         parts = account_of(world, member)
-        changed = tuple(visit.model_copy(update=claimed) for visit in parts.visits)
-        reports.append((member, replace(parts, visits=changed)))
+        reports.append((member, parts.saying(**claimed)))
     world.block(*(world.sign(member, parts.commit(world, member)) for member, parts in reports))
     world.pass_until(world.challenge.window_end)
     world.must(STRANGER, world.open_coin())

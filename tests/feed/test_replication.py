@@ -165,7 +165,7 @@ def test_a_reader_that_knows_only_the_key_fetches_everything(stores: Stores, len
     assert [event.chunk for event in reader.of(Arrived)] == list(range(length))
     assert [event.chunk for event in hoster.of(Served)] == list(range(length))
     assert hoster.of(Served)[-1] == Served(
-        length - 1, leaf_hash(chunk(length - 1)), len(chunk(length - 1))
+        length - 1, leaf_hash(chunk(length - 1)), chunk(length - 1)
     )
     assert reader.said(Range) == [Range(0, length)]
 
@@ -176,7 +176,7 @@ def test_arrivals_tell_when_they_were_asked_for_and_when_they_came(stores: Store
     reader.do(reader.core.want([3], world.now_us))
     world.run()
     (arrived,) = reader.of(Arrived)
-    assert arrived.leaf_hash == leaf_hash(chunk(3)) and arrived.bytes == len(chunk(3))
+    assert arrived.leaf_hash == leaf_hash(chunk(3)) and arrived.data == chunk(3)
     assert arrived.came_us - arrived.asked_us == 2000
 
 

@@ -66,7 +66,7 @@ async def test_a_feed_is_downloaded_and_every_chunk_told_of_on_both_sides(stores
         group.create_task(serve(there, source, lambda _, event: served.append(event)))
         await download(here, feed, lambda _, event: arrived.append(event))
     assert _same(feed, LENGTH)
-    assert served == [Served(i, leaf_hash(chunk(i)), len(chunk(i))) for i in range(LENGTH)]
+    assert served == [Served(i, leaf_hash(chunk(i)), chunk(i)) for i in range(LENGTH)]
     chunks = [event for event in arrived if isinstance(event, Arrived)]
     assert sorted(event.chunk for event in chunks) == list(range(LENGTH))
     assert all(event.came_us >= event.asked_us for event in chunks)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from audit.messages import RECEIPT_EVERY_CHUNKS, Served
+from audit.entries import Entry
+from audit.messages import RECEIPT_EVERY_CHUNKS
 from audit.receipts import SessionBinding, is_receipt_of, served_root
 from hoster.receipts import ReceiptBook
 from tests.people import HOSTERS, Library
@@ -18,11 +19,15 @@ def book() -> ReceiptBook:
     return ReceiptBook(KEY, BINDING)
 
 
+def serve(made: ReceiptBook, index: int) -> bool:
+    return made.add(index, LIBRARY.nodes[2 * index].hash, LIBRARY.chunk(index))
+
+
 def test_a_receipt_is_due_every_sixteen_chunks():
     made = book()
     due = []
     for index in range(40):
-        if made.add(LIBRARY.leaf(index)):
+        if serve(made, index):
             due.append(index + 1)
             made.sign(fork=0, length=40, time_ms=1)
     assert due == [16, 32]
@@ -31,22 +36,22 @@ def test_a_receipt_is_due_every_sixteen_chunks():
 
 def test_a_receipt_stays_due_until_it_is_signed():
     made = book()
-    due = [made.add(LIBRARY.leaf(index)) for index in range(18)]
+    due = [serve(made, index) for index in range(18)]
     assert due == [False] * 15 + [True] * 3
     made.sign(fork=0, length=40, time_ms=1)
-    assert not made.add(LIBRARY.leaf(18))
+    assert not serve(made, 18)
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 16, 40])
 def test_a_receipt_is_over_everything_served_so_far(count):
     made = book()
-    served: list[Served] = [LIBRARY.leaf(index) for index in range(count)]
-    for entry in served:
-        made.add(entry)
+    served: list[Entry] = [LIBRARY.entry(index) for index in range(count)]
+    for index in range(count):
+        serve(made, index)
     signed = made.sign(fork=3, length=40, time_ms=77)
     receipt = signed.receipt
     assert is_receipt_of(BINDING, KEY.public, signed)
-    assert (receipt.count, receipt.root) == (count, served_root(tuple(served)))
+    assert (receipt.count, receipt.root) == (count, served_root(served))
     assert receipt.bytes == made.served_bytes == sum(entry.size for entry in served)
     assert (receipt.fork, receipt.length, receipt.time_ms) == (3, 40, 77)
     assert made.unsigned == 0
@@ -55,7 +60,7 @@ def test_a_receipt_is_over_everything_served_so_far(count):
 def test_receipts_are_numbered_from_one_and_cumulative():
     made = book()
     for number in range(1, 5):
-        made.add(LIBRARY.leaf(number))
+        serve(made, number)
         receipt = made.sign(fork=0, length=40, time_ms=number).receipt
         assert (receipt.sequence, receipt.count) == (number, number)
 
@@ -63,5 +68,5 @@ def test_receipts_are_numbered_from_one_and_cumulative():
 def test_a_chunk_served_twice_counts_twice():
     made = book()
     for _ in range(2):
-        made.add(LIBRARY.leaf(7))
+        serve(made, 7)
     assert made.sign(fork=0, length=40, time_ms=1).receipt.count == 2

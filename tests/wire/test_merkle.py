@@ -120,3 +120,54 @@ def test_an_inner_node_is_no_entry():
     left, right = merkle.leaf_hash(b"a"), merkle.leaf_hash(b"b")
     assert merkle.root([left + right]) != merkle.root([b"a", b"b"])
     assert merkle.root([b"\x01" + left + right]) != merkle.root([b"a", b"b"])
+
+
+@given(ENTRIES, st.data())
+def test_a_multiproof_leads_from_any_leaves_to_the_root(entries, data):
+    leaves = [merkle.leaf_hash(entry) for entry in entries]
+    wanted = sorted(data.draw(st.sets(st.integers(0, len(leaves) - 1))))
+    proof = merkle.multiproof(leaves, wanted)
+    shown = [leaves[place] for place in wanted]
+    found = merkle.root_from_multiproof(len(leaves), wanted, shown, proof)
+    assert found == merkle.root_of(leaves) == plain_root(entries)
+
+
+@given(st.integers(1, 70), st.data())
+def test_a_leaf_is_proven_at_its_own_place_only(length, data):
+    leaves = [merkle.leaf_hash(bytes([place])) for place in range(length)]
+    place = data.draw(st.integers(0, length - 1))
+    other = data.draw(st.integers(0, length - 1))
+    proof = merkle.multiproof(leaves, [place])
+    try:
+        found = merkle.root_from_multiproof(length, [other], [leaves[place]], proof)
+    except Malformed:
+        found = b""
+    assert (found == merkle.root_of(leaves)) == (place == other)
+
+
+@pytest.mark.parametrize(
+    ("length", "wanted", "proof"),
+    [
+        (0, [0], 0),
+        (1, [1], 0),
+        (4, [-1], 2),
+        (4, [1, 1], 2),
+        (4, [2, 1], 2),
+        (4, [4], 2),
+        (4, [1], 1),
+        (4, [1], 3),
+        (4, [], 0),
+        (0, [], 1),
+        (2**62, [5], 61),
+    ],
+)
+def test_a_multiproof_that_does_not_fit_is_malformed(length, wanted, proof):
+    with pytest.raises(Malformed):
+        merkle.root_from_multiproof(length, wanted, [bytes(32)] * len(wanted), [bytes(32)] * proof)
+
+
+def test_of_no_leaves_the_proof_is_the_root():
+    leaves = [merkle.leaf_hash(bytes([place])) for place in range(5)]
+    assert merkle.multiproof(leaves, []) == (merkle.root_of(leaves),)
+    assert merkle.multiproof([], []) == ()
+    assert merkle.root_from_multiproof(0, [], [], []) == merkle.EMPTY_ROOT == merkle.root_of([])

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from audit.entries import unpack_listed
 from audit.evidence import Flaw
-from audit.messages import Evidence, Outcome, PeerMetric
+from audit.messages import Outcome, PeerMetric, ReportedVisit
 from chain.reasons import Reason
 from tests.chain.refusals import assert_refused
 from tests.people import ATTESTORS, STRANGER
-from tests.reports import account_of, make_receipt, make_visit
+from tests.reports import ReportParts, account_of, make_receipt, make_visit
 from tests.stages import coin_opened, committed, opening, sealed
 from wire import vrf
 from wire.codec import encode
@@ -33,9 +34,9 @@ def test_a_sound_report_is_kept():
     parts = account_of(world, member)
     world.must(member, parts.open(), parts.sidecar)
     record = world.draft.reports.at(world.challenge.challenge + member.id)
-    assert (record.attestor, record.report, record.height) == (
+    assert (record.attestor, record.evidence, record.height) == (
         member.id,
-        parts.report,
+        parts.open().evidence,
         world.height,
     )
     plans = world.visit_plans(member)
@@ -83,7 +84,7 @@ def test_metrics_of_other_members_travel_in_the_evidence():
         metric = PeerMetric(
             peer=world.members[1].id, round_trip_us=9, throughput_bytes_per_s=1, loss_ppm=0
         )
-        return replace(parts, evidence=parts.evidence.model_copy(update={"peers": (metric,)}))
+        return parts.with_evidence(peers=(metric,))
 
     world, member, parts = claimed(with_peers)
     world.must(member, parts.open(), parts.sidecar)
@@ -135,12 +136,13 @@ def test_another_report_than_the_committed_one_is_refused():
     first, second, *_ = world.members
     parts = account_of(world, first)
     others = [
-        parts.open().model_copy(update={"salt": b"t" * 32}),
-        account_of(world, second).open(),
-        account_of(world, first, lambda attestor, plan: "silent").open(),
+        parts.with_evidence(salt=b"t" * 32),
+        account_of(world, second),
+        account_of(world, first, lambda attestor, plan: "silent"),
+        parts.with_evidence(plan_proof=bytes(80)),
     ]
-    for body in others:
-        assert_refused(world, first, body, Reason.COMMITMENT_MISMATCH, parts.sidecar)
+    for other in others:
+        assert_refused(world, first, other.open(), Reason.COMMITMENT_MISMATCH, other.sidecar)
 
 
 def test_a_copied_commitment_opens_nothing():
@@ -163,18 +165,21 @@ def test_other_evidence_than_the_named_is_refused():
 
 
 @pytest.mark.parametrize(
-    "evidence",
-    [
-        (),
-        ((), (), ()),
-        Evidence(visits=(), peers=()),
-        Evidence(visits=(None,), peers=()),
-        Evidence(visits=(None,) * 3, peers=()),
-    ],
+    "evidence", [(), ((), (), ()), (bytes(32), bytes(80), (), (), ()), (bytes(32), bytes(80), ())]
 )
 def test_evidence_of_another_shape_is_refused(evidence):
     world, member, parts = claimed(lambda w, m, p: replace(p, evidence=evidence))
     assert_refused(world, member, parts.open(), Reason.EVIDENCE_MISMATCH, encode(evidence))
+
+
+def test_evidence_in_another_spelling_is_refused():
+    class Otherwise(ReportParts):
+        @property
+        def sidecar(self):
+            return super().sidecar.replace(b"\x84", b"\x98\x04", 1)
+
+    world, member, parts = claimed(lambda w, m, p: Otherwise(p.challenge, p.evidence))
+    assert_refused(world, member, parts.open(), Reason.EVIDENCE_MISMATCH, parts.sidecar)
 
 
 @pytest.mark.parametrize(
@@ -188,21 +193,23 @@ def test_evidence_of_another_shape_is_refused(evidence):
     ],
 )
 def test_another_plan_proof_is_refused(proof):
-    world, member, parts = claimed(lambda w, m, p: replace(p, plan_proof=proof(w, m)))
+    world, member, parts = claimed(lambda w, m, p: p.with_evidence(plan_proof=proof(w, m)))
     assert_refused(world, member, parts.open(), Reason.BAD_PLAN_PROOF, parts.sidecar)
 
 
 def test_a_report_of_fewer_or_more_visits_is_off_plan():
-    for change in (lambda visits: visits[:1], lambda visits: (*visits, visits[0])):
-        world, member, parts = claimed(lambda w, m, p, c=change: replace(p, visits=c(p.visits)))
+    for change in (
+        lambda visits: (),
+        lambda visits: visits[:1],
+        lambda visits: (*visits, visits[0]),
+    ):
+        world, member, parts = claimed(lambda w, m, p, c=change: p.with_visits(c(p.visits)))
         assert_refused(world, member, parts.open(), Flaw.VISITS_OFF_PLAN, parts.sidecar)
 
 
 def test_visits_in_another_order_are_refused():
     def swapped(world, member, parts):
-        evidence = parts.evidence
-        visits = tuple(reversed(evidence.visits))
-        return replace(parts, evidence=evidence.model_copy(update={"visits": visits}))
+        return parts.with_visits(reversed(parts.visits))
 
     world, member, parts = claimed(swapped)
     assert_refused(world, member, parts.open(), Flaw.VISIT_NOT_SIGNED, parts.sidecar)
@@ -210,7 +217,9 @@ def test_visits_in_another_order_are_refused():
 
 def test_success_without_evidence_is_refused():
     def boast(world, member, parts):
-        return replace(parts, evidence=Evidence(visits=(None, None), peers=()))
+        return parts.with_visits(
+            visit.model_copy(update={"evidence": None}) for visit in parts.visits
+        )
 
     world, member, parts = claimed(boast)
     assert_refused(world, member, parts.open(), Flaw.SUMMARY_OVERSTATED, parts.sidecar)
@@ -218,8 +227,7 @@ def test_success_without_evidence_is_refused():
 
 def test_the_evidence_of_another_attestor_is_refused():
     def lent(world, member, parts):
-        other = account_of(world, world.members[1])
-        return replace(parts, visits=other.visits, evidence=other.evidence)
+        return parts.with_visits(account_of(world, world.members[1]).visits)
 
     world, member, parts = claimed(lent)
     assert_refused(world, member, parts.open(), Flaw.VISIT_NOT_SIGNED, parts.sidecar)
@@ -229,11 +237,13 @@ def test_the_evidence_of_an_earlier_challenge_is_refused():
     # The attestor keeps its visit keys and its receipts, and signs the keys over anew.
     def replayed(world, member, parts):
         earlier = world.challenge.window_opened_ms - 60_000
-        shown = []
-        for plan, visit in zip(world.visit_plans(member), parts.evidence.visits, strict=True):
-            receipt = make_receipt(world, member, plan, visit.served, time_ms=earlier)
-            shown.append(visit.model_copy(update={"receipt": receipt}))
-        return replace(parts, evidence=Evidence(visits=tuple(shown), peers=()))
+        visits = []
+        for plan, visit in zip(world.visit_plans(member), parts.visits, strict=True):
+            served = [entry for _, entry in unpack_listed(visit.evidence.listed)]
+            receipt = make_receipt(world, member, plan, served, time_ms=earlier)
+            shown = visit.evidence.model_copy(update={"receipt": receipt})
+            visits.append(visit.model_copy(update={"evidence": shown}))
+        return parts.with_visits(visits)
 
     world, member, parts = claimed(replayed)
     assert_refused(world, member, parts.open(), Flaw.RECEIPT_UNTIMELY, parts.sidecar)
@@ -241,8 +251,7 @@ def test_the_evidence_of_an_earlier_challenge_is_refused():
 
 def test_a_fault_must_be_proven():
     def accuse(world, member, parts):
-        first = parts.visits[0].model_copy(update={"outcome": Outcome.FAULT})
-        return replace(parts, visits=(first, *parts.visits[1:]))
+        return parts.saying(outcome=Outcome.FAULT)
 
     world, member, parts = claimed(accuse)
     assert_refused(world, member, parts.open(), Flaw.SUMMARY_OVERSTATED, parts.sidecar)
@@ -253,9 +262,38 @@ def test_one_bad_visit_voids_the_whole_report():
         plan = world.visit_plans(member)[1]
         boast, _ = make_visit(world, member, plan, "served")
         _, shown = make_visit(world, member, plan, "partial")
-        evidence = Evidence(visits=(parts.evidence.visits[0], shown), peers=())
-        return replace(parts, visits=(parts.visits[0], boast), evidence=evidence)
+        return parts.with_visits((parts.visits[0], ReportedVisit(summary=boast, evidence=shown)))
 
     world, member, parts = claimed(mixed)
     assert_refused(world, member, parts.open(), Flaw.SUMMARY_OVERSTATED, parts.sidecar)
     assert world.draft.reports.get(world.challenge.challenge + member.id) is None
+
+
+@pytest.mark.parametrize("size", [0, 23, 24, 2**31, 2**63 - 1])
+def test_an_opened_report_takes_300_bytes_at_most_beside_its_evidence(size):
+    world = coin_opened()
+    parts = account_of(world, world.members[0])
+    signed = world.sign(
+        world.members[0], parts.open(), parts.sidecar, nonce=size, fee_base=size, valid_until=size
+    )
+    assert len(parts.sidecar) > 300
+    assert signed.size - len(parts.sidecar) <= 300
+
+
+def test_of_a_report_the_first_chunks_that_were_not_served_are_kept():
+    world = coin_opened(lambda attestor, plan: "partial")
+    member = world.members[0]
+    parts = account_of(world, member, lambda attestor, plan: "partial")
+    world.must(member, parts.open(), parts.sidecar)
+    record = world.draft.reports.at(world.challenge.challenge + member.id)
+    for plan, visit in zip(world.visit_plans(member), record.visits, strict=True):
+        assert visit.unproven == (max(plan.indices),)
+
+
+def test_a_skipped_visit_leaves_no_chunk_unproven():
+    world = coin_opened(lambda attestor, plan: "skipped")
+    member = world.members[0]
+    parts = account_of(world, member, lambda attestor, plan: "skipped")
+    world.must(member, parts.open(), parts.sidecar)
+    record = world.draft.reports.at(world.challenge.challenge + member.id)
+    assert [visit.unproven for visit in record.visits] == [(), ()]
