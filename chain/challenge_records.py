@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer
 
 from audit.messages import Outcome, VisitSummary
 from chain.committee import AbsenceVote, FlipAttempt, MemberHash, Unrevealed
 from chain.head import Head
 from wire.codec import Message
 from wire.primitives import Hash, Natural, Ppm, PublicKey
+
+Place = Annotated[bytes, Field(max_length=8), PlainSerializer(bytes.hex, when_used="json")]
 
 
 class LinedUpAttestor(Message):
@@ -17,6 +19,8 @@ class LinedUpAttestor(Message):
     account: PublicKey
     vrf_key: PublicKey
     weight_base: Natural
+    place: Place
+    """Where it was to be reached: see `chain.addresses.place_of`."""
 
 
 class LineUp(Message):
@@ -164,6 +168,8 @@ class VerdictRecord(Message):
     latency_p95_us: Natural
     first_byte_us: Natural
     throughput_bytes_per_s: Natural
+    lower_bound_ppm: Ppm
+    """Share of chunks that it serves at least, with 95 % confidence, going by these samples."""
     detection_ppm: Ppm
     """Chance that these samples see the loss of 1 % of the chunks."""
     within_sla: bool

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from audit.messages import MAX_LISTED, MAX_VISITS
+from chain.bands import Bands, bands
 from chain.validators import MAX_VALIDATORS, Validator, ValidatorSet
 from coinflip.messages import MAX_MEMBERS, MIN_MEMBERS
 from wire.codec import Message, digest
@@ -35,6 +36,12 @@ class Parameters(Message):
     committee_members: Annotated[int, Field(ge=MIN_MEMBERS, le=MAX_MEMBERS)] = 10
     committee_minimum: Annotated[int, Field(ge=MIN_MEMBERS, le=MAX_MEMBERS)] = 4
     """No challenge opens, and no retry, with fewer attestors."""
+    committee_per_address: Positive = 2
+    """Members of one committee at one IPv4 address; with names for addresses, all together."""
+    committee_per_subnet: Positive = 1
+    """In one IPv6 /64: what one machine is given."""
+    committee_per_network: Positive = 4
+    """In one IPv4 /24 or IPv6 /48."""
     challenge_targets: Annotated[int, Field(ge=1, le=MAX_VISITS)] = 16
     """Contracts that one coin draws."""
     flip_blocks: Positive = 20
@@ -92,8 +99,15 @@ class Parameters(Message):
     validator_share_ppm: Ppm = 50_000
     silence_share_ppm: Ppm = 250_000
     """Of a full attestor share: what an honest "it did not answer" earns."""
-    slow_pay_ppm: Ppm = 500_000
-    """Of a full hoster share: what service outside the agreed latency or throughput earns."""
+    score_bands: Bands = bands(
+        (1_000_000, 1_000_000), (990_000, 950_000), (950_000, 800_000), (900_000, 600_000),
+        (500_000, 300_000), (0, 100_000),
+    )  # fmt: skip
+    """Of a full hoster share: what a score earns that is not below what was agreed."""
+    speed_bands: Bands = bands(
+        (1_000_000, 1_000_000), (800_000, 800_000), (500_000, 500_000), (250_000, 250_000),
+    )  # fmt: skip
+    """Of what the score earns: how much of the agreed speed earns how much."""
 
     @property
     def challenge_blocks(self) -> int:

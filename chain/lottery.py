@@ -8,6 +8,7 @@ knows it can no longer join, leave, or change its weight or its keys.
 """
 
 from chain import schedule
+from chain.addresses import committees, place_of
 from chain.challenge_records import (
     ChallengeRecord,
     DrawnAttestor,
@@ -27,7 +28,7 @@ ELIGIBLE_MAXIMUM = 1_024
 """Contracts that one draw lists: its record stays below the 1 MiB that a proof may carry."""
 
 ATTESTORS_MAXIMUM, CONTRACTS_MAXIMUM = 6_144, 12_288
-"""In one line-up, for the same reason: 80 and 34 bytes each."""
+"""In one line-up, for the same reason: 89 and 34 bytes each."""
 
 
 def next_beacon(beacon: bytes, vrf_output: bytes) -> bytes:
@@ -76,9 +77,12 @@ def _attestors(draft: Draft, block: BlockContext) -> tuple[LinedUpAttestor, ...]
     for account in draft.roster(RosterName.ATTESTORS):
         stake = draft.stakes.at(stake_key("attestor", account))
         if stake.since_height + block.parameters.registration_lag_blocks <= block.height:
-            vrf_key = draft.registrations.at(account).vrf_key
+            registration = draft.registrations.at(account)
             attestor = LinedUpAttestor(
-                account=account, vrf_key=vrf_key, weight_base=stake.amount_base
+                account=account,
+                vrf_key=registration.vrf_key,
+                weight_base=stake.amount_base,
+                place=place_of(registration.endpoint.host),
             )
             found.append(attestor)
     if len(found) > ATTESTORS_MAXIMUM:
@@ -106,21 +110,20 @@ def draw_challenges(draft: Draft, block: BlockContext, beacon: bytes) -> None:
     draft.line_ups.remove(b"")
     attestors, contracts = fixed.attestors, fixed.contracts
     members = min(parameters.committee_members, len(attestors))
-    committees = min(len(attestors) // members, -(-len(contracts) // parameters.challenge_targets))
+    most = min(len(attestors) // members, -(-len(contracts) // parameters.challenge_targets))
     epoch = meta.epoch + 1
     seed = tagged_hash("draw", beacon, epoch.to_bytes(8, "big"))
-    weights = [attestor.weight_base for attestor in attestors]
-    drawn = Stream(seed, b"attestors").weighted_sample(weights, members * committees)
+    order = Stream(seed, b"attestors").weighted_order([one.weight_base for one in attestors])
+    places = [attestor.place for attestor in attestors]
+    seated = committees(parameters, order, places, most, members)
     shuffled = Stream(seed, b"contracts").shuffle(contracts)
     opened = []
-    for index in range(committees):
-        places = drawn[index * members : (index + 1) * members]
-        chosen = [attestors[place] for place in places]
-        chosen.sort(key=lambda attestor: attestor.account)
+    for index, drawn in enumerate(seated):
+        chosen = sorted((attestors[one] for one in drawn), key=lambda attestor: attestor.account)
         challenge = tagged_hash(
             "challenge", block.network, epoch.to_bytes(8, "big"), index.to_bytes(8, "big")
         )
-        eligible = shuffled[index::committees][:ELIGIBLE_MAXIMUM]
+        eligible = shuffled[index :: len(seated)][:ELIGIBLE_MAXIMUM]
         _open(draft, block, challenge, epoch, [attestor.account for attestor in chosen])
         _record_draw(draft, block, challenge, chosen, eligible)
         opened.append(challenge)

@@ -11,8 +11,9 @@ Medians, not means: one report cannot move a figure. Integers only, remainders s
 from dataclasses import dataclass
 from statistics import median_low
 
+from audit.confidence import lower_bound_ppm
 from audit.messages import VisitSummary
-from chain import assignment, lottery, money, penalties
+from chain import assignment, bands, lottery, money, penalties
 from chain.challenge_records import (
     Availability,
     ChallengeRecord,
@@ -151,6 +152,7 @@ def _describe(
     latency_p95 = median_low([summary.latency_p95_us for summary in measured] or [0])
     throughput = median_low([summary.throughput_bytes_per_s for summary in measured] or [0])
     samples = sum(visit.judged.planned for visit in visits)
+    missing = samples - sum(visit.judged.served for visit in visits)
     return VerdictRecord(
         challenge=challenge.challenge,
         epoch=challenge.epoch,
@@ -163,16 +165,27 @@ def _describe(
         score_ppm=score,
         reports=len(visits),
         samples=samples,
-        missing=samples - sum(visit.judged.served for visit in visits),
+        missing=missing,
         latency_p50_us=median_low([summary.latency_p50_us for summary in measured] or [0]),
         latency_p95_us=latency_p95,
         first_byte_us=median_low([summary.first_byte_us for summary in measured] or [0]),
         throughput_bytes_per_s=throughput,
+        lower_bound_ppm=lower_bound_ppm(samples - missing, missing),
         detection_ppm=detection_ppm(samples),
         within_sla=verdict == "served"
         and latency_p95 <= plan.sla.latency_us
         and throughput >= plan.sla.throughput_bytes_per_s,
         paid_base=0,
+    )
+
+
+def _speed(plan: PlanRecord, record: VerdictRecord) -> int:
+    sla = plan.sla
+    return bands.speed_ppm(
+        record.latency_p95_us,
+        sla.latency_us,
+        record.throughput_bytes_per_s,
+        sla.throughput_bytes_per_s,
     )
 
 
@@ -194,9 +207,11 @@ def _pay(
     hoster_base = 0
     if record.verdict == "served":
         hoster_base = price * parameters.hoster_share_ppm // MILLION
-        hoster_base = hoster_base * record.score_ppm // MILLION
-        if not record.within_sla:
-            hoster_base = hoster_base * parameters.slow_pay_ppm // MILLION
+        for quality, scale in (
+            (record.score_ppm, parameters.score_bands),
+            (_speed(plan, record), parameters.speed_bands),
+        ):
+            hoster_base = hoster_base * bands.pay_ppm(scale, quality) // MILLION
     full_base = price * parameters.attestor_share_ppm // MILLION // len(visits)
     silent_base = full_base * parameters.silence_share_ppm // MILLION
     paid = hoster_base

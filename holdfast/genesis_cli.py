@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from chain.bands import Band
 from chain.endpoint import Endpoint
 from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
 from holdfast.cli import JsonFlag, Session, session
@@ -222,16 +223,35 @@ def _balance(text: str) -> GenesisBalance:
 
 def parameters_of(base: dict[str, int], texts: list[str]) -> Parameters:
     """The parameters of a new network, from NAME=VALUE."""
-    chosen = dict(base)
+    chosen: dict[str, Any] = dict(base)
     for text in texts:
         name, _, value = text.partition("=")
-        if name not in Parameters.model_fields or not value.isdigit():
+        if name in BANDS:
+            chosen[name] = _bands(text, value)
+        elif name in Parameters.model_fields and value.isdigit():
+            chosen[name] = int(value)
+        else:
             raise Malformed(
                 f"--parameter takes NAME=NUMBER, not {text!r}; names: "
                 + ", ".join(Parameters.model_fields)
             )
-        chosen[name] = int(value)
     return _valid("--parameter", lambda: Parameters(**chosen))
+
+
+BANDS = ("score_bands", "speed_bands")
+"""Parameters that are a list: `LEAST:PAY,LEAST:PAY`, in ppm."""
+
+
+def _bands(text: str, value: str) -> tuple[Band, ...]:
+    edges = [edge.split(":") for edge in value.split(",")]
+    if not all(len(edge) == 2 and all(part.isdigit() for part in edge) for edge in edges):
+        raise Malformed(
+            f"--parameter takes bands as LEAST:PAY,LEAST:PAY in ppm, best first, not {text!r}"
+        )
+    return _valid(
+        "--parameter",
+        lambda: tuple(Band(least_ppm=int(least), pay_ppm=int(pay)) for least, pay in edges),
+    )
 
 
 # the wizard

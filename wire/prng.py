@@ -5,8 +5,9 @@ Labels make independent sub-streams of one seed. Ranges are drawn by rejection, 
 is likelier than another; there are no floats, so every machine draws the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -65,16 +66,32 @@ class Stream:
         Indices of weight zero are never drawn; fewer than `count` come back when no more
         have weight.
         """
-        left = list(weights)
-        total = sum(left)
-        drawn: list[int] = []
-        while len(drawn) < count and total > 0:
-            point = self.below(total)
-            index = 0
-            while point >= left[index]:
-                point -= left[index]
-                index += 1
-            drawn.append(index)
-            total -= left[index]
-            left[index] = 0
-        return drawn
+        return list(islice(self.weighted_order(weights), count))
+
+    def weighted_order(self, weights: Sequence[int]) -> Iterator[int]:
+        """The same one by one, for whoever does not know how many it takes."""
+        left, total = list(weights), sum(weights)
+        # A Fenwick tree: sums[i] is over the i & -i weights up to place i, counted from 1.
+        sums = [0, *weights]
+        for place in range(1, len(sums)):
+            if (above := place + (place & -place)) < len(sums):
+                sums[above] += sums[place]
+        while total > 0:
+            index = _find(sums, self.below(total))
+            taken, left[index] = left[index], 0
+            total -= taken
+            place = index + 1
+            while place < len(sums):
+                sums[place] -= taken
+                place += place & -place
+            yield index
+
+
+def _find(sums: list[int], point: int) -> int:
+    """The first index up to which the weights add up to more than `point`."""
+    index, step = 0, 1 << len(sums).bit_length()
+    while step := step >> 1:
+        if index + step < len(sums) and sums[index + step] <= point:
+            index += step
+            point -= sums[index]
+    return index

@@ -7,11 +7,13 @@ from pydantic import ValidationError
 
 from chain import lottery
 from chain.bodies.coins import Stake, Unstake
+from chain.bodies.hosting import claim_swarm_key
 from chain.bodies.plans import CancelPlan
 from chain.genesis import Parameters
 from chain.records import RosterName
 from tests.people import ATTESTORS, BY_ID, OWNER, PARAMETERS, create_plan, genesis, register
 from tests.stages import drawn, lined_up, planned
+from wire.keys import Use
 from wire.primitives import tagged_hash
 from wire.prng import Stream
 
@@ -194,3 +196,20 @@ def test_of_too_many_contracts_each_has_its_turn(monkeypatch):
         seen.update(some)
     assert seen == set(contracts)
     assert lottery._some(contracts[:3], 5) == contracts[:3]
+
+
+def test_another_address_is_too_late_for_the_draw():
+    # All at one address, of which two may sit in a committee: the draw has no three.
+    world = lined_up()
+    world.genesis = genesis(PARAMETERS.model_copy(update={"committee_per_address": 2}))
+    moved = []
+    for number, one in enumerate(ATTESTORS):
+        endpoint = one.endpoint.model_copy(update={"host": f"10.0.{number}.1"})
+        proof = claim_swarm_key(one.key(Use.SWARM), world.network, one.id)
+        moved.append(world.sign(one, register(one, endpoint=endpoint, swarm_proof=proof)))
+    assert not any(outcome.reason for outcome in world.block(*moved))
+    world.pass_until(world.line_up.draw_height)
+    assert world.draft.meta.open_challenges == ()
+    # They are listed with the new ones the next time.
+    world.pass_until(world.draft.meta.next_draw + 2)
+    assert len(world.challenge.members) == 4

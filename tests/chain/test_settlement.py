@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import pytest
 
+from audit.confidence import lower_bound_ppm
 from audit.messages import Outcome
 from audit.plan import VisitPlan
 from chain import settlement
@@ -180,6 +181,7 @@ def test_a_served_epoch_is_described_and_published():
         assert (verdict.verdict, verdict.score_ppm, verdict.within_sla) == ("served", 10**6, True)
         assert (verdict.reports, verdict.samples, verdict.missing) == (4, 12, 0)
         assert verdict.detection_ppm == detection_ppm(12)
+        assert verdict.lower_bound_ppm == lower_bound_ppm(12, 0)
         assert (verdict.latency_p50_us, verdict.latency_p95_us) == (10_000, 20_000)
         assert (verdict.first_byte_us, verdict.throughput_bytes_per_s) == (2_000, 5_000)
         assert (verdict.contract, verdict.hoster) == (contract.contract, contract.hoster)
@@ -244,6 +246,7 @@ def test_a_lost_chunk_is_unproven():
     world = settled(everybody("partial"))
     for verdict in verdicts(world):
         assert (verdict.verdict, verdict.score_ppm, verdict.missing) == ("unproven", 666_666, 4)
+        assert verdict.lower_bound_ppm == lower_bound_ppm(8, 4)
         # What was served was measured, and is worth publishing.
         assert verdict.latency_p95_us == 20_000
 
@@ -263,8 +266,8 @@ def agreed_on(availability_ppm, behave):
 def test_what_was_agreed_on_is_served_and_paid_by_the_share_that_was_proven():
     world, verdict = agreed_on(666_666, everybody("partial"))
     assert (verdict.verdict, verdict.score_ppm, verdict.within_sla) == ("served", 666_666, True)
-    # 700 000 ppm of 10 000, and of that two thirds.
-    assert verdict.paid_base == world.contracts[0].earned_base == 4_666
+    # 700 000 ppm of 10 000, and of that what the band of half of the chunks pays.
+    assert verdict.paid_base == world.contracts[0].earned_base == 2_100
     world, verdict = agreed_on(666_667, everybody("partial"))
     assert (verdict.verdict, verdict.score_ppm, verdict.paid_base) == ("unproven", 666_666, 0)
 
@@ -397,22 +400,36 @@ def claiming(figures):
     return world
 
 
-SLA_EDGES = [
-    # latency p95 in µs of four reports, throughput in bytes/s, within
-    ((50_000,) * 4, (1_000,) * 4, True),
-    ((50_001,) * 4, (1_000,) * 4, False),
-    ((50_000,) * 4, (999,) * 4, False),
-    ((1, 1, 50_001, 50_001), (1_000,) * 4, True),
-    ((1, 50_001, 50_001, 50_001), (1_000,) * 4, False),
-    ((10**12, 50_000, 1, 1), (1_000,) * 4, True),
-    ((1,) * 4, (1_000, 1_000, 1_000, 0), True),
-    ((1,) * 4, (1_000, 1_000, 0, 0), False),
-    ((1,) * 4, (10**12, 999, 999, 10**12), False),
+SPEEDS = [
+    # latency p95 in µs of four reports, throughput in bytes/s, paid of 7 000
+    ((50_000,) * 4, (1_000,) * 4, 7_000),
+    ((49_999,) * 4, (1_001,) * 4, 7_000),
+    ((50_001,) * 4, (1_000,) * 4, 5_600),
+    ((62_500,) * 4, (1_000,) * 4, 5_600),
+    ((62_501,) * 4, (1_000,) * 4, 3_500),
+    ((100_000,) * 4, (1_000,) * 4, 3_500),
+    ((100_001,) * 4, (1_000,) * 4, 1_750),
+    ((200_000,) * 4, (1_000,) * 4, 1_750),
+    ((200_001,) * 4, (1_000,) * 4, 0),
+    ((50_000,) * 4, (999,) * 4, 5_600),
+    ((50_000,) * 4, (800,) * 4, 5_600),
+    ((50_000,) * 4, (799,) * 4, 3_500),
+    ((50_000,) * 4, (500,) * 4, 3_500),
+    ((50_000,) * 4, (499,) * 4, 1_750),
+    ((50_000,) * 4, (250,) * 4, 1_750),
+    ((50_000,) * 4, (249,) * 4, 0),
+    ((62_501,) * 4, (800,) * 4, 3_500),  # the worse of the two, not both
+    ((1, 1, 50_001, 50_001), (1_000,) * 4, 7_000),
+    ((1, 50_001, 50_001, 50_001), (1_000,) * 4, 5_600),
+    ((10**12, 50_000, 1, 1), (1_000,) * 4, 7_000),
+    ((1,) * 4, (1_000, 1_000, 1_000, 0), 7_000),
+    ((1,) * 4, (1_000, 1_000, 0, 0), 0),
+    ((1,) * 4, (10**12, 999, 999, 10**12), 5_600),
 ]
 
 
-@pytest.mark.parametrize(("latencies", "throughputs", "within"), SLA_EDGES)
-def test_the_median_decides_whether_service_was_as_agreed(latencies, throughputs, within):
+@pytest.mark.parametrize(("latencies", "throughputs", "paid"), SPEEDS)
+def test_the_band_of_the_median_decides_what_service_is_paid(latencies, throughputs, paid):
     world = claiming(
         [
             {"latency_p95_us": latency, "throughput_bytes_per_s": throughput}
@@ -421,8 +438,8 @@ def test_the_median_decides_whether_service_was_as_agreed(latencies, throughputs
     )
     for verdict in verdicts(world):
         assert verdict.verdict == "served"
-        assert verdict.within_sla == within
-        assert verdict.paid_base == (7_000 if within else 3_500)
+        assert verdict.within_sla == (paid == 7_000)
+        assert verdict.paid_base == paid
 
 
 def test_one_liar_of_four_moves_no_figure_beyond_an_honest_one():

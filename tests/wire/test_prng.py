@@ -142,3 +142,18 @@ def test_a_second_draw_is_in_proportion_to_what_is_left() -> None:
 def test_a_weighted_sample_ends_when_no_weight_is_left() -> None:
     assert sorted(Stream(SEED, b"few").weighted_sample([0, 7, 0, 1], 4)) == [1, 3]
     assert Stream(SEED, b"none").weighted_sample([0, 0], 2) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 9, 64, 100])
+def test_a_weighted_sample_is_what_a_walk_along_the_list_finds(count: int) -> None:
+    weights = [Stream(SEED, b"weights").sample(10 * count, count)[place] for place in range(count)]
+    walking, left, walked = Stream(SEED, b"w"), list(weights), []
+    while total := sum(left):
+        point, index = walking.below(total), 0
+        while point >= left[index]:
+            point -= left[index]
+            index += 1
+        walked.append(index)
+        left[index] = 0
+    assert Stream(SEED, b"w").weighted_sample(weights, count) == walked
+    assert list(Stream(SEED, b"w").weighted_order(weights)) == walked

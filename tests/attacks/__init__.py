@@ -1,0 +1,1 @@
+"""Each attack that Holdfast must withstand, as a test that fails without the defence."""
