@@ -16,9 +16,7 @@ from tests.validators import MANY, TERMS, fault, stand, world_of
 from wire.codec import decode, encode
 from wire.keys import KeyPair
 
-SHORT = dict(
-    TERMS.model_copy(update={"term_blocks": 3, "jail_blocks": 4, "validators_maximum": 6})
-)
+SHORT = dict(TERMS.model_copy(update={"term_blocks": 3, "jail_blocks": 4, "validators_maximum": 6}))
 
 
 def pay(world, person, other, amount):
