@@ -32,7 +32,7 @@ def level(world: World, height: int) -> bool:
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7])
 def test_a_quiet_network_fails_no_view(count: int) -> None:
-    world = World(5, count, term_blocks=7).start()
+    world = World(2, count, term_blocks=7).start()
     assert world.run(60_000, lambda: level(world, 30))
     assert all(not any(node.engine.core.missed) for node in world.nodes)
     views = [block.header.view for block in world.oracle.chain]
