@@ -65,7 +65,7 @@ def draw(result: Result) -> Drawing:
         shapes.append(Text(x - 8, bottom + 16, 11, f"{percent} %", FAINT))
     for place, bar in enumerate(result.bars):
         shapes += _row(bar, TOP + ROW_HEIGHT * place, left, scale)
-    shapes.append(Text(MARGIN, bottom + 36, 11, "black tick: what luck alone gives", FAINT))
+    shapes.append(Text(MARGIN, bottom + 36, 11, f"black tick: {result.tick}", FAINT))
     return Drawing(WIDTH, bottom + 50, tuple(shapes))
 
 
@@ -74,7 +74,7 @@ def _row(bar: Bar, y: float, left: float, scale: float) -> list[Rectangle | Text
     colour = BAD if bar.bias > ATTACKED + bar.error else GOOD
     return [
         Text(left - 8, baseline, 12, bar.label, end=True),
-        Rectangle(left, y, max(scale * bar.share, 1), BAR_HEIGHT, colour),
+        Rectangle(left, y, max(scale * min(bar.share, 1.0), 1), BAR_HEIGHT, colour),
         Rectangle(left + scale * bar.chance, y - 3, 2, BAR_HEIGHT + 6, INK),
         Text(WIDTH - MARGIN, baseline, 12, f"{bar.hits} of {bar.runs}", end=True),
     ]

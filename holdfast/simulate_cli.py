@@ -1,4 +1,4 @@
-"""`holdfast simulate`: attacks on the coin flip, against its source's rules and against ours."""
+"""`holdfast simulate`: attacks on the coin flip, and on audits in `simulate_audits_cli.py`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from holdfast import simulate_audits_cli
 from holdfast.cli import JsonFlag
 from holdfast.output import err, out, print_json
 from wire.errors import Unavailable
@@ -29,6 +30,7 @@ PlotFlag = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Hang these commands into the application."""
+    simulate_audits_cli.add_to(simulate)
     app.add_typer(simulate, name="simulate")
 
 
@@ -81,8 +83,7 @@ def _show(
 ) -> None:
     from holdfast.progress import steps
 
-    if plot is not None and plot.suffix not in (".svg", ".png"):
-        raise typer.BadParameter("--plot takes a file that ends in .svg or .png")
+    require_picture(plot)
     with steps() as tell:
 
         def count(done: int, of: int) -> None:
@@ -93,7 +94,7 @@ def _show(
 
         result = scenario(seed, runs, count)
     if plot is not None:
-        _draw(result, plot)
+        draw_into(plot, result)
     if json:
         print_json(result.document)
     else:
@@ -122,7 +123,14 @@ def _print(result: "Result") -> None:
         out.print(f"[dim]{remark}[/]")
 
 
-def _draw(result: "Result", path: Path) -> None:
+def require_picture(plot: Path | None) -> None:
+    """Refuse, before any work, a file that cannot be drawn into."""
+    if plot is not None and plot.suffix not in (".svg", ".png"):
+        raise typer.BadParameter("--plot takes a file that ends in .svg or .png")
+
+
+def draw_into(path: Path, result: "Result") -> None:
+    """Draw a scenario's bars; raises `Unavailable` when the file cannot be written."""
     from holdfast.plot import draw, encode_svg
     from holdfast.png import encode_png
 

@@ -38,7 +38,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One scenario, played against the source's rules and against ours."""
+    """One scenario, and what became of its attack."""
 
     title: str
     question: str
@@ -47,3 +47,5 @@ class Result:
     document: dict[str, Any]
     """For `--json`: {runs, source: {forced, ...}, ours: {forced, ...}}."""
     remarks: tuple[str, ...] = ()
+    tick: str = "what luck alone gives"
+    """What a bar's `chance` stands for."""

@@ -1,0 +1,270 @@
+"""One round after another: drawn, planned, visited, reported and settled by the chain's rules."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from audit.messages import Evidence, ReportedVisit, VisitSummary, report_commitment
+from audit.plan import Eligible, VisitPlan, plan_input, visit_plans
+from chain.bodies.challenges import CommitReport, OpenReport
+from chain.challenge_records import JudgedVisit, VerdictRecord
+from chain.context import BlockContext
+from chain.genesis import Parameters
+from chain.judging import targets_of
+from chain.records import ContractRecord, Table
+from chain.rules import commit_report, open_coin, open_report, seal_coin
+from chain.state import Draft
+from coinflip.opening import Coin
+from holdfast.simulation.audits.attestors import Account, Errand
+from holdfast.simulation.audits.founding import (
+    PARAMETERS,
+    Cast,
+    found,
+    genesis_of,
+    key_pair,
+    point,
+)
+from holdfast.simulation.audits.hosters import Found, Line, answer
+from holdfast.simulation.audits.ledger import Ledger, Step
+from wire import vrf
+from wire.codec import encode
+from wire.errors import Rejected
+from wire.primitives import blake2b_256, tagged_hash
+from wire.prng import Stream
+
+UNREAD = bytes(48)
+"""In place of what only a verifier reads of a VRF proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything there is."""
+
+    rounds: int
+    chunks: int = 4_096
+    samples: int = 30
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of an attestor's duties."""
+
+    due: int = 0
+    """Rounds that it was drawn for."""
+    away: int = 0
+    withheld: int = 0
+    void: int = 0
+    opened: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One member's report in one challenge."""
+
+    challenge: bytes
+    member: bytes
+    plan_proof: bytes
+    plans: Sequence[VisitPlan]
+    account: Account
+
+    @property
+    def visits(self) -> tuple[JudgedVisit, ...]:
+        """What the chain finds in a report whose evidence is in order."""
+        return tuple(
+            JudgedVisit(contract=plan.contract, summary=summary(visit), unproven=visit.unproven[:4])
+            for plan, visit in zip(self.plans, self.account.visits, strict=True)
+        )
+
+    @property
+    def sidecar(self) -> bytes:
+        """The report as it travels when no visit has anything to show."""
+        return encode(
+            Evidence(
+                salt=tagged_hash("simulate/salt", self.challenge, self.member),
+                plan_proof=self.plan_proof,
+                visits=tuple(
+                    ReportedVisit(summary=summary(visit), evidence=None)
+                    for visit in self.account.visits
+                ),
+                peers=(),
+            )
+        )
+
+    @property
+    def evidence(self) -> bytes:
+        """What the report commits to."""
+        if self.account.forged:
+            return blake2b_256(self.sidecar)
+        return tagged_hash("simulate/evidence", self.challenge, self.member)
+
+
+def summary(visit: Found) -> VisitSummary:
+    """What a report says of a visit."""
+    return VisitSummary(
+        outcome=visit.outcome,
+        planned=visit.planned,
+        served=visit.served,
+        bytes=visit.bytes,
+        connect_us=visit.latency_us // 2,
+        first_byte_us=visit.latency_us,
+        latency_p50_us=visit.latency_us,
+        latency_p95_us=visit.latency_us,
+        throughput_bytes_per_s=visit.throughput_bytes_per_s,
+    )
+
+
+@dataclass(slots=True)
+class Arena:
+    """A network under attack, or at peace."""
+
+    seed: bytes
+    cast: Cast
+    size: Size
+    line: Line = field(default_factory=Line)
+    parameters: Parameters = PARAMETERS
+    rounds: int = 0
+    verdicts: list[VerdictRecord] = field(default_factory=list)
+    """All that were written, in the order of rounds."""
+    flaws: Counter[str] = field(default_factory=Counter)
+    """Why reports were void."""
+    ledger: Ledger = field(init=False)
+    tallies: dict[bytes, Tally] = field(init=False)
+
+    def __post_init__(self) -> None:
+        genesis = genesis_of(self.cast, self.size.rounds, self.seed, self.parameters)
+        self.ledger = Ledger(genesis, self.seed)
+        self.tallies = {member: Tally() for member in self.cast.attestors}
+        self.ledger.write(
+            lambda draft: found(
+                draft,
+                self.cast,
+                parameters=self.parameters,
+                epochs=self.size.rounds,
+                chunks=self.size.chunks,
+                samples=self.size.samples,
+                seed=self.seed,
+            )
+        )
+
+    def play(self) -> None:
+        """One round, from the line-up to the verdicts."""
+        ledger = self.ledger
+        while not ledger.draft.meta.open_challenges:
+            ledger.block()
+        challenges = ledger.draft.meta.open_challenges
+        ledger.block(*(self._seal(challenge) for challenge in challenges))
+        tasks = [task for challenge in challenges for task in self._attend(challenge)]
+        ledger.block(*(self._commit(task) for task in tasks))
+        while ledger.draft.challenges.at(challenges[0]).status == "visiting":
+            ledger.block()
+        ledger.block(*(self._show(challenge) for challenge in challenges))
+        ledger.block(*(self._open(task) for task in tasks if self._opens(task)))
+        while ledger.draft.meta.open_challenges:
+            ledger.block()
+        self._collect(challenges)
+        self.rounds += 1
+
+    def coin(self, challenge: bytes) -> bytes:
+        """The coin of a challenge, which its members know once it is sealed."""
+        return tagged_hash("simulate/coin", self.seed, challenge)
+
+    def _seal(self, challenge: bytes) -> Step:
+        digest = tagged_hash("simulate/digest", self.coin(challenge))
+        return lambda draft, block: seal_coin.begin_window(draft, block, challenge, digest)
+
+    def _show(self, challenge: bytes) -> Step:
+        coin = Coin(self.coin(challenge), ())
+        return lambda draft, block: open_coin.show(draft, block, challenge, coin, ())
+
+    def _attend(self, challenge: bytes) -> Iterator[Task]:
+        draft = self.ledger.draft
+        record, draw = draft.challenges.at(challenge), draft.draws.at(challenge)
+        coin = self.coin(challenge)
+        targets = targets_of(self.parameters, draw, coin)
+        by_id = {target.contract: target for target in targets}
+        for member in record.members:
+            seat, tally = self.cast.attestors[member], self.tallies[member]
+            chance = Stream(tagged_hash("simulate/round", self.seed, challenge, member), b"")
+            proof = self._prove(challenge, coin, member)
+            plans = visit_plans(coin, record.members, member, proof, targets)
+            errands = [self._errand(plan, by_id[plan.contract], chance) for plan in plans]
+            tally.due += 1
+            account = seat.ways.attend(errands, chance)
+            if account is None:
+                tally.away += 1
+            else:
+                yield Task(challenge, member, proof, plans, account)
+
+    def _prove(self, challenge: bytes, coin: bytes, member: bytes) -> bytes:
+        """The proof that a plan follows from; a good one only where the chain's judge reads it."""
+        if not self.cast.attestors[member].ways.forges:
+            return point(self.seed, challenge, member) + UNREAD
+        alpha = plan_input(self.ledger.genesis.network, challenge, coin)
+        return vrf.prove(key_pair(member), alpha)
+
+    def _errand(self, plan: VisitPlan, target: Eligible, chance: Stream) -> Errand:
+        hoster = self.cast.hosters[target.hoster]
+
+        def look() -> Found:
+            return answer(hoster.way, self.line, plan.contract, target.length, plan.indices, chance)
+
+        return Errand(plan, hoster.group, look)
+
+    def _commit(self, task: Task) -> Step:
+        """Bind a member to its report; a copycat repeats what the first of the others sent."""
+
+        def step(draft: Draft, _: BlockContext) -> None:
+            known = draft.challenges.at(task.challenge).commitments
+            commitment = report_commitment(
+                self.ledger.genesis.network, task.member, task.challenge, task.evidence
+            )
+            if task.account.forged == "copied" and known:
+                commitment = known[0].commitment
+            body = CommitReport(challenge=task.challenge, commitment=commitment)
+            commit_report.apply(draft, task.member, body)
+
+        return step
+
+    def _opens(self, task: Task) -> bool:
+        self.tallies[task.member].withheld += not task.account.opens
+        return task.account.opens
+
+    def _open(self, task: Task) -> Step:
+        """Open a report; one that cannot be sound goes before the chain's own judge."""
+
+        def step(draft: Draft, block: BlockContext) -> None:
+            tally = self.tallies[task.member]
+            body = OpenReport(challenge=task.challenge, evidence=task.evidence)
+            above = draft.draft()
+            try:
+                if task.account.forged:
+                    open_report.apply(above, block, task.member, body, task.sidecar)
+                else:
+                    open_report.require_turn(above, block, task.member, body)
+                    open_report.keep(above, block, task.member, body, task.visits)
+            except Rejected as rejected:
+                tally.void += 1
+                self.flaws[rejected.reason.value] += 1
+                return
+            draft.merge(above)
+            tally.opened += 1
+
+        return step
+
+    def _collect(self, challenges: Sequence[bytes]) -> None:
+        draft = self.ledger.draft
+        for challenge in challenges:
+            coin = self.coin(challenge)
+            for target in targets_of(self.parameters, draft.draws.at(challenge), coin):
+                verdict = draft.verdicts.get(challenge + target.contract)
+                if verdict is not None:
+                    self.verdicts.append(verdict)
+
+    def contracts(self) -> list[ContractRecord]:
+        """All contracts as they stand."""
+        records = self.ledger.state.records.items()
+        return [
+            record
+            for (table, _), record in records
+            if table is Table.CONTRACT and isinstance(record, ContractRecord)
+        ]
