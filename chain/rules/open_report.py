@@ -3,7 +3,7 @@
 from audit.messages import report_commitment
 from chain import judging, schedule
 from chain.bodies.challenges import OpenReport
-from chain.challenge_records import ChallengeRecord, ReportRecord
+from chain.challenge_records import JudgedVisit, ReportRecord
 from chain.context import BlockContext
 from chain.reasons import Reason
 from chain.records import DueItem
@@ -16,19 +16,29 @@ def apply(
     draft: Draft, block: BlockContext, sender: bytes, body: OpenReport, sidecar: bytes
 ) -> None:
     """Keep a sound report; a void one is refused and earns nothing."""
-    challenge = draft.challenges.require(body.challenge, Reason.UNKNOWN_CHALLENGE)
-    _check_turn(block.network, challenge, sender, body)
+    require_turn(draft, block, sender, body)
     if blake2b_256(sidecar) != body.evidence:
         raise Rejected(Reason.EVIDENCE_MISMATCH, "the sidecar is not the evidence named")
-    draw = draft.draws.at(body.challenge)
+    challenge, draw = draft.challenges.at(body.challenge), draft.draws.at(body.challenge)
     judged = judging.judge_report(block.network, block.parameters, challenge, draw, sender, sidecar)
+    keep(draft, block, sender, body, judged)
 
+
+def keep(
+    draft: Draft,
+    block: BlockContext,
+    sender: bytes,
+    body: OpenReport,
+    visits: tuple[JudgedVisit, ...],
+) -> None:
+    """Write down what a sound report proves; the last one that is waited for settles."""
+    challenge = draft.challenges.at(body.challenge)
     record = ReportRecord(
         challenge=body.challenge,
         attestor=sender,
         height=block.height,
         evidence=body.evidence,
-        visits=judged,
+        visits=visits,
     )
     draft.reports.put(body.challenge + sender, record)
     opened = (*challenge.opened, sender)
@@ -40,9 +50,9 @@ def apply(
         schedule.at(draft, block.height, item)
 
 
-def _check_turn(
-    network: bytes, challenge: ChallengeRecord, sender: bytes, body: OpenReport
-) -> None:
+def require_turn(draft: Draft, block: BlockContext, sender: bytes, body: OpenReport) -> None:
+    """Raise `Rejected` unless this report is the one that its sender committed to, in time."""
+    challenge = draft.challenges.require(body.challenge, Reason.UNKNOWN_CHALLENGE)
     if challenge.status != "opening":
         raise Rejected(Reason.WRONG_PHASE, challenge.status)
     if challenge.coin is None:
@@ -54,5 +64,5 @@ def _check_turn(
     committed = {known.member: known.commitment for known in challenge.commitments}
     if sender not in committed:
         raise Rejected(Reason.NOT_COMMITTED)
-    if committed[sender] != report_commitment(network, sender, body.challenge, body.evidence):
+    if committed[sender] != report_commitment(block.network, sender, body.challenge, body.evidence):
         raise Rejected(Reason.COMMITMENT_MISMATCH)

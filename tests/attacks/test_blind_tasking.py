@@ -47,9 +47,7 @@ class Scene:
 @asynccontextmanager
 async def tapped_network(path: Path) -> AsyncIterator[Scene]:
     roles = [f"attestor-{n}" for n in range(1, 5)] + [f"hoster-{n}" for n in range(1, HOSTERS + 1)]
-    settings = {
-        name: f'{name.partition("-")[0]}.listen.public_host = "{TAPPED}"' for name in roles
-    }
+    settings = {name: f'{name.partition("-")[0]}.listen.public_host = "{TAPPED}"' for name in roles}
     network = LocalNetwork(
         path, attestors=4, hosters=HOSTERS, parameters=PARAMETERS, settings=settings
     )
@@ -151,7 +149,10 @@ async def _listen_in(
         keys += [drawn.receipt_key, name + drawn.contract]
     keys += [name + member for member in challenge.members]
     pages = ["/api/v1/status", "/api/v1/validators", f"/api/v1/challenges/{name.hex()}"]
-    pages += [f"/api/v1/feeds/{zbase32.encode(feed)}", f"/api/v1/feeds/{zbase32.encode(feed)}/report"]
+    pages += [
+        f"/api/v1/feeds/{zbase32.encode(feed)}",
+        f"/api/v1/feeds/{zbase32.encode(feed)}/report",
+    ]
     pages += [f"/api/v1/accounts/{zbase32.encode(drawn.hoster)}" for drawn in draw.eligible]
     pages += [f"/api/v1/evidence/{name.hex()}/{member.hex()}" for member in challenge.members]
     clock = asyncio.get_running_loop()

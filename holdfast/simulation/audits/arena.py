@@ -199,7 +199,7 @@ class Arena:
         """The proof that a plan follows from; a good one only where the chain's judge reads it."""
         if not self.cast.attestors[member].ways.forges:
             return point(self.seed, challenge, member) + UNREAD
-        alpha = plan_input(self.ledger.genesis.network, challenge, coin)
+        alpha = plan_input(self.ledger.network, challenge, coin)
         return vrf.prove(key_pair(member), alpha)
 
     def _errand(self, plan: VisitPlan, target: Eligible, chance: Stream) -> Errand:
@@ -216,7 +216,7 @@ class Arena:
         def step(draft: Draft, _: BlockContext) -> None:
             known = draft.challenges.at(task.challenge).commitments
             commitment = report_commitment(
-                self.ledger.genesis.network, task.member, task.challenge, task.evidence
+                self.ledger.network, task.member, task.challenge, task.evidence
             )
             if task.account.forged == "copied" and known:
                 commitment = known[0].commitment

@@ -8,6 +8,8 @@ from typing import Any
 from chain.money import held_base
 from chain.records import PlanRecord, StakeRecord, Table, stake_key
 from holdfast.simulation.audits.arena import Arena
+from wire.codec import encode
+from wire.primitives import blake2b_256
 
 MILLION = 1_000_000
 
@@ -68,6 +70,8 @@ class Figures:
     attesting: tuple[Attesting, ...]
     flaws: dict[str, int]
     conserved: bool
+    trace: str
+    """A hash of all verdicts: two runs with one trace went alike."""
 
     @property
     def document(self) -> dict[str, Any]:
@@ -118,6 +122,7 @@ def measure(arena: Arena, before: Counter[bytes]) -> Figures:
         attesting=tuple(_attesting(arena)),
         flaws=dict(sorted(arena.flaws.items())),
         conserved=arena.ledger.is_conserved(),
+        trace=blake2b_256(*(encode(verdict) for verdict in arena.verdicts)).hex()[:32],
     )
 
 

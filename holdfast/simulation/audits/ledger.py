@@ -30,6 +30,7 @@ class Ledger:
 
     def __init__(self, genesis: Genesis, seed: bytes) -> None:
         self.genesis = genesis
+        self.network = genesis.network
         self.height = 0
         self.state = Records()
         self.state.records = genesis_state(genesis).records
@@ -72,7 +73,7 @@ class Ledger:
         term_blocks = self.genesis.parameters.term_blocks
         view = (height - 1) % term_blocks + 1
         return BlockContext(
-            network=self.genesis.network,
+            network=self.network,
             parameters=self.genesis.parameters,
             height=height,
             time_ms=meta.time_ms + self.genesis.parameters.block_interval_ms,
