@@ -5,6 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 JOBS ?= auto
 SEEDS ?= 10000
+KILLS ?= 100
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fix sim mutants interop bench clean
@@ -14,7 +15,7 @@ help:
 	@echo "make demo     run a whole network on this machine and print its availability report"
 	@echo "make test     run the tests"
 	@echo "make check    format, lint, types, layers"
-	@echo "make sim      long simulations; SEEDS=n"
+	@echo "make sim      long simulations; SEEDS=n, KILLS=n"
 	@echo "make mutants  put faults into the code, one at a time: the tests must notice"
 	@echo "make interop  against the real npm hypercore (needs node and npm)"
 	@echo "make bench    the table of benchmarks"
@@ -41,14 +42,14 @@ check: setup
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -q tests/test_tidy.py
+	@$(BIN)/pytest -q tests/test_tidy.py tests/test_security.py
 
 fix: setup
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
 sim: setup
-	@SEEDS=$(SEEDS) $(BIN)/pytest -n $(JOBS) -q tests/simulation
+	@SEEDS=$(SEEDS) KILLS=$(KILLS) $(BIN)/pytest -n $(JOBS) -q tests/simulation tests/attacks/test_kill.py
 
 mutants: setup
 	@$(BIN)/python -m tests.mutants

@@ -4,13 +4,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from audit.entries import LISTED_BYTES, UNCLE_BYTES
 from audit.messages import Evidence, ReportedVisit, VisitSummary, report_commitment
 from audit.plan import Eligible, VisitPlan, plan_input, visit_plans
+from chain import money
 from chain.bodies.challenges import CommitReport, OpenReport
 from chain.challenge_records import JudgedVisit, VerdictRecord
 from chain.context import BlockContext
+from chain.fees import least_fee_base
 from chain.genesis import Parameters
 from chain.judging import targets_of
+from chain.messages import Body, Transaction
 from chain.records import ContractRecord, Table
 from chain.rules import commit_report, open_coin, open_report, seal_coin
 from chain.state import Draft
@@ -31,6 +35,9 @@ from wire.codec import encode
 from wire.errors import Rejected
 from wire.primitives import blake2b_256, tagged_hash
 from wire.prng import Stream
+
+VISIT_BYTES = 700
+"""Of the evidence of one visit, beside its chunks: summary, receipt, keys and signatures."""
 
 UNREAD = bytes(48)
 """In place of what only a verifier reads of a VRF proof."""
@@ -63,6 +70,8 @@ class Task:
 
     challenge: bytes
     member: bytes
+    length: int
+    """Chunks of each feed."""
     plan_proof: bytes
     plans: Sequence[VisitPlan]
     account: Account
@@ -88,6 +97,17 @@ class Task:
                 ),
                 peers=(),
             )
+        )
+
+    @property
+    def evidence_bytes(self) -> int:
+        """About as many as the evidence takes: fees are paid for them."""
+        if self.account.forged:
+            return len(self.sidecar)
+        shown = [(visit.served, self.length) for visit in self.account.visits if visit.served]
+        return sum(
+            VISIT_BYTES + served * (LISTED_BYTES + UNCLE_BYTES * (length // served).bit_length())
+            for served, length in shown
         )
 
     @property
@@ -193,7 +213,7 @@ class Arena:
             if account is None:
                 tally.away += 1
             else:
-                yield Task(challenge, member, proof, plans, account)
+                yield Task(challenge, member, self.size.chunks, proof, plans, account)
 
     def _prove(self, challenge: bytes, coin: bytes, member: bytes) -> bytes:
         """The proof that a plan follows from; a good one only where the chain's judge reads it."""
@@ -221,9 +241,24 @@ class Arena:
             if task.account.forged == "copied" and known:
                 commitment = known[0].commitment
             body = CommitReport(challenge=task.challenge, commitment=commitment)
+            self._charge(draft, task.member, body, 0)
             commit_report.apply(draft, task.member, body)
 
         return step
+
+    def _charge(self, draft: Draft, member: bytes, body: Body, sidecar_bytes: int) -> None:
+        """Take the fee that such a transaction costs at least."""
+        transaction = Transaction(
+            network=self.ledger.network,
+            sender=member,
+            nonce=self.rounds,
+            fee_base=0,
+            valid_until=self.ledger.height,
+            body=body,
+        )
+        fee_base = least_fee_base(self.parameters, transaction, bytes(sidecar_bytes))
+        money.debit(draft, member, fee_base)
+        money.credit(draft, self.ledger.genesis.validators[0].account, fee_base)
 
     def _opens(self, task: Task) -> bool:
         self.tallies[task.member].withheld += not task.account.opens
@@ -235,6 +270,7 @@ class Arena:
         def step(draft: Draft, block: BlockContext) -> None:
             tally = self.tallies[task.member]
             body = OpenReport(challenge=task.challenge, evidence=task.evidence)
+            self._charge(draft, task.member, body, task.evidence_bytes)
             above = draft.draft()
             try:
                 if task.account.forged:
