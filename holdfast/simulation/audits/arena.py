@@ -9,6 +9,7 @@ from audit.messages import Evidence, ReportedVisit, VisitSummary, report_commitm
 from audit.plan import Eligible, VisitPlan, plan_input, visit_plans
 from chain import money
 from chain.bodies.challenges import CommitReport, OpenReport
+from chain.bodies.hosting import Acknowledge
 from chain.challenge_records import JudgedVisit, VerdictRecord
 from chain.context import BlockContext
 from chain.fees import least_fee_base
@@ -16,7 +17,7 @@ from chain.genesis import Parameters
 from chain.judging import targets_of
 from chain.messages import Body, Transaction
 from chain.records import ContractRecord, Table
-from chain.rules import commit_report, open_coin, open_report, seal_coin
+from chain.rules import acknowledge, commit_report, open_coin, open_report, seal_coin
 from chain.state import Draft
 from coinflip.opening import Coin
 from holdfast.simulation.audits.attestors import Account, Errand
@@ -169,6 +170,7 @@ class Arena:
     def play(self) -> None:
         """One round, from the line-up to the verdicts."""
         ledger = self.ledger
+        ledger.block(*self._tend())
         while not ledger.draft.meta.open_challenges:
             ledger.block()
         challenges = ledger.draft.meta.open_challenges
@@ -183,6 +185,22 @@ class Arena:
             ledger.block()
         self._collect(challenges)
         self.rounds += 1
+
+    def _tend(self) -> list[Step]:
+        """What hosters do unasked: they acknowledge what they are assigned, and may hold it."""
+        return [
+            self._acknowledge(record) for record in self.contracts() if record.status == "assigned"
+        ]
+
+    def _acknowledge(self, contract: ContractRecord) -> Step:
+        head = self.ledger.draft.feeds.at(contract.feed).head
+        body = Acknowledge(
+            contract=contract.contract,
+            fork=head.fork,
+            length=head.length,
+            tree_hash=head.tree_hash,
+        )
+        return lambda draft, block: acknowledge.apply(draft, block, contract.hoster, body)
 
     def coin(self, challenge: bytes) -> bytes:
         """The coin of a challenge, which its members know once it is sealed."""
