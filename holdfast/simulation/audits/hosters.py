@@ -9,7 +9,10 @@ from wire.prng import Stream
 
 MILLION = 1_000_000
 ROUND_TRIP_US = 40_000
-"""The longest way to a hoster, there and back; each pair has its own, evenly spread."""
+"""The longest way to a hoster, there and back; each has its own, evenly spread."""
+
+JITTER_US = 8_000
+"""By how much visits to one hoster differ."""
 
 SERVICE_US = 2_000
 """To find and send one chunk."""
@@ -81,7 +84,7 @@ def answer(
     if way.dripping:
         return Found(Outcome.TOO_SLOW, count, planned)
     pair = int.from_bytes(tagged_hash("simulate/way", contract)[:4], "big") % ROUND_TRIP_US
-    latency_us = pair // 2 + chance.below(ROUND_TRIP_US // 2) + SERVICE_US + way.relay_us
+    latency_us = pair + chance.below(JITTER_US) + SERVICE_US + way.relay_us
     wrong = missing(contract, length, way.false_ppm, b"false") if way.false_ppm else frozenset()
     if not wrong.isdisjoint(planned):
         kept = tuple(index for index in planned if index in wrong)
