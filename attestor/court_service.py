@@ -113,9 +113,12 @@ class Court:
         Ours needs no log: it follows from our seed. To be called when the window is over.
         """
         assert record.status not in ("flipping", "visiting"), "x is a secret until then"
+        if self._identity.account.public not in record.voices(record.members):
+            return ()  # drawn with a key that we no longer have
         topic = self._topic(record, record.attempt)
-        network, members = self._chain.genesis.network, record.members
-        seat = derive_seat(self._identity.seed, network, topic, members)
+        network = self._chain.genesis.network
+        voices = record.voices(record.members)
+        seat = derive_seat(self._identity.seed, network, topic, voices)
         ours = RevealProof(
             member=seat.position,
             signature=seat.sign(Reveal(secret=seat.secret)).signature,
@@ -162,14 +165,16 @@ class Court:
 
     def _topic(self, record: ChallengeRecord, number: int) -> bytes:
         attempt = record.attempts[number]
+        voices = record.voices(attempt.members)
         return topic_id(
-            self._chain.genesis.network, self._id, number, attempt.members, attempt.seal_deadline
+            self._chain.genesis.network, self._id, number, voices, attempt.seal_deadline
         )
 
     def _accused(self, record: ChallengeRecord, number: int, evidence: Evidence) -> bytes:
-        members = record.attempts[number].members
+        voices = record.voices(record.attempts[number].members)
         topic = self._topic(record, number)
-        return verify_evidence(self._chain.genesis.network, topic, members, evidence)
+        accused = verify_evidence(self._chain.genesis.network, topic, voices, evidence)
+        return record.speakers([accused])[0]
 
 
 def _known(record: ChallengeRecord, proofs: Sequence[RevealProof]) -> tuple[RevealProof, ...]:

@@ -77,10 +77,11 @@ class FlipTable:
         """
         self.leave()
         network = self._chain.genesis.network
+        voices = record.voices(record.members)
         topic_name = topic_id(
-            network, record.challenge, record.attempt, record.members, record.seal_deadline
+            network, record.challenge, record.attempt, voices, record.seal_deadline
         )
-        seat = derive_seat(self._identity.seed, network, topic_name, record.members)
+        seat = derive_seat(self._identity.seed, network, topic_name, voices)
         registrations = await self._chain.records(Registration, Table.REGISTRATION, record.members)
         account_of = {r.endpoint.swarm_key: r.account for r in registrations}
         topic = self._topic = self._swarm.join(
@@ -135,7 +136,7 @@ class FlipTable:
         """Shortly before the deadline: tell the chain for whom we still wait, in any phase."""
         blocks = self._chain.genesis.parameters.flip_blocks * (record.attempt + 1)
         await self._chain.reach(vote_height(record.seal_deadline, blocks))
-        silent = session.missing
+        silent = record.speakers(session.missing)
         now = await self._chain.need(ChallengeRecord, Table.CHALLENGE, record.challenge)
         same = (now.status, now.attempt) == ("flipping", record.attempt)
         if not silent or not same:

@@ -125,7 +125,13 @@ class Round:
         )
 
     async def _flip(self, record: ChallengeRecord, flips: FlipTable) -> None:
-        """Play the present attempt; a coin that landed is kept."""
+        """Play the present attempt; a coin that landed is kept.
+
+        With another key than the one we were drawn with we have no voice in it.
+        """
+        if self._identity.account.public not in record.voices(record.members):
+            await self._news(record)
+            return
         attempt = await flips.play(record)
         self._peers = attempt.peers or self._peers
         if attempt.coin is not None:

@@ -38,11 +38,17 @@ class Attestor:
     """One attestor on one chain."""
 
     def __init__(
-        self, chain: ChainClient, seed: bytes, store: AttestorStore, terms: AttestorTerms
+        self,
+        chain: ChainClient,
+        seed: bytes,
+        store: AttestorStore,
+        terms: AttestorTerms,
+        account: bytes | None = None,
     ) -> None:
+        """`account` is needed where the seed's own is not it (`Wallet`)."""
         self._chain = chain
         self._identity = Identity(seed)
-        self._wallet = Wallet(chain, self._identity.account)
+        self._wallet = Wallet(chain, self._identity.account, account)
         self._store = store
         self._terms = terms
         self._rounds: set[bytes] = set()

@@ -34,9 +34,11 @@ class _Case:
 class Accuser:
     """One report for a key, however often it cheats: the first costs it all that there is."""
 
-    def __init__(self, genesis: Genesis, account: KeyPair) -> None:
+    def __init__(self, genesis: Genesis, key: KeyPair, account: bytes | None = None) -> None:
+        """`key` signs for `account`; without that, it is the account's first one."""
+        self.account = account or key.public
         self._genesis = genesis
-        self._account = account
+        self._key = key
         self._cases: dict[bytes, _Case] = {}
 
     def note(self, key: bytes, contradiction: Contradiction) -> None:
@@ -49,6 +51,9 @@ class Accuser:
     def reports(self, state: State, height: int, waiting: int) -> list[SignedTransaction]:
         """What is to be submitted now; `waiting` transactions of this account come before it."""
         draft = Draft(state)
+        known_as = draft.accounts.get(self.account) or Account()
+        if (known_as.signer or self.account) != self._key.public:
+            return []  # until this node runs with the key that signs for it now
         made: list[SignedTransaction] = []
         for key, case in list(self._cases.items()):
             known = draft.validator_keys.get(key)
@@ -63,17 +68,16 @@ class Accuser:
         self, draft: Draft, key: bytes, case: _Case, height: int, waiting: int
     ) -> SignedTransaction:
         first, second = case.contradiction
-        account = draft.accounts.get(self._account.public) or Account()
+        account = draft.accounts.get(self.account) or Account()
         parameters = self._genesis.parameters
         transaction = Transaction(
             network=self._genesis.network,
-            sender=self._account.public,
+            sender=self.account,
+            signer=account.signer,
             nonce=account.nonce + waiting,
             fee_base=0,
             valid_until=height + min(REPEAT_BLOCKS, parameters.transaction_lifetime_blocks),
             body=ValidatorFault(key=key, first=first, second=second),
         )
         fee_base = FEE_FACTOR * fees.least_fee_base(parameters, transaction, b"")
-        return sign_transaction(
-            self._account, transaction.model_copy(update={"fee_base": fee_base})
-        )
+        return sign_transaction(self._key, transaction.model_copy(update={"fee_base": fee_base}))

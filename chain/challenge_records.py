@@ -1,11 +1,12 @@
 """The records of challenges: who is drawn for what, what they report, what it comes to."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer
 
 from audit.messages import Outcome, VisitSummary
-from chain.committee import AbsenceVote, FlipAttempt, MemberHash, Unrevealed
+from chain.committee import AbsenceVote, FlipAttempt, MemberHash, MemberKey, Unrevealed
 from chain.head import Head
 from wire.codec import Message
 from wire.primitives import Hash, Natural, Ppm, PublicKey
@@ -17,6 +18,7 @@ class LinedUpAttestor(Message):
     """Who may be drawn: its weight, and its VRF key, whose change would choose another plan."""
 
     account: PublicKey
+    signer: PublicKey
     vrf_key: PublicKey
     weight_base: Natural
     place: Place
@@ -71,7 +73,9 @@ class ChallengeRecord(Message):
     status: ChallengeStatus
     attempt: Natural
     members: tuple[PublicKey, ...]
-    """Sorted: the order of seal signatures and of the coin."""
+    """Ascending by the key that each speaks with: the order of seal signatures and of the coin."""
+    rotated: tuple[MemberKey, ...] = ()
+    """Of all that were drawn, those that speak with another key than their account's first."""
     excluded: tuple[PublicKey, ...] = ()
     """Whom earlier attempts found silent or faulty, or the coin's opening proved faulty."""
     convicted: tuple[PublicKey, ...] = ()
@@ -94,6 +98,16 @@ class ChallengeRecord(Message):
     unrevealed: tuple[Unrevealed, ...] = ()
     """Who is asked, since the coin is open, for its Reveal; after the deadline, who has paid."""
     reveal_deadline: Natural = 0
+
+    def voices(self, members: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """The keys with which members speak in a flip, in their order."""
+        rotated = {known.member: known.key for known in self.rotated}
+        return tuple(rotated.get(member, member) for member in members)
+
+    def speakers(self, voices: Iterable[bytes]) -> tuple[bytes, ...]:
+        """The members that speak with these keys."""
+        members = {known.key: known.member for known in self.rotated}
+        return tuple(members.get(voice, voice) for voice in voices)
 
     @property
     def attempts(self) -> tuple[FlipAttempt, ...]:

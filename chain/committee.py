@@ -11,6 +11,13 @@ class MemberHash(Message):
     commitment: Hash
 
 
+class MemberKey(Message):
+    """The key that a member speaks with, where that is not its account's first one."""
+
+    member: PublicKey
+    key: PublicKey
+
+
 class AbsenceVote(Message):
     """Whom one member found silent."""
 

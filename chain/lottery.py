@@ -17,7 +17,7 @@ from chain.challenge_records import (
     LinedUpAttestor,
     LineUp,
 )
-from chain.committee import FlipAttempt
+from chain.committee import FlipAttempt, MemberKey
 from chain.context import BlockContext
 from chain.records import DueItem, RosterName, stake_key
 from chain.state import Draft
@@ -28,7 +28,7 @@ ELIGIBLE_MAXIMUM = 1_024
 """Contracts that one draw lists: its record stays below the 1 MiB that a proof may carry."""
 
 ATTESTORS_MAXIMUM, CONTRACTS_MAXIMUM = 6_144, 12_288
-"""In one line-up, for the same reason: 89 and 34 bytes each."""
+"""In one line-up, for the same reason: 123 and 34 bytes each."""
 
 
 def next_beacon(beacon: bytes, vrf_output: bytes) -> bytes:
@@ -73,13 +73,19 @@ def line_up(draft: Draft, block: BlockContext) -> None:
 
 def _attestors(draft: Draft, block: BlockContext) -> tuple[LinedUpAttestor, ...]:
     """All whose stake is old enough; of too many those with the most."""
-    found = []
+    found: list[LinedUpAttestor] = []
+    voices = set()
     for account in draft.roster(RosterName.ATTESTORS):
         stake = draft.stakes.at(stake_key("attestor", account))
         if stake.since_height + block.parameters.registration_lag_blocks <= block.height:
+            signer = draft.accounts.at(account).signer or account
+            if signer in voices:
+                continue  # two accounts with one key would be one voice in a flip
+            voices.add(signer)
             registration = draft.registrations.at(account)
             attestor = LinedUpAttestor(
                 account=account,
+                signer=signer,
                 vrf_key=registration.vrf_key,
                 weight_base=stake.amount_base,
                 place=place_of(registration.endpoint.host),
@@ -119,19 +125,23 @@ def draw_challenges(draft: Draft, block: BlockContext, beacon: bytes) -> None:
     shuffled = Stream(seed, b"contracts").shuffle(contracts)
     opened = []
     for index, drawn in enumerate(seated):
-        chosen = sorted((attestors[one] for one in drawn), key=lambda attestor: attestor.account)
+        chosen = sorted((attestors[one] for one in drawn), key=lambda attestor: attestor.signer)
         challenge = tagged_hash(
             "challenge", block.network, epoch.to_bytes(8, "big"), index.to_bytes(8, "big")
         )
         eligible = shuffled[index :: len(seated)][:ELIGIBLE_MAXIMUM]
-        _open(draft, block, challenge, epoch, [attestor.account for attestor in chosen])
+        _open(draft, block, challenge, epoch, chosen)
         _record_draw(draft, block, challenge, chosen, eligible)
         opened.append(challenge)
     draft.meta = meta.model_copy(update={"epoch": epoch, "open_challenges": tuple(opened)})
 
 
 def _open(
-    draft: Draft, block: BlockContext, challenge: bytes, epoch: int, members: list[bytes]
+    draft: Draft,
+    block: BlockContext,
+    challenge: bytes,
+    epoch: int,
+    members: list[LinedUpAttestor],
 ) -> None:
     deadline = block.height + block.parameters.flip_blocks
     draft.challenges.put(
@@ -141,7 +151,12 @@ def _open(
             epoch=epoch,
             status="flipping",
             attempt=0,
-            members=tuple(members),
+            members=tuple(member.account for member in members),
+            rotated=tuple(
+                MemberKey(member=member.account, key=member.signer)
+                for member in members
+                if member.signer != member.account
+            ),
             drawn_height=block.height,
             seal_deadline=deadline,
         ),

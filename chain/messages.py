@@ -25,6 +25,7 @@ from chain.bodies.feeds import (
     UpdateHead,
 )
 from chain.bodies.hosting import Acknowledge, Drain, Register
+from chain.bodies.keys import Rotate
 from chain.bodies.plans import (
     CancelPlan,
     CreatePlan,
@@ -86,7 +87,8 @@ Body = Annotated[
     | Annotated[TopUpPlan, Tag("top_up_plan")]
     | Annotated[PausePlan, Tag("pause_plan")]
     | Annotated[ResumePlan, Tag("resume_plan")]
-    | Annotated[Drain, Tag("drain")],
+    | Annotated[Drain, Tag("drain")]
+    | Annotated[Rotate, Tag("rotate")],
     BY_KIND,
 ]
 
@@ -96,6 +98,8 @@ class Transaction(Message):
 
     network: Hash
     sender: PublicKey
+    signer: PublicKey | None = None
+    """The key that signs, where that is not the sender's first one."""
     nonce: Natural
     fee_base: Natural
     valid_until: Natural
@@ -130,7 +134,7 @@ class SignedTransaction(Message):
         transaction, body = self.transaction, self.transaction.body
         named = body.evidence if isinstance(body, WITH_EVIDENCE) else NO_SIDECAR
         return blake2b_256(self.sidecar) == named and signing.is_signed(
-            transaction.sender,
+            transaction.signer or transaction.sender,
             TRANSACTION_DOMAIN,
             transaction.network,
             transaction.encoded,
@@ -164,7 +168,7 @@ SIGNED_OVERHEAD_BYTES = 1 + 2 + 64
 def sign_transaction(
     key: KeyPair, transaction: Transaction, sidecar: bytes = b""
 ) -> SignedTransaction:
-    """`transaction` signed by its sender's account key."""
-    assert key.public == transaction.sender
+    """`transaction` signed by the key that signs for its sender."""
+    assert key.public == (transaction.signer or transaction.sender)
     signature = signing.sign(key, TRANSACTION_DOMAIN, transaction.network, transaction.encoded)
     return SignedTransaction(transaction=transaction, signature=signature, sidecar=sidecar)

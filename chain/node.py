@@ -91,18 +91,16 @@ class Node(Reader):
         votes: VoteStore,
         remembered: Remembered,
         gossip: GossipService,
-        master: bytes,
+        keys: Keys,
+        accuser: Accuser,
         waited: MempoolStore,
     ) -> None:
         super().__init__(genesis, store, ledger, certificate)
         self._votes = votes
         self._gossip = gossip
-        account = KeyPair.derive(master, Use.ACCOUNT)
-        self._account = account.public
-        self._accuser = Accuser(genesis, account)
+        self._accuser = accuser
         self._pool = Mempool()
         self._waited = waited
-        keys = Keys(KeyPair.derive(master, Use.VALIDATOR), KeyPair.derive(master, Use.VRF))
         self._key = keys.key.public
         self._engine = Engine(genesis, ledger, keys, self._choose, remembered)
         self._begun = False
@@ -119,13 +117,20 @@ class Node(Reader):
         self._finality_ms: deque[int] = deque(maxlen=FINALITY_BLOCKS)
 
     @classmethod
-    async def open(cls, genesis: Genesis, master: bytes, place: Place) -> Self:
-        """Load the chain and the votes from disk; raises `Unavailable` with what to do."""
+    async def open(
+        cls, genesis: Genesis, master: bytes, place: Place, account: bytes | None = None
+    ) -> Self:
+        """Load the chain and the votes from disk; raises `Unavailable` with what to do.
+
+        `account` is the validator's, where the master seed's own is not it.
+        """
+        keys = Keys(KeyPair.derive(master, Use.VALIDATOR), KeyPair.derive(master, Use.VRF))
+        accuser = Accuser(genesis, KeyPair.derive(master, Use.ACCOUNT), account)
         store = await ChainStore.open(place.database, genesis)
         try:
             state, tip = await store.load(genesis_state(genesis))
             ledger = Ledger(genesis, state, tip)
-            if left_out := _left_out(ledger, KeyPair.derive(master, Use.VALIDATOR).public):
+            if left_out := _left_out(ledger, keys.key.public):
                 raise Unavailable(left_out)
             certificate: Certificate | None = None
             if tip is not None:
@@ -140,7 +145,8 @@ class Node(Reader):
             raise
         swarm_key = KeyPair.derive(master, Use.SWARM)
         gossip = GossipService(swarm_key, genesis.network, place.host, place.port)
-        node = cls(genesis, store, ledger, certificate, votes, remembered, gossip, master, waited)
+        kept = store, ledger, certificate, votes, remembered
+        node = cls(genesis, *kept, gossip, keys, accuser, waited)
         node._recall(found)
         return node
 
@@ -353,7 +359,7 @@ class Node(Reader):
     def _accuse(self, faults: list[Contradiction]) -> None:
         for first, second in faults:
             self._accuser.note(self._engine.key_of(first), (first, second))
-        waiting = self._pool.waiting_of(self._account)
+        waiting = self._pool.waiting_of(self._accuser.account)
         for report in self._accuser.reports(self.ledger.state, self.ledger.height, waiting):
             try:
                 self._submit(report)

@@ -72,6 +72,7 @@ class Reason(StrEnum):
     NO_PAUSE_LEFT = "no_pause_left"
     NOT_REGISTERED = "not_registered"
     ALREADY_LEAVING = "already_leaving"
+    KEY_RETIRED = "key_retired"
 
 
 def parse_reason(text: str) -> Reason | Flaw:

@@ -66,10 +66,12 @@ class Meta(Message):
 
 
 class Account(Message):
-    """Coins at hand, and the next nonce (key: account)."""
+    """Coins at hand, the next nonce, and who signs (key: account)."""
 
     balance_base: Natural = 0
     nonce: Natural = 0
+    signer: PublicKey | None = None
+    """The key that signs for it; None for the first one, which is the account's name."""
 
 
 class StakeRecord(Message):

@@ -21,6 +21,7 @@ from chain.bodies.challenges import (
 from chain.bodies.coins import Stake, Transfer, Unstake
 from chain.bodies.feeds import PublishFeed, UpdateHead
 from chain.bodies.hosting import Acknowledge, Drain, Register
+from chain.bodies.keys import Rotate
 from chain.bodies.plans import CancelPlan, CreatePlan, PausePlan, ResumePlan, TopUpPlan
 from chain.bodies.validators import Delist, Enlist, ValidatorFault
 from chain.context import BlockContext
@@ -51,6 +52,7 @@ from chain.rules import (
     publish_feed,
     register,
     report_absent,
+    rotate,
     seal_coin,
     show_reveals,
     stake,
@@ -141,6 +143,9 @@ def check_envelope(
         raise Rejected(Reason.NONCE_USED, f"the next nonce is {expected}")
     if transaction.nonce > expected:
         raise Rejected(Reason.NONCE_AHEAD, f"the next nonce is {expected}")
+    signer = account.signer or transaction.sender
+    if (transaction.signer or transaction.sender) != signer:
+        raise Rejected(Reason.KEY_RETIRED, "another key signs for this account")
     least_base = fees.least_fee_base(parameters, transaction, signed.sidecar)
     if transaction.fee_base < least_base:
         raise Rejected(Reason.FEE_TOO_LOW, f"at its size the least fee is {least_base}")
@@ -208,6 +213,8 @@ def apply_body(  # noqa: C901, PLR0912, PLR0915 - one case per kind is the point
             pause_plan.apply_resume(draft, block, sender, body)
         case CancelPlan():
             cancel_plan.apply(draft, block, sender, body)
+        case Rotate():
+            rotate.apply(draft, block, sender, body)
         case Drain():
             drain.apply(draft, block, sender, body)
         case Acknowledge():

@@ -22,16 +22,23 @@ log = structlog.get_logger()
 class Wallet:
     """One account's transactions, sent one at a time and followed until they are final."""
 
-    def __init__(self, chain: ChainClient, key: KeyPair) -> None:
+    def __init__(self, chain: ChainClient, key: KeyPair, account: bytes | None = None) -> None:
+        """`key` signs for `account`; without that, the key is the account's first one."""
         self._chain = chain
         self._key = key
+        self._account = account or key.public
         self._turn = asyncio.Lock()
         """Nonces are used in order, so one transaction is under way at a time."""
 
     @property
     def account(self) -> bytes:
-        """The account's public key."""
-        return self._key.public
+        """The account: its first public key."""
+        return self._account
+
+    @property
+    def key(self) -> KeyPair:
+        """What signs for it."""
+        return self._key
 
     async def send(self, body: Body, sidecar: bytes = b"") -> bytes:
         """Sign, submit and wait until final; returns the transaction's id.
@@ -85,13 +92,14 @@ class Wallet:
     async def _sign(self, body: Body, sidecar: bytes) -> SignedTransaction:
         chain = self._chain
         parameters = chain.genesis.parameters
-        account = await chain.record(Account, Table.ACCOUNT, self._key.public)
+        account = await chain.record(Account, Table.ACCOUNT, self._account)
         if account is None:
             raise Rejected(Reason.UNKNOWN_ACCOUNT, "nobody has sent it coins yet")
         lifetime = max(parameters.transaction_lifetime_blocks // 2, 1)
         transaction = Transaction(
             network=chain.genesis.network,
-            sender=self._key.public,
+            sender=self._account,
+            signer=None if self._key.public == self._account else self._key.public,
             nonce=account.nonce,
             fee_base=0,
             valid_until=chain.height + lifetime,

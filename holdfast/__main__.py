@@ -2,10 +2,10 @@
 
 import sys
 
-from holdfast import chain_cli, feed_cli, flip_cli, owner_cli, role_cli, simulate_cli
+from holdfast import chain_cli, feed_cli, flip_cli, owner_cli, role_cli, rotate_cli, simulate_cli
 from holdfast.cli import app, run
 
-for group in (chain_cli, feed_cli, flip_cli, owner_cli, role_cli, simulate_cli):
+for group in (chain_cli, feed_cli, flip_cli, owner_cli, role_cli, rotate_cli, simulate_cli):
     group.add_to(app)
 
 

@@ -46,7 +46,7 @@ def run_chain(
     async def main(_: asyncio.Event) -> None:
         listener = bind(host, port)
         with listener:
-            node = await Node.open(agreed, seed, place)
+            node = await Node.open(agreed, seed, place, home.account())
             follow_cli.tend(node, current)
             await run_node(node, listener)
 

@@ -85,7 +85,7 @@ def init(
     made = home.create()
     if agreed is not None:
         home.write_genesis(agreed)
-    account = encode(KeyPair.derive(home.seed(), Use.ACCOUNT).public)
+    account = encode(home.account())
     if json:
         print_json({"home": str(home.path), "created": made, "account": account})
         return
@@ -101,11 +101,14 @@ def init(
 @app.command(name="id")
 def show_id(context: typer.Context, json: JsonFlag = False) -> None:
     """Show this home's public keys."""
-    seed = session(context).home.seed()
-    keys = {
-        use.value: encode(KeyPair.derive(seed, use).public)
-        for use in (Use.ACCOUNT, Use.SWARM, Use.RECEIPT, Use.VRF, Use.VALIDATOR)
-    }
+    home = session(context).home
+    seed = home.seed()
+    keys = {"account": encode(home.account())}
+    signer = KeyPair.derive(seed, Use.ACCOUNT).public
+    if signer != home.account():
+        keys["signer"] = encode(signer)
+    for use in (Use.SWARM, Use.RECEIPT, Use.VRF, Use.VALIDATOR):
+        keys[use.value] = encode(KeyPair.derive(seed, use).public)
     if json:
         print_json(keys)
         return

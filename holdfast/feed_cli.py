@@ -103,17 +103,34 @@ def _append(found: Feed, source: str, chunk_bytes: int, pair: KeyPair) -> None:
 
 def pair_of(current: Session, found: Feed) -> KeyPair:
     """The key pair that signs a feed of this home; raises `Unavailable` where it is not here."""
-    called = found.metadata(NAME)
-    if called is not None:
-        return KeyPair.derive(current.home.seed(), Use.FEED, called)
     text = zbase32.encode(found.key)
     place = current.home.path / SEEDS_NAME / text
     if place.exists():
         return KeyPair(zbase32.parse_key(_read(place)))
+    called = found.metadata(NAME)
+    if called is not None:
+        return KeyPair.derive(current.home.seed(), Use.FEED, called)
     raise Unavailable(
         f"this home did not make the feed {text}, so it cannot sign for it: do this in the home "
         "that did, or give its signing seed to `holdfast feed adopt`"
     )
+
+
+def keep_own_pairs(current: Session, store: FeedStore) -> None:
+    """The same for all feeds that the present seed signs, before another takes its place."""
+    for known in store.feeds():
+        found = store.open(known.key)
+        if found.metadata(NAME) is not None:
+            keep_pair(current, found, pair_of(current, found))
+
+
+def keep_pair(current: Session, found: Feed, pair: KeyPair) -> None:
+    """Write down what signs a feed, where the home's seed does not lead to it."""
+    folder = current.home.path / SEEDS_NAME
+    folder.mkdir(mode=0o700, exist_ok=True)
+    place = folder / zbase32.encode(found.key)
+    place.touch(mode=0o600)
+    place.write_text(zbase32.encode(pair.seed) + "\n")
 
 
 @feed.command()
@@ -174,11 +191,7 @@ def adopt(
     signers += [signer.public_key for signer in found.manifest.signers] if found.manifest else []
     if pair is None or pair.public not in signers:
         raise Malformed(f"{seed} does not hold the seed that signs this feed")
-    folder = current.home.path / SEEDS_NAME
-    folder.mkdir(mode=0o700, exist_ok=True)
-    place = folder / zbase32.encode(found.key)
-    place.touch(mode=0o600)
-    place.write_text(zbase32.encode(pair.seed) + "\n")
+    keep_pair(current, found, pair)
     out.print(f"this home can sign for {zbase32.encode(found.key)}")
 
 

@@ -145,7 +145,7 @@ def own_offer(
     return _valid(
         "chain.gossip",
         lambda: GenesisValidator(
-            account=KeyPair.derive(seed, Use.ACCOUNT).public,
+            account=current.home.account(),
             key=KeyPair.derive(seed, Use.VALIDATOR).public,
             vrf_key=KeyPair.derive(seed, Use.VRF).public,
             endpoint=own_endpoint(current),
@@ -190,7 +190,7 @@ def _made(
     validators: list[GenesisValidator],
     balances: list[GenesisBalance],
 ) -> Genesis:
-    account = KeyPair.derive(current.home.seed(), Use.ACCOUNT).public
+    account = current.home.account()
     everything = [GenesisBalance(account=account, balance_base=DEFAULT_SUPPLY_BASE)]
     return _valid(
         "the network",
@@ -279,7 +279,7 @@ def _ask(current: Session) -> Genesis:
         type=int,
         err=True,
     )
-    account = KeyPair.derive(current.home.seed(), Use.ACCOUNT).public
+    account = current.home.account()
     made = _made(
         current,
         name,
@@ -320,7 +320,7 @@ def _show(current: Session, made: Genesis) -> None:
         if count > 1
         else "one validator: while it is down, nothing is written"
     )
-    account = KeyPair.derive(current.home.seed(), Use.ACCOUNT).public
+    account = current.home.account()
     if account not in {each.account for each in made.validators}:
         out.print("this home is not among them")
 

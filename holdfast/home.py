@@ -9,8 +9,12 @@ from chain.trust import Checkpoint
 from wire import zbase32
 from wire.codec import decode, encode
 from wire.errors import Malformed, NotFound, Unavailable
+from wire.keys import KeyPair, Use
 
 SEED_NAME = "seed"
+NEXT_SEED_NAME = "seed.next"
+OLD_SEED_NAME = "seed.old"
+ACCOUNT_NAME = "account"
 GENESIS_NAME = "genesis.cbor"
 FEEDS_NAME = "feeds.db"
 CHAIN_NAME = "chain.db"
@@ -64,11 +68,7 @@ class Home:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             if place.exists():
                 return False
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode=0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(zbase32.encode(secrets.token_bytes(32)) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            _write_new(draft, zbase32.encode(secrets.token_bytes(32)), 0o600)
             os.link(draft, place)
             self.votes.touch()
         except FileExistsError:
@@ -79,14 +79,47 @@ class Home:
             draft.unlink(missing_ok=True)
         return True
 
+    def account(self) -> bytes:
+        """The account: the seed's own, unless it was rotated to this seed."""
+        path = self.path / ACCOUNT_NAME
+        if not path.exists():
+            return KeyPair.derive(self.seed(), Use.ACCOUNT).public
+        try:
+            return zbase32.parse_key(path.read_text())
+        except (OSError, UnicodeDecodeError, Malformed) as error:
+            raise Malformed(f"{path} does not hold an account: {error}") from None
+
+    def next_seed(self) -> bytes:
+        """The seed that the account is to be rotated to, made now if there is none yet."""
+        place = self.path / NEXT_SEED_NAME
+        try:
+            if not place.exists():
+                _write_new(self.path / ACCOUNT_NAME, zbase32.encode(self.account()), 0o644)
+                _write_new(place, zbase32.encode(secrets.token_bytes(32)), 0o600)
+        except OSError as error:
+            raise Unavailable(f"cannot write {place}: {error.strerror}") from None
+        return self._seed(place)
+
+    def adopt_next_seed(self) -> None:
+        """The chain knows the new key: use the next seed, and put the old one aside."""
+        place = self.path / SEED_NAME
+        try:
+            _write_new(self.path / OLD_SEED_NAME, zbase32.encode(self.seed()), 0o600)
+            (self.path / NEXT_SEED_NAME).replace(place)
+        except OSError as error:
+            raise Unavailable(f"cannot replace {place}: {error.strerror}") from None
+
     def seed(self) -> bytes:
         """The 32-byte master seed; raises with what to do when it is missing or open to others."""
-        path = self.path / SEED_NAME
+        return self._seed(self.path / SEED_NAME)
+
+    @staticmethod
+    def _seed(path: Path) -> bytes:
         try:
             mode = path.stat().st_mode
             text = path.read_text()
         except FileNotFoundError:
-            raise NotFound(f"{self.path} is no home yet: run `holdfast init`") from None
+            raise NotFound(f"{path.parent} is no home yet: run `holdfast init`") from None
         except (OSError, UnicodeDecodeError) as error:
             raise Unavailable(f"cannot read {path}: {error}") from None
         if mode & 0o077:
@@ -150,6 +183,17 @@ class Home:
             draft.replace(path)
         except OSError as error:
             raise Unavailable(f"cannot write {path}: {error.strerror}") from None
+
+
+def _write_new(path: Path, line: str, mode: int) -> None:
+    """Write a file whole or not at all, whatever was there."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode=mode)
+    with os.fdopen(handle, "w") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
 
 
 def read_genesis(data: bytes, path: Path) -> Genesis:

@@ -131,7 +131,7 @@ class LocalNetwork:
 
     def account(self, name: str) -> bytes:
         """A member's account."""
-        return KeyPair.derive(self.homes[name].seed(), Use.ACCOUNT).public
+        return self.homes[name].account()
 
     @property
     def genesis(self) -> Genesis:

@@ -48,13 +48,13 @@ def _order(current: Session, feed: Any, terms: Any, listen: str | None, json: bo
     from owner.service import Owner
 
     pair = pair_of(current, feed)
-    seed = current.home.seed()
+    seed, account = current.home.seed(), current.home.account()
     chosen = current.settings.owner.listen
     host, port = endpoint(listen, chosen)
     with steps() as tell:
         published = with_chain(
             current,
-            lambda chain: Owner(chain, seed).publish(
+            lambda chain: Owner(chain, seed, account).publish(
                 feed, pair, terms, host, port, chosen.public_host or host, tell
             ),
         )

@@ -147,10 +147,10 @@ def _change(
     from owner.service import Owner
 
     name, current = parse_plan(plan_id), session(context)
-    seed = current.home.seed()
+    seed, account = current.home.seed(), current.home.account()
 
     async def apply(chain: Any) -> PlanRecord:
-        return await change(Owner(chain, seed), name)
+        return await change(Owner(chain, seed, account), name)
 
     return with_chain(current, apply)
 

@@ -82,7 +82,7 @@ async def _host(home: Home, terms: Terms) -> None:
 
     with FeedStore(home.feeds) as store:
         async with _chain(home, terms) as chain:
-            await Hoster(chain, home.seed(), store, HosterTerms(**terms.role)).run()
+            await Hoster(chain, home.seed(), store, HosterTerms(**terms.role), home.account()).run()
 
 
 async def _attest(home: Home, terms: Terms) -> None:
@@ -91,7 +91,9 @@ async def _attest(home: Home, terms: Terms) -> None:
 
     with AttestorStore(home.attestor) as store:
         async with _chain(home, terms) as chain:
-            await Attestor(chain, home.seed(), store, AttestorTerms(**terms.role)).run()
+            await Attestor(
+                chain, home.seed(), store, AttestorTerms(**terms.role), home.account()
+            ).run()
 
 
 ROLES: dict[str, Callable[[Home, Terms], Coroutine[Any, Any, None]]] = {

@@ -61,8 +61,9 @@ def drain_hoster(
     from hoster.drain_service import drain
 
     current = session(context)
-    seed = current.home.seed()
-    left = with_chain(current, lambda chain: drain(chain, seed, on=not stop))
+    home = current.home
+    seed, account = home.seed(), home.account()
+    left = with_chain(current, lambda chain: drain(chain, seed, on=not stop, account=account))
     if json:
         contracts = [contract.model_dump(mode="json") for contract in left]
         print_json({"draining": not stop, "contracts": contracts})

@@ -91,18 +91,19 @@ def join(
     key, vrf_key, swarm, own = (
         KeyPair.derive(seed, use) for use in (Use.VALIDATOR, Use.VRF, Use.SWARM, Use.ACCOUNT)
     )
+    account = current.home.account()
 
     async def stand(chain: ChainClient) -> dict[str, Any]:
-        wallet = Wallet(chain, own)
-        known = await chain.record(Candidate, Table.CANDIDATE, own.public)
-        mine = Validator(account=own.public, key=key.public, vrf_key=vrf_key.public, endpoint=at)
+        wallet = Wallet(chain, own, account)
+        known = await chain.record(Candidate, Table.CANDIDATE, account)
+        mine = Validator(account=account, key=key.public, vrf_key=vrf_key.public, endpoint=at)
         if known is None or not known.listed or known.validator != mine:
-            await wallet.send(enlist(chain.genesis.network, own.public, key, vrf_key, swarm, at))
-        staked = await chain.record(StakeRecord, Table.STAKE, stake_key("validator", own.public))
+            await wallet.send(enlist(chain.genesis.network, account, key, vrf_key, swarm, at))
+        staked = await chain.record(StakeRecord, Table.STAKE, stake_key("validator", account))
         missing = stake - (staked.amount_base if staked else 0)
         if missing > 0:
             await wallet.send(Stake(role="validator", amount_base=missing))
-        return await _place(chain, own.public)
+        return await _place(chain, account)
 
     found = with_chain(current, stand)
     if json:
@@ -128,18 +129,19 @@ def leave(
     """
     current = session(context)
     own = KeyPair.derive(current.home.seed(), Use.ACCOUNT)
+    account = current.home.account()
 
     async def step_down(chain: ChainClient) -> dict[str, Any]:
-        wallet = Wallet(chain, own)
-        known = await chain.record(Candidate, Table.CANDIDATE, own.public)
+        wallet = Wallet(chain, own, account)
+        known = await chain.record(Candidate, Table.CANDIDATE, account)
         if known is None:
             raise NotFound("this home's account has never stood for validator")
         if known.listed:
             await wallet.send(Delist())
-        staked = await chain.record(StakeRecord, Table.STAKE, stake_key("validator", own.public))
+        staked = await chain.record(StakeRecord, Table.STAKE, stake_key("validator", account))
         if staked is not None and staked.amount_base and not keep_stake:
             await wallet.send(Unstake(role="validator", amount_base=staked.amount_base))
-        return await _place(chain, own.public)
+        return await _place(chain, account)
 
     found = with_chain(current, step_down)
     if json:

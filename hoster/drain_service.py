@@ -10,12 +10,14 @@ CONTRACTS_AT_ONCE = 64
 """That one transaction can leave."""
 
 
-async def drain(chain: ChainClient, seed: bytes, *, on: bool) -> list[ContractRecord]:
+async def drain(
+    chain: ChainClient, seed: bytes, *, on: bool, account: bytes | None = None
+) -> list[ContractRecord]:
     """Drain, or be listed again; returns the contracts that are open still.
 
     Repeated, it leaves what has come since. Its daemon runs on until none is open.
     """
-    wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT))
+    wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT), account)
     staying = [one for one in await _open(chain, wallet.account) if on and not one.leaving]
     ending = {
         plan.plan

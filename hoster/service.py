@@ -66,10 +66,16 @@ class Hoster:
     """One hoster on one chain."""
 
     def __init__(
-        self, chain: ChainClient, seed: bytes, store: FeedStore, terms: HosterTerms
+        self,
+        chain: ChainClient,
+        seed: bytes,
+        store: FeedStore,
+        terms: HosterTerms,
+        account: bytes | None = None,
     ) -> None:
+        """`account` is needed where the seed's own is not it (`Wallet`)."""
         self._chain = chain
-        self._wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT))
+        self._wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT), account)
         self._swarm_key = KeyPair.derive(seed, Use.SWARM)
         self._receipt_key = KeyPair.derive(seed, Use.RECEIPT)
         self._vrf_key = KeyPair.derive(seed, Use.VRF)

@@ -65,9 +65,10 @@ Progress = Callable[[str, int, int], None]
 class Owner:
     """One owner on one chain; `chain.run` must be running beside its methods."""
 
-    def __init__(self, chain: ChainClient, seed: bytes) -> None:
+    def __init__(self, chain: ChainClient, seed: bytes, account: bytes | None = None) -> None:
+        """`account` is needed where the seed's own is not it (`Wallet`)."""
         self._chain = chain
-        self._wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT))
+        self._wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT), account)
         self._swarm_key = KeyPair.derive(seed, Use.SWARM)
 
     async def publish(

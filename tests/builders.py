@@ -12,6 +12,7 @@ from audit.plan import Eligible, VisitPlan, plan_input, visit_plans
 from chain.blocks import TransactionOutcome
 from chain.bodies.challenges import OpenCoin, SealCoin
 from chain.bodies.hosting import Acknowledge
+from chain.bodies.keys import rotate_to
 from chain.challenge_records import ChallengeRecord, DrawRecord, LineUp
 from chain.context import BlockContext
 from chain.genesis import Genesis, Parameters
@@ -35,7 +36,7 @@ from coinflip.opening import open_coin, seal_digest
 from coinflip.shamir import commitment, leaves_hash, share_out
 from tests.people import BLOCK_MS, BY_ID, START_MS, VALIDATOR, Library, Person
 from wire import vrf
-from wire.keys import Use, derive
+from wire.keys import KeyPair, Use, derive
 from wire.primitives import blake2b_256
 
 
@@ -55,6 +56,8 @@ class World:
     """Of the last block, in the present term."""
     failing: int = 0
     """Views that fail before the next block."""
+    keys: dict[bytes, KeyPair] = field(default_factory=dict)
+    """What signs for accounts that have rotated."""
 
     @property
     def network(self) -> bytes:
@@ -73,7 +76,16 @@ class World:
         state = State()
         state.records, state.tree = dict(self.state.records), self.state.tree
         libraries, blocks = dict(self.libraries), list(self.blocks)
-        return World(self.genesis, state, self.height, libraries, blocks, self.focus, self.view)
+        return World(
+            self.genesis,
+            state,
+            self.height,
+            libraries,
+            blocks,
+            self.focus,
+            self.view,
+            keys=dict(self.keys),
+        )
 
     def context(self, height: int | None = None) -> BlockContext:
         height = self.height + 1 if height is None else height
@@ -89,10 +101,19 @@ class World:
             parent_view=self.view,
         )
 
+    def key_of(self, person: Person) -> KeyPair:
+        """What signs for somebody."""
+        return self.keys.get(person.id, person.account)
+
+    def rotate(self, person: Person, key: KeyPair) -> None:
+        """Have another key sign for somebody from now on."""
+        self.must(person, rotate_to(key, self.network, person.id))
+        self.keys[person.id] = key
+
     def sign(
         self, person: Person, body: Body, sidecar: bytes = b"", **changes: object
     ) -> SignedTransaction:
-        account = self.draft.accounts.get(person.id)
+        account, key = self.draft.accounts.get(person.id), self.key_of(person)
         transaction = Transaction(
             network=self.network,
             sender=person.id,
@@ -100,8 +121,9 @@ class World:
             fee_base=10,
             valid_until=self.height + 10,
             body=body,
+            signer=None if key is person.account else key.public,
         ).model_copy(update=changes)
-        return sign_transaction(person.account, transaction, sidecar)
+        return sign_transaction(key, transaction, sidecar)
 
     def execute(self, *signed: SignedTransaction) -> Execution:
         """The next block, not committed."""
@@ -197,29 +219,36 @@ class World:
         return topic(self.network, self.challenge)
 
     def commits(self) -> tuple[Commit, ...]:
-        name, members = self.topic(), self.challenge.members
+        name, members = self.topic(), self.members
         return tuple(
             Commit(
-                exchange_key=blake2b_256(b"exchange", member),
-                commitment=commitment(name, member, self.secret(BY_ID[member])),
+                exchange_key=blake2b_256(b"exchange", voice),
+                commitment=commitment(name, voice, self.secret(member)),
                 leaves_hash=leaves_hash(
                     name,
-                    member,
-                    share_out(name, member, self.secret(BY_ID[member]), len(members)).leaves,
+                    voice,
+                    share_out(name, voice, self.secret(member), len(members)).leaves,
                 ),
             )
-            for member in members
+            for voice, member in zip(self.voices, members, strict=True)
         )
+
+    @property
+    def voices(self) -> tuple[bytes, ...]:
+        """The keys that the challenge's members speak with."""
+        return self.challenge.voices(self.challenge.members)
 
     def seal_of(self, commits: tuple[Commit, ...], **changes: object) -> SealCoin:
         challenge = self.challenge
-        digest = seal_digest(self.topic(), challenge.members, commits)
+        digest = seal_digest(self.topic(), self.voices, commits)
         body = SealCoin(
             challenge=challenge.challenge,
             attempt=challenge.attempt,
             digest=digest,
             signatures=tuple(
-                sign_body(member.account, self.network, self.topic(), Echo(digest=digest)).signature
+                sign_body(
+                    self.key_of(member), self.network, self.topic(), Echo(digest=digest)
+                ).signature
                 for member in self.members
             ),
         )
@@ -236,7 +265,7 @@ class World:
         """The coin of the newest challenge, which the members know once it is sealed."""
         digest = self.challenge.digest
         assert digest is not None
-        return open_coin(self.topic(), self.challenge.members, digest, self.opening()).value
+        return open_coin(self.topic(), self.voices, digest, self.opening()).value
 
     def reveals(self, *places: int) -> tuple[RevealProof, ...]:
         """The proofs that members revealed: of those at these places."""
@@ -245,7 +274,7 @@ class World:
             RevealProof(
                 member=place,
                 signature=sign_body(
-                    members[place].account,
+                    self.key_of(members[place]),
                     self.network,
                     name,
                     Reveal(secret=self.secret(members[place])),

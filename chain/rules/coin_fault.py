@@ -25,13 +25,15 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: CoinFault) -> 
     latest = challenge.drawn_height + block.parameters.unbonding_blocks
     if block.height > latest:
         raise Rejected(Reason.WRONG_PHASE, f"faults were punished until height {latest}")
+    voices = challenge.voices(attempt.members)
     topic = topic_id(
-        block.network, challenge.challenge, body.attempt, attempt.members, attempt.seal_deadline
+        block.network, challenge.challenge, body.attempt, voices, attempt.seal_deadline
     )
     try:
-        accused = verify_evidence(block.network, topic, attempt.members, body.evidence)
+        voice = verify_evidence(block.network, topic, voices, body.evidence)
     except Malformed as error:
         raise Rejected(Reason.BAD_EVIDENCE, str(error)) from None
+    (accused,) = challenge.speakers([voice])
     if accused == sender:
         raise Rejected(Reason.BAD_EVIDENCE, "nobody is rewarded for its own fault")
     if accused in challenge.convicted:

@@ -28,7 +28,7 @@ def apply(draft: Draft, block: BlockContext, body: OpenCoin) -> None:
     try:
         coin = opening.open_coin(
             topic(block.network, challenge),
-            challenge.members,
+            challenge.voices(challenge.members),
             challenge.digest,
             body.opening,
         )
@@ -52,7 +52,7 @@ def show(
     draft.challenges.change(
         challenge_id,
         coin=coin.value,
-        excluded=(*challenge.excluded, *coin.excluded),
+        excluded=(*challenge.excluded, *challenge.speakers(coin.excluded)),
         unrevealed=unrevealed,
         reveal_deadline=deadline,
     )
@@ -72,7 +72,11 @@ def _unrevealed(
     }
     try:
         proven = opening.verify_reveals(
-            network, topic(network, challenge), challenge.members, secrets, body.reveals
+            network,
+            topic(network, challenge),
+            challenge.voices(challenge.members),
+            secrets,
+            body.reveals,
         )
     except Malformed as error:
         raise Rejected(Reason.BAD_REVEAL, str(error)) from None

@@ -17,7 +17,7 @@ def topic(network: bytes, challenge: ChallengeRecord) -> bytes:
         network,
         challenge.challenge,
         challenge.attempt,
-        challenge.members,
+        challenge.voices(challenge.members),
         challenge.seal_deadline,
     )
 
@@ -33,7 +33,7 @@ def apply(draft: Draft, block: BlockContext, body: SealCoin) -> None:
         opening.verify_seal(
             block.network,
             topic(block.network, challenge),
-            challenge.members,
+            challenge.voices(challenge.members),
             body.digest,
             body.signatures,
         )

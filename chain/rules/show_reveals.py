@@ -22,7 +22,11 @@ def apply(draft: Draft, block: BlockContext, body: ShowReveals) -> None:
     secrets = {members.index(asked.member): asked.secret for asked in challenge.unrevealed}
     try:
         proven = verify_reveals(
-            block.network, topic(block.network, challenge), members, secrets, body.reveals
+            block.network,
+            topic(block.network, challenge),
+            challenge.voices(members),
+            secrets,
+            body.reveals,
         )
     except Malformed as error:
         raise Rejected(Reason.BAD_REVEAL, str(error)) from None

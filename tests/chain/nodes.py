@@ -10,9 +10,10 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from chain.accusing import Accuser
 from chain.api import create_api
 from chain.client import ChainClient
-from chain.consensus.engine import Remembered
+from chain.consensus.engine import Keys, Remembered
 from chain.consensus.vote_store import VoteStore
 from chain.genesis import Genesis
 from chain.gossip_service import GossipService
@@ -75,9 +76,10 @@ async def node_at(world: World, path: Path) -> AsyncIterator[Node]:
     gossip = GossipService(VALIDATOR.key(Use.SWARM), world.genesis.network, HOST, 0)
     waited, _ = MempoolStore.open(path.with_suffix(".pool"), world.genesis.network)
     waited.rewrite(())
-    node = Node(
-        world.genesis, store, ledger, None, opened, Remembered(), gossip, VALIDATOR.master, waited
-    )
+    keys = Keys(VALIDATOR.key(Use.VALIDATOR), VALIDATOR.key(Use.VRF))
+    accuser = Accuser(world.genesis, VALIDATOR.account)
+    kept = store, ledger, None, opened, Remembered()
+    node = Node(world.genesis, *kept, gossip, keys, accuser, waited)
     try:
         yield node
     finally:

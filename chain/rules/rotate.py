@@ -1,0 +1,21 @@
+"""Another key signs for an account."""
+
+from chain.bodies.keys import ROTATE_DOMAIN, Rotate
+from chain.context import BlockContext
+from chain.reasons import Reason
+from chain.state import Draft
+from wire import signing
+from wire.errors import Rejected
+
+
+def apply(draft: Draft, block: BlockContext, sender: bytes, body: Rotate) -> None:
+    """The account stays what it is, with all that it has and owes; only who speaks for it changes.
+
+    A key that is an account itself, as each first key is, cannot speak for another as well.
+    """
+    if not signing.is_signed(body.key, ROTATE_DOMAIN, block.network, sender, body.proof):
+        raise Rejected(Reason.KEY_UNPROVEN, "the new key has not signed for this account")
+    account = draft.accounts.at(sender)
+    if body.key == account.signer or draft.accounts.get(body.key) is not None:
+        raise Rejected(Reason.KEY_TAKEN, "use a key that has never signed here")
+    draft.accounts.put(sender, account.model_copy(update={"signer": body.key}))
