@@ -69,16 +69,16 @@ def verdicts(arena: Arena, group: str) -> list[VerdictRecord]:
 
 
 def test_a_loss_of_one_percent_is_caught_in_one_round() -> None:
-    """10 attestors × 30 chunks, 200 seeds: at least 95 % (by theory 97 % of 1,000 chunks)."""
-    caught = 0
-    for seed in range(200):
+    """10 attestors × 30 chunks, 200 rounds: at least 95 %, by theory 97.2 %; `SEEDS=n` for more."""
+    caught, rounds = 0, max(200, min(int(os.environ.get("SEEDS", "0")), 1_000))
+    for seed in range(rounds):
         arena = single(seed, way=Way(lost_ppm=10_000))
         (verdict,) = verdicts(arena, "bad")
         assert (verdict.reports, verdict.samples) == (10, 300)
         caught += verdict.missing > 0
         (good,) = verdicts(arena, "good")
         assert good.missing == 0 and good.verdict == "served"
-    assert caught >= 190, caught
+    assert caught * 100 >= rounds * 95, caught
 
 
 def test_who_lost_everything_is_caught_in_the_first_visit() -> None:
@@ -147,11 +147,13 @@ def _latencies(scenario: Scenario) -> dict[tuple[bytes, bytes], int]:
 
 
 def test_a_round_settles_without_three_of_ten() -> None:
-    scenario = replace(SCENARIOS["weather"], away_ppm=300_000, line=Line())
-    played = play(scenario, 5, attestors=20, contracts=20, rounds=6, tell=lambda _, __: None)
-    row = played.figures.hosting_of("honest hosters")
-    assert played.figures.attesting_of(HONEST).away > 20
-    assert row.served > 0.9 * row.verdicts and row.unproven == row.fault == 0
+    cut_off = (BadAttestors("cut off", 300_000, Attestor(away_ppm=1_000_000)),)
+    scenario = Scenario("three", attestors=cut_off)
+    arena = Arena(bytes(32), assemble(scenario, bytes(32), 10, 20), Size(4))
+    for _ in range(4):
+        arena.play()
+        assert {(one.verdict, one.reports) for one in arena.verdicts} == {("served", 7)}
+    assert len(arena.verdicts) >= 4 * 16
 
 
 def test_a_ring_of_a_fifth_gets_nothing_for_what_it_does_not_have() -> None:

@@ -150,6 +150,7 @@ class Arena:
     """Why reports were void."""
     ledger: Ledger = field(init=False)
     tallies: dict[bytes, Tally] = field(init=False)
+    _seeds: dict[bytes, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         genesis = genesis_of(self.cast, self.size.rounds, self.seed, self.parameters)
@@ -174,6 +175,12 @@ class Arena:
         while not ledger.draft.meta.open_challenges:
             ledger.block()
         challenges = ledger.draft.meta.open_challenges
+        # Names of challenges follow from the network's parameters: chance shall not.
+        for place, challenge in enumerate(challenges):
+            number = self.rounds << 16 | place
+            self._seeds[challenge] = tagged_hash(
+                "simulate/challenge", self.seed, number.to_bytes(8, "big")
+            )
         ledger.block(*(self._seal(challenge) for challenge in challenges))
         tasks = [task for challenge in challenges for task in self._attend(challenge)]
         ledger.block(*(self._commit(task) for task in tasks))
@@ -204,7 +211,7 @@ class Arena:
 
     def coin(self, challenge: bytes) -> bytes:
         """The coin of a challenge, which its members know once it is sealed."""
-        return tagged_hash("simulate/coin", self.seed, challenge)
+        return tagged_hash("simulate/coin", self._seeds[challenge])
 
     def _seal(self, challenge: bytes) -> Step:
         digest = tagged_hash("simulate/digest", self.coin(challenge))
@@ -222,7 +229,7 @@ class Arena:
         by_id = {target.contract: target for target in targets}
         for member in record.members:
             seat, tally = self.cast.attestors[member], self.tallies[member]
-            chance = Stream(tagged_hash("simulate/round", self.seed, challenge, member), b"")
+            chance = Stream(tagged_hash("simulate/round", self._seeds[challenge], member), b"")
             proof = self._prove(challenge, coin, member)
             plans = visit_plans(coin, record.members, member, proof, targets)
             errands = [self._errand(plan, by_id[plan.contract], chance) for plan in plans]
@@ -236,7 +243,7 @@ class Arena:
     def _prove(self, challenge: bytes, coin: bytes, member: bytes) -> bytes:
         """The proof that a plan follows from; a good one only where the chain's judge reads it."""
         if not self.cast.attestors[member].ways.forges:
-            return point(self.seed, challenge, member) + UNREAD
+            return point(self._seeds[challenge], member) + UNREAD
         alpha = plan_input(self.ledger.network, challenge, coin)
         return vrf.prove(key_pair(member), alpha)
 
