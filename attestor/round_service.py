@@ -206,6 +206,7 @@ class Round:
                     attestor=self._wallet.account,
                     target=target_of(drawn),
                     plan=plan,
+                    coin=coin,
                     opened_ms=record.window_opened_ms,
                     chunk_bytes=drawn.head.byte_length // drawn.head.length,
                     manifest=records[drawn.feed].manifest,

@@ -72,6 +72,7 @@ class Attestor:
                     swarm_proof=self._wallet.claim(self._identity.swarm),
                     vrf_key=self._identity.vrf.public,
                     receipt_key=self._identity.receipt.public,
+                    receipt_proof=self._wallet.claim_receipts(self._identity.receipt),
                     attests=True,
                 ),
                 "attestor",

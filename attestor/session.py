@@ -14,7 +14,7 @@ import structlog
 
 from attestor.messages import VisitResult
 from attestor.visit import Arrival, Visit, conclude
-from audit.entries import entry_of
+from audit.entries import chunk_digest, entry_of, fresh_key
 from audit.evidence import Target, Task, judge_visit
 from audit.messages import RECEIPT_EXTENSION, Outcome, SignedReceipt
 from audit.plan import VisitPlan
@@ -66,6 +66,7 @@ class VisitTask:
     attestor: bytes
     target: Target
     plan: VisitPlan
+    coin: bytes
     opened_ms: int
     """Block time at which the visiting window opened."""
     chunk_bytes: int
@@ -187,6 +188,7 @@ class _Witness:
             peer=key.public,
             feed=task.target.feed,
         )
+        self._fresh_key = fresh_key(task.challenge, task.coin, task.target.contract, task.attestor)
         self._news = asyncio.Event()
         self._over = False
         self._quiet_s = patience.quiet_s + IN_FLIGHT * task.chunk_bytes / LEAST_RATE
@@ -209,7 +211,8 @@ class _Witness:
                 chunk, leaf_hash, data, asked_us, came_us
             ):
                 entry = entry_of(chunk, leaf_hash, data, self._binding.handshake_hash)
-                self._visit.arrivals.append(Arrival(entry, asked_us, came_us))
+                fresh = chunk_digest(self._fresh_key, data)
+                self._visit.arrivals.append(Arrival(entry, fresh, asked_us, came_us))
                 self._open.discard(chunk)
                 if isinstance(event, Wrong):
                     self._visit.trouble = self._visit.trouble or Outcome.BAD_DATA

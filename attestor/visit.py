@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from audit.entries import Entry, Leaf, pack_leaves, pack_listed, pack_uncles
+from audit.entries import Entry, Leaf, Listed, pack_leaves, pack_listed, pack_uncles
 from audit.evidence import VISIT_DOMAIN, Target
 from audit.messages import (
     MAX_LISTED,
@@ -28,6 +28,8 @@ class Arrival:
     """One chunk that came: when it was asked for, when it was here."""
 
     entry: Entry
+    fresh: bytes
+    """Its digest under the key of this visit."""
     asked_us: int
     came_us: int
 
@@ -113,7 +115,9 @@ def conclude(
             key, VISIT_DOMAIN, network, visit_statement(challenge, target.contract, attestor)
         ),
         receipt=visit.receipt,
-        listed=pack_listed((place, served[place]) for place in listed),
+        listed=pack_listed(
+            Listed(place, served[place], visit.arrivals[place].fresh) for place in listed
+        ),
         list_proof=b"".join(merkle.multiproof(hashes, listed)),
         leaves=pack_leaves(
             Leaf(chunk, leaf.size, leaf.hash)

@@ -13,10 +13,11 @@ from struct import Struct
 from typing import NamedTuple
 
 from wire.errors import Malformed
+from wire.primitives import tagged_hash
 
 DIGEST_BYTES = 16
 _ENTRY = Struct(">QQ32s16s")
-_LISTED = Struct(">QQQ32s16s")
+_LISTED = Struct(">QQQ32s16s16s")
 _LEAF = Struct(">QQ32s")
 _UNCLE = Struct(">Q32s")
 
@@ -39,6 +40,15 @@ class Entry(NamedTuple):
         return _ENTRY.pack(*self)
 
 
+class Listed(NamedTuple):
+    """An entry that evidence shows: its place in the receipt's list, and the attestor's word."""
+
+    place: int
+    entry: Entry
+    fresh: bytes
+    """The chunk's digest under `fresh_key`."""
+
+
 class Leaf(NamedTuple):
     """What a feed truly has of one chunk: byte length and leaf hash."""
 
@@ -47,9 +57,18 @@ class Leaf(NamedTuple):
     hash: bytes
 
 
-def chunk_digest(handshake_hash: bytes, data: bytes) -> bytes:
+def chunk_digest(key: bytes, data: bytes) -> bytes:
     """The digest by which who serves or reads a chunk shows that it has its bytes."""
-    return blake2b(data, digest_size=DIGEST_BYTES, key=handshake_hash).digest()
+    return blake2b(data, digest_size=DIGEST_BYTES, key=key).digest()
+
+
+def fresh_key(challenge: bytes, coin: bytes, contract: bytes, attestor: bytes) -> bytes:
+    """The key of the digests that an attestor makes itself, unknown before the coin was.
+
+    Who picks the handshake hash, as an attestor and a hoster can together, could keep digests
+    under it instead of the chunks; under this key nobody can.
+    """
+    return tagged_hash("audit/fresh", challenge, coin, contract, attestor)
 
 
 def entry_of(chunk: int, leaf_hash: bytes, data: bytes, handshake_hash: bytes) -> Entry:
@@ -57,15 +76,18 @@ def entry_of(chunk: int, leaf_hash: bytes, data: bytes, handshake_hash: bytes) -
     return Entry(chunk, len(data), leaf_hash, chunk_digest(handshake_hash, data))
 
 
-def pack_listed(listed: Iterable[tuple[int, Entry]]) -> bytes:
+def pack_listed(listed: Iterable[Listed]) -> bytes:
     """Entries with their places in the receipt's list, for evidence."""
-    return b"".join([_LISTED.pack(place, *entry) for place, entry in listed])
+    return b"".join([_LISTED.pack(place, *entry, fresh) for place, entry, fresh in listed])
 
 
-def unpack_listed(data: bytes) -> list[tuple[int, Entry]]:
-    """The entries that evidence lists, with their places."""
+def unpack_listed(data: bytes) -> list[Listed]:
+    """The entries that evidence lists."""
     _require_whole(data, LISTED_BYTES)
-    return [(place, Entry(*rest)) for place, *rest in _LISTED.iter_unpack(data)]
+    return [
+        Listed(place, Entry(chunk, size, leaf, digest), fresh)
+        for place, chunk, size, leaf, digest, fresh in _LISTED.iter_unpack(data)
+    ]
 
 
 def pack_leaves(leaves: Iterable[Leaf]) -> bytes:

@@ -117,15 +117,15 @@ def _listed(evidence: VisitEvidence) -> list[Entry]:
         listed = unpack_listed(evidence.listed)
         root = merkle.root_from_multiproof(
             receipt.count,
-            [place for place, _ in listed],
-            [merkle.leaf_hash(entry.packed) for _, entry in listed],
+            [place for place, _, _ in listed],
+            [merkle.leaf_hash(entry.packed) for _, entry, _ in listed],
             unpack_hashes(evidence.list_proof),
         )
     except Malformed as error:
         raise Rejected(Flaw.RECEIPT_MISMATCH, str(error)) from None
     if root != receipt.root:
         raise Rejected(Flaw.RECEIPT_MISMATCH, "the receipt is over other chunks")
-    return [entry for _, entry in listed]
+    return [entry for _, entry, _ in listed]
 
 
 def _compare(target: Target, listed: list[Entry], evidence: VisitEvidence) -> tuple[set[int], bool]:

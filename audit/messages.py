@@ -7,7 +7,7 @@ from pydantic import Field, PlainSerializer
 
 from audit.entries import LEAF_BYTES, LISTED_BYTES, UNCLE_BYTES
 from wire.codec import Message
-from wire.primitives import Hash, Natural, PublicKey, Signature, tagged_hash
+from wire.primitives import Bytes, Hash, Natural, PublicKey, Signature, tagged_hash
 
 RECEIPT_EXTENSION = "holdfast/receipt"
 """Name of the Hypercore extension message that carries a `SignedReceipt` (raw bytes)."""
@@ -115,7 +115,8 @@ class VisitEvidence(Message):
     """By the one-use key over `visit_statement`: the session was this attestor's."""
     receipt: SignedReceipt
     listed: Annotated[Packed, Field(max_length=MAX_LISTED * LISTED_BYTES)]
-    """Planned and faulty entries with their places in the receipt's list, which ascend."""
+    """Planned and faulty entries with their places in the receipt's list, which ascend, and
+    digests that the attestor made itself."""
     list_proof: Annotated[Packed, Field(max_length=MAX_LISTED * 64 * 32)]
     """The multiproof that leads from them to the receipt's root."""
     leaves: Annotated[Packed, Field(max_length=MAX_LISTED * LEAF_BYTES)]
@@ -129,6 +130,13 @@ class ReportedVisit(Message):
 
     summary: VisitSummary
     evidence: VisitEvidence | None
+
+
+class ShownChunk(Message):
+    """One visit of an opened report, and the bytes of a chunk of which it has a false digest."""
+
+    visit: VisitEvidence
+    data: Bytes
 
 
 class PeerMetric(Message):

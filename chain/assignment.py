@@ -265,6 +265,13 @@ def slash(
         _end_if_served(draft, contract.plan)
 
 
+def forfeit(draft: Draft, block: BlockContext, id: bytes, beacon: bytes) -> None:
+    """What was reported in the block before: contract || reporter."""
+    contract_id, reporter = id[:32], id[32:]
+    if draft.contracts.at(contract_id).status == "active":
+        slash(draft, block, contract_id, [reporter], beacon)
+
+
 def _vacate(draft: Draft, block: BlockContext, contract: ContractRecord, beacon: bytes) -> None:
     """Somebody else shall serve the epochs that are left."""
     plan = draft.plans.at(contract.plan)

@@ -122,6 +122,8 @@ class JudgedVisit(Message):
     contract: Hash
     summary: VisitSummary
     """What the attestor reported; the evidence proves the outcome and what was served."""
+    evidence: Hash | None = None
+    """Digest of the `audit.messages.VisitEvidence`."""
     unproven: tuple[Natural, ...] = ()
     """Planned chunks that are not proven served, in the order of the plan: the first few."""
 
@@ -156,6 +158,8 @@ class ReportRecord(Message):
     """Of the bytes of the `audit.messages.Evidence` that was opened."""
     visits: tuple[JudgedVisit, ...]
     paid_base: Natural = 0
+    forged: bool = False
+    """Whether its attestor was convicted of having made it up."""
 
 
 VerdictClass = Literal["served", "fault", "unproven", "skipped"]

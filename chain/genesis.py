@@ -94,6 +94,9 @@ class Parameters(Message):
     """What silence after a coin's seal costs: of each member that committed to a report, when
     none opens the coin; of a member whose Reveal nobody shows within opening_blocks after."""
 
+    forged_report_penalty_base: Natural = 100_000
+    """What a report that its attestor made up costs it, beside what it was paid for it."""
+
     hoster_share_ppm: Ppm = 700_000
     attestor_share_ppm: Ppm = 250_000
     validator_share_ppm: Ppm = 50_000

@@ -10,7 +10,7 @@ from chain.challenge_records import ChallengeRecord, DrawnContract, DrawRecord, 
 from chain.genesis import Parameters
 from chain.reasons import Reason
 from wire import vrf
-from wire.codec import decode
+from wire.codec import decode, digest
 from wire.errors import Malformed, Rejected
 
 
@@ -41,7 +41,14 @@ def judge_report(
         target, summary = target_of(drawn[plan.contract]), reported.summary
         visit = judge_visit(network, task, target, plan, summary, reported.evidence)
         unproven = () if summary.outcome is Outcome.SKIPPED else visit.unproven
-        judged.append(JudgedVisit(contract=plan.contract, summary=summary, unproven=unproven))
+        judged.append(
+            JudgedVisit(
+                contract=plan.contract,
+                summary=summary,
+                evidence=None if reported.evidence is None else digest(reported.evidence),
+                unproven=unproven,
+            )
+        )
     return tuple(judged)
 
 

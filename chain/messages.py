@@ -20,6 +20,7 @@ from chain.bodies.challenges import (
     ShowReveals,
 )
 from chain.bodies.coins import Stake, Transfer, Unstake
+from chain.bodies.faults import DigestFault, ReceiptFault
 from chain.bodies.feeds import (
     PublishFeed,
     UpdateHead,
@@ -60,7 +61,7 @@ MAX_SIDECAR_BYTES = 1 << 20
 NO_SIDECAR = blake2b_256(b"")
 """What every kind that has no evidence beside it names: nothing."""
 
-WITH_EVIDENCE = (OpenReport,)
+WITH_EVIDENCE = (OpenReport, DigestFault)
 """Kinds with evidence beside them: each names its hash in a field `evidence`."""
 
 
@@ -88,7 +89,9 @@ Body = Annotated[
     | Annotated[PausePlan, Tag("pause_plan")]
     | Annotated[ResumePlan, Tag("resume_plan")]
     | Annotated[Drain, Tag("drain")]
-    | Annotated[Rotate, Tag("rotate")],
+    | Annotated[Rotate, Tag("rotate")]
+    | Annotated[ReceiptFault, Tag("receipt_fault")]
+    | Annotated[DigestFault, Tag("digest_fault")],
     BY_KIND,
 ]
 

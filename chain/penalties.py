@@ -5,11 +5,11 @@ no sooner than any challenge can end for which it may have been lined up with th
 no sooner than a term after the last one that it may serve in.
 """
 
-from chain import money
+from chain import money, schedule
 from chain.bodies.coins import Role
-from chain.challenge_records import ChallengeRecord
+from chain.challenge_records import ChallengeRecord, ReportRecord
 from chain.context import BlockContext
-from chain.records import StakeRecord, stake_key
+from chain.records import Desk, DueItem, StakeRecord, stake_key
 from chain.rules import register
 from chain.state import Draft
 
@@ -17,10 +17,13 @@ MILLION = 1_000_000
 
 
 def take(draft: Draft, block: BlockContext, role: Role, account: bytes, amount_base: int) -> int:
-    """Take so much of an account's stake, or all there is; returns what its taker must place."""
+    """Take so much of an account's stake, or all that no contract has locked.
+
+    Returns what its taker must place.
+    """
     key = stake_key(role, account)
     stake = draft.stakes.get(key) or StakeRecord()
-    staked = min(amount_base, stake.amount_base)
+    staked = min(amount_base, stake.amount_base - stake.locked_base)
     unbonding = min(amount_base - staked, stake.unbonding_base)
     fields = {
         "amount_base": stake.amount_base - staked,
@@ -43,6 +46,38 @@ def fault(
     stake = draft.stakes.get(stake_key(role, accused)) or StakeRecord()
     due_base = (stake.amount_base + stake.unbonding_base) * slash_ppm // MILLION
     taken_base = take(draft, block, role, accused, due_base)
+    reward_base = taken_base * block.parameters.reporter_share_ppm // MILLION
+    money.credit(draft, reporter, reward_base)
+    money.burn(draft, taken_base - reward_base)
+
+
+def receipts_false(
+    draft: Draft, block: BlockContext, hoster: bytes, feed: bytes, reporter: bytes
+) -> None:
+    """A hoster that signed for what cannot be true loses the collateral of a contract on the feed.
+
+    In the next block, as who takes its place must not be known to who reports it. If it serves
+    the feed no more, as much is taken of the stake that it still has.
+    """
+    desk = draft.desks.get(hoster) or Desk()
+    contracts = (draft.contracts.at(contract) for contract in desk.contracts)
+    serving = (c for c in contracts if (c.feed, c.status) == (feed, "active"))
+    contract = next(serving, None)
+    if contract is not None:
+        item = DueItem(kind="forfeit", id=contract.contract + reporter)
+        schedule.soon(draft, block.height + 1, item)
+        return
+    due_base = block.parameters.contract_collateral_base
+    taken_base = take(draft, block, "hoster", hoster, due_base)
+    reward_base = taken_base // 2
+    money.credit(draft, reporter, reward_base)
+    money.burn(draft, taken_base - reward_base)
+
+
+def report_forged(draft: Draft, block: BlockContext, report: ReportRecord, reporter: bytes) -> None:
+    """What an attestor was paid for a report that it made up, and a penalty: a share reports it."""
+    due_base = report.paid_base + block.parameters.forged_report_penalty_base
+    taken_base = take(draft, block, "attestor", report.attestor, due_base)
     reward_base = taken_base * block.parameters.reporter_share_ppm // MILLION
     money.credit(draft, reporter, reward_base)
     money.burn(draft, taken_base - reward_base)

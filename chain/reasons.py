@@ -73,6 +73,7 @@ class Reason(StrEnum):
     NOT_REGISTERED = "not_registered"
     ALREADY_LEAVING = "already_leaving"
     KEY_RETIRED = "key_retired"
+    NO_SUCH_REPORT = "no_such_report"
 
 
 def parse_reason(text: str) -> Reason | Flaw:

@@ -50,6 +50,8 @@ class Table(IntEnum):
     VALIDATORS = 17
     CANDIDATE = 18
     VALIDATOR_KEY = 19
+    RECEIPT_KEY = 23
+    FALSE_SESSION = 24
 
 
 class Meta(Message):
@@ -241,6 +243,18 @@ class ValidatorKey(Message):
     convicted: bool = False
 
 
+class ReceiptKey(Message):
+    """Which account a receipt key belongs to (key: the key), for ever."""
+
+    account: PublicKey
+
+
+class FalseSession(Message):
+    """A session whose receipts were proven false (key: `audit.faults.session_id`)."""
+
+    hoster: PublicKey
+
+
 class DueItem(Message):
     """Something that happens at a height with no transaction."""
 
@@ -256,6 +270,7 @@ class DueItem(Message):
         "end_plan",
         "reveals",
         "pause_over",
+        "forfeit",
     ]
     id: Bytes
     amount_base: Natural = 0
@@ -288,6 +303,8 @@ RECORDS: dict[Table, type[Message]] = {
     Table.VALIDATORS: ValidatorSet,
     Table.CANDIDATE: Candidate,
     Table.VALIDATOR_KEY: ValidatorKey,
+    Table.RECEIPT_KEY: ReceiptKey,
+    Table.FALSE_SESSION: FalseSession,
 }
 
 

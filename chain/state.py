@@ -25,9 +25,11 @@ from chain.records import (
     ContractRecord,
     Desk,
     Due,
+    FalseSession,
     FeedRecord,
     Meta,
     PlanRecord,
+    ReceiptKey,
     Registration,
     Roster,
     RosterName,
@@ -169,6 +171,8 @@ class Draft:
     line_ups = _Rows[LineUp](Table.LINE_UP)
     candidates = _Rows[Candidate](Table.CANDIDATE)
     validator_keys = _Rows[ValidatorKey](Table.VALIDATOR_KEY)
+    receipt_keys = _Rows[ReceiptKey](Table.RECEIPT_KEY)
+    false_sessions = _Rows[FalseSession](Table.FALSE_SESSION)
     _validators = _Rows[ValidatorSet](Table.VALIDATORS)
     _metas = _Rows[Meta](Table.META)
 

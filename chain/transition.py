@@ -19,6 +19,7 @@ from chain.bodies.challenges import (
     ShowReveals,
 )
 from chain.bodies.coins import Stake, Transfer, Unstake
+from chain.bodies.faults import DigestFault, ReceiptFault
 from chain.bodies.feeds import PublishFeed, UpdateHead
 from chain.bodies.hosting import Acknowledge, Drain, Register
 from chain.bodies.keys import Rotate
@@ -44,12 +45,14 @@ from chain.rules import (
     coin_fault,
     commit_report,
     create_plan,
+    digest_fault,
     drain,
     enlist,
     open_coin,
     open_report,
     pause_plan,
     publish_feed,
+    receipt_fault,
     register,
     report_absent,
     rotate,
@@ -239,6 +242,10 @@ def apply_body(  # noqa: C901, PLR0912, PLR0915 - one case per kind is the point
             commit_report.apply(draft, sender, body)
         case OpenReport():
             open_report.apply(draft, block, sender, body, signed.sidecar)
+        case ReceiptFault():
+            receipt_fault.apply(draft, block, sender, body)
+        case DigestFault():
+            digest_fault.apply(draft, block, sender, body, signed.sidecar)
 
 
 def _end_block(draft: Draft, block: BlockContext, before: bytes) -> None:
@@ -282,6 +289,8 @@ def _fall_due(  # noqa: C901 - one case per kind is the point
             stake.release(draft, item)
         case "end_plan":
             assignment.end_plan(draft, item.id)
+        case "forfeit":
+            assignment.forfeit(draft, block, item.id, beacon)
         case "pause_over":
             pause_plan.over(draft, block, item.id)
         case "draw":

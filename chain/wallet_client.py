@@ -6,7 +6,7 @@ import logging
 import structlog
 
 from chain.bodies.coins import Role, Stake
-from chain.bodies.hosting import Register, claim_swarm_key
+from chain.bodies.hosting import Register, claim_receipt_key, claim_swarm_key
 from chain.client import RETRY_S, ChainClient
 from chain.fees import with_least_fee
 from chain.messages import Body, SignedTransaction, Transaction, sign_transaction
@@ -67,6 +67,10 @@ class Wallet:
         """The proof in a `Register` that a swarm key is this account's."""
         return claim_swarm_key(swarm_key, self._chain.genesis.network, self.account)
 
+    def claim_receipts(self, receipt_key: KeyPair) -> bytes:
+        """The proof in a `Register` that a receipt key is this account's."""
+        return claim_receipt_key(receipt_key, self._chain.genesis.network, self.account)
+
     async def enrol(self, wanted: Register, role: Role, stake_base: int) -> None:
         """Bring this account's registration and stake to what its daemon is set to.
 
@@ -81,7 +85,7 @@ class Wallet:
         if known is None or any(
             getattr(known, name) != getattr(wanted, name)
             for name in Register.model_fields
-            if name not in ("kind", "swarm_proof")
+            if name not in ("kind", "swarm_proof", "receipt_proof")
         ):
             await self.send(wanted)
         stake = await self._chain.record(StakeRecord, Table.STAKE, stake_key(role, self.account))

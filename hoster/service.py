@@ -107,6 +107,7 @@ class Hoster:
                     swarm_proof=self._wallet.claim(self._swarm_key),
                     vrf_key=self._vrf_key.public,
                     receipt_key=self._receipt_key.public,
+                    receipt_proof=self._wallet.claim_receipts(self._receipt_key),
                     operator=terms.operator,
                     offer=Offer(
                         capacity_bytes=terms.capacity_bytes,

@@ -6,7 +6,7 @@ from functools import cache
 
 from audit.entries import Entry, chunk_digest, pack_uncles
 from chain.bodies.feeds import PublishFeed, Root, SignedHead, consent_to_publish
-from chain.bodies.hosting import Offer, Register, claim_swarm_key
+from chain.bodies.hosting import Offer, Register, claim_receipt_key, claim_swarm_key
 from chain.bodies.plans import CreatePlan, Sla
 from chain.endpoint import Endpoint
 from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
@@ -49,6 +49,7 @@ PARAMETERS = Parameters(
     validator_stake_base=5_000,
     validator_unbonding_blocks=2_000,
     unopened_penalty_base=70,
+    forged_report_penalty_base=500,
 )
 SLA = Sla(availability_ppm=900_000, latency_us=50_000, throughput_bytes_per_s=1_000)
 
@@ -178,14 +179,22 @@ class Library:
         return body.model_copy(update=changes)
 
 
-def register(person: Person, /, swarm: KeyPair | None = None, **changes: object) -> Register:
-    """A good registration, with another swarm key where one is given."""
+def register(
+    person: Person,
+    /,
+    swarm: KeyPair | None = None,
+    receipts: KeyPair | None = None,
+    **changes: object,
+) -> Register:
+    """A good registration, with other keys where they are given."""
     swarm = swarm or person.key(Use.SWARM)
+    receipts = receipts or person.key(Use.RECEIPT)
     body = Register(
         endpoint=Endpoint(host="127.0.0.1", port=4000, swarm_key=swarm.public),
         swarm_proof=claim_swarm_key(swarm, genesis().network, person.id),
         vrf_key=person.key(Use.VRF).public,
-        receipt_key=person.key(Use.RECEIPT).public,
+        receipt_key=receipts.public,
+        receipt_proof=claim_receipt_key(receipts, genesis().network, person.id),
         offer=OFFER if person in HOSTERS else None,
         attests=person in ATTESTORS,
     )

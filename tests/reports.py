@@ -3,7 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from audit.entries import Entry, Leaf, pack_leaves, pack_listed
+from audit.entries import (
+    Entry,
+    Leaf,
+    Listed,
+    chunk_digest,
+    fresh_key,
+    pack_leaves,
+    pack_listed,
+)
 from audit.evidence import VISIT_DOMAIN
 from audit.messages import (
     Evidence,
@@ -103,6 +111,7 @@ def make_visit(
     library = next(known for known in world.libraries.values() if known.key == drawn.feed)
     wanted = sorted(plan.indices)
     session = handshake_hash(attestor, plan)
+    fresh = fresh_key(world.challenge.challenge, world.coin(), plan.contract, attestor.id)
     served = [library.entry(index, session) for index in wanted]
     truth = []
     if how == "partial":
@@ -120,7 +129,10 @@ def make_visit(
             visit_statement(world.challenge.challenge, plan.contract, attestor.id),
         ),
         receipt=make_receipt(world, attestor, plan, served),
-        listed=pack_listed(zip(places, served, strict=True)),
+        listed=pack_listed(
+            Listed(place, entry, chunk_digest(fresh, library.chunk(entry.chunk)))
+            for place, entry in enumerate(served)
+        ),
         list_proof=b"".join(merkle.multiproof(leaf_hashes(served), places)),
         leaves=pack_leaves(truth),
         uncles=library.uncles([entry.chunk for entry in served], drawn.head.length),

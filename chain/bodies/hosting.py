@@ -17,6 +17,7 @@ from wire.primitives import (
 )
 
 SWARM_DOMAIN = "swarm"
+RECEIPT_KEY_DOMAIN = "receipt_key"
 
 
 class Offer(Message):
@@ -36,6 +37,8 @@ class Register(Message):
     """By the endpoint's swarm key, see `claim_swarm_key`: nobody takes another's key."""
     vrf_key: PublicKey
     receipt_key: PublicKey
+    receipt_proof: Signature
+    """By the receipt key, see `claim_receipt_key`: what it signs is this account's for ever."""
     operator: Annotated[str, Field(max_length=64)] = ""
     """Accounts that name the same operator never serve the same plan twice."""
     offer: Offer | None = None
@@ -45,6 +48,11 @@ class Register(Message):
 def claim_swarm_key(pair: KeyPair, network: bytes, account: bytes) -> bytes:
     """The swarm key's own signature that it is `account`'s."""
     return signing.sign(pair, SWARM_DOMAIN, network, account)
+
+
+def claim_receipt_key(pair: KeyPair, network: bytes, account: bytes) -> bytes:
+    """The receipt key's own signature that it is `account`'s."""
+    return signing.sign(pair, RECEIPT_KEY_DOMAIN, network, account)
 
 
 class Drain(Message):

@@ -1,9 +1,9 @@
 """Publish an account's keys, address and offer."""
 
-from chain.bodies.hosting import SWARM_DOMAIN, Register
+from chain.bodies.hosting import RECEIPT_KEY_DOMAIN, SWARM_DOMAIN, Register
 from chain.context import BlockContext
 from chain.reasons import Reason
-from chain.records import Registration, RosterName, SwarmKey, stake_key
+from chain.records import ReceiptKey, Registration, RosterName, SwarmKey, stake_key
 from chain.state import Draft
 from wire import signing
 from wire.errors import Rejected
@@ -12,6 +12,7 @@ from wire.errors import Rejected
 def apply(draft: Draft, block: BlockContext, sender: bytes, body: Register) -> None:
     """Write the registration; a Noise key belongs to one account for ever."""
     take_swarm_key(draft, block, sender, body.endpoint.swarm_key, body.swarm_proof)
+    _take_receipt_key(draft, block, sender, body)
     before = draft.registrations.get(sender)
     draft.registrations.put(
         sender,
@@ -41,6 +42,17 @@ def take_swarm_key(
     if holder is not None and holder.account != sender:
         raise Rejected(Reason.KEY_TAKEN, "the swarm key is another account's")
     draft.swarm_keys.put(swarm_key, SwarmKey(account=sender))
+
+
+def _take_receipt_key(draft: Draft, block: BlockContext, sender: bytes, body: Register) -> None:
+    """Receipts of any age must lead to the account that answers for them."""
+    key, proof = body.receipt_key, body.receipt_proof
+    if not signing.is_signed(key, RECEIPT_KEY_DOMAIN, block.network, sender, proof):
+        raise Rejected(Reason.KEY_UNPROVEN, "the receipt key has not signed for this account")
+    holder = draft.receipt_keys.get(key)
+    if holder is not None and holder.account != sender:
+        raise Rejected(Reason.KEY_TAKEN, "the receipt key is another account's")
+    draft.receipt_keys.put(key, ReceiptKey(account=sender))
 
 
 def _since(block: BlockContext, before: Registration | None, body: Register) -> int:

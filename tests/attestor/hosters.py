@@ -36,7 +36,7 @@ from wire.keys import KeyPair, Use
 from wire.ports import Channel, Connection
 
 HOST = "127.0.0.1"
-NETWORK, CHALLENGE, CONTRACT = b"n" * 32, b"h" * 32, b"c" * 32
+NETWORK, CHALLENGE, CONTRACT, COIN = b"n" * 32, b"h" * 32, b"c" * 32, b"m" * 32
 ATTESTOR, HOSTER, OTHER = ATTESTORS[0], HOSTERS[0], HOSTERS[1]
 VISIT_KEY = ATTESTOR.key(Use.VISIT, CHALLENGE, CONTRACT)
 LENGTH = 40
@@ -200,6 +200,7 @@ async def visit(
         attestor=ATTESTOR.id,
         target=target,
         plan=plan,
+        coin=COIN,
         opened_ms=OPENED_MS,
         chunk_bytes=1_000,
         manifest=encode_manifest(MANIFEST),

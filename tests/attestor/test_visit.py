@@ -33,13 +33,14 @@ def false(index: int) -> Entry:
 
 
 def listed(evidence: VisitEvidence) -> list[Entry]:
-    return [entry for _, entry in unpack_listed(evidence.listed)]
+    return [listed.entry for listed in unpack_listed(evidence.listed)]
 
 
 def arrivals(entries: Iterable[Entry]) -> list[Arrival]:
     """Asked for 1 ms after one another; the k-th takes k ms more."""
     return [
-        Arrival(entry, 1_000 * place, 3_000 * place + 1_000) for place, entry in enumerate(entries)
+        Arrival(entry, bytes(16), 1_000 * place, 3_000 * place + 1_000)
+        for place, entry in enumerate(entries)
     ]
 
 

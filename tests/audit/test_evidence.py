@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from audit.entries import LISTED_BYTES, UNCLE_BYTES, Leaf, pack_leaves, pack_listed, pack_uncles
+from audit.entries import LISTED_BYTES, UNCLE_BYTES, Leaf, pack_leaves, pack_uncles
 from audit.evidence import UNPROVEN_KEPT, Flaw, Judged, require_plan_length
 from audit.messages import Outcome
 from audit.receipts import CLOCK_SKEW_MS
@@ -22,6 +22,7 @@ from tests.audit.visits import (
     VISIT,
     VISIT_KEY,
     Visit,
+    listed,
     receipt_over,
     shown,
     visit_signature,
@@ -236,19 +237,19 @@ WRONG_THINGS = {
         Flaw.RECEIPT_MISMATCH,
     ),
     "places that do not ascend": (
-        VISIT.shows(listed=pack_listed((place, SERVED[place]) for place in (1, 0, 3, 4))),
+        VISIT.shows(listed=listed(*((place, SERVED[place]) for place in (1, 0, 3, 4)))),
         Flaw.RECEIPT_MISMATCH,
     ),
     "one place twice": (
-        VISIT.shows(listed=pack_listed((place, SERVED[place]) for place in (0, 0, 3, 4))),
+        VISIT.shows(listed=listed(*((place, SERVED[place]) for place in (0, 0, 3, 4)))),
         Flaw.RECEIPT_MISMATCH,
     ),
     "a place beyond the list": (
-        VISIT.shows(listed=EVIDENCE.listed + pack_listed([(6, SERVED[0])])),
+        VISIT.shows(listed=EVIDENCE.listed + listed((6, SERVED[0]))),
         Flaw.RECEIPT_MISMATCH,
     ),
     "an entry at another place": (
-        VISIT.shows(listed=pack_listed([(5, SERVED[0]), *[(p, SERVED[p]) for p in LISTED[1:]]])),
+        VISIT.shows(listed=listed((5, SERVED[0]), *((p, SERVED[p]) for p in LISTED[1:]))),
         Flaw.RECEIPT_MISMATCH,
     ),
     "another chunk than signed for": (
@@ -256,7 +257,7 @@ WRONG_THINGS = {
         Flaw.RECEIPT_MISMATCH,
     ),
     "another digest than signed for": (
-        VISIT.shows(listed=pack_listed((p, SERVED[p]._replace(digest=bytes(16))) for p in LISTED)),
+        VISIT.shows(listed=listed(*((p, SERVED[p]._replace(digest=bytes(16))) for p in LISTED))),
         Flaw.RECEIPT_MISMATCH,
     ),
     "a proof that lacks a hash": (

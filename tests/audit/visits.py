@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from audit.entries import Entry, Leaf, pack_leaves, pack_listed
+from audit.entries import Entry, Leaf, Listed, chunk_digest, fresh_key, pack_leaves, pack_listed
 from audit.evidence import VISIT_DOMAIN, Judged, Target, Task, judge_visit
 from audit.messages import (
     Outcome,
@@ -20,7 +20,7 @@ from wire.codec import encode
 from wire.keys import KeyPair, Use
 
 NETWORK = b"n" * 32
-CHALLENGE, CONTRACT = b"h" * 32, b"c" * 32
+CHALLENGE, CONTRACT, COIN = b"h" * 32, b"c" * 32, b"m" * 32
 ATTESTOR, HOSTER = ATTESTORS[0], HOSTERS[0]
 LIBRARY = Library("library", 21)
 OPENED_MS, CLOSED_MS = 1_800_000_000_000, 1_800_000_300_000
@@ -83,10 +83,21 @@ def list_proof(served: Sequence[Entry], places: Sequence[int]) -> bytes:
     return b"".join(merkle.multiproof(leaves, places))
 
 
+def listed(*entries: tuple[int, Entry]) -> bytes:
+    """These places and entries, with the digests that the attestor makes of the true bytes."""
+    key = fresh_key(CHALLENGE, COIN, CONTRACT, ATTESTOR.id)
+    return pack_listed(
+        Listed(place, entry, chunk_digest(key, LIBRARY.chunk(entry.chunk)))
+        for place, entry in entries
+    )
+
+
 def shown(served: Sequence[Entry], places: Sequence[int]) -> dict[str, bytes]:
     """The fields of evidence that lists the entries at these places."""
-    listed = [(place, served[place]) for place in places]
-    return {"listed": pack_listed(listed), "list_proof": list_proof(served, places)}
+    return {
+        "listed": listed(*((place, served[place]) for place in places)),
+        "list_proof": list_proof(served, places),
+    }
 
 
 EVIDENCE = VisitEvidence(

@@ -20,6 +20,7 @@ from tests.people import (
     register,
 )
 from tests.stages import committed, drawn, opening, planned, sealed, settled, staffed
+from wire.keys import Use
 from wire.primitives import blake2b_256
 
 
@@ -66,10 +67,11 @@ def test_the_draw_keeps_what_the_committee_may_be_sent_to_and_the_keys_as_they_w
     member = world.members[0]
     world.must(member, register(member, vrf_key=b"v" * 32))
     hoster = BY_ID[draw.eligible[0].hoster]
-    world.must(hoster, register(hoster, receipt_key=b"r" * 32))
+    other = hoster.key(Use.RECEIPT, b"another")
+    world.must(hoster, register(hoster, receipts=other))
     assert world.draw == draw
     assert draw.attestors[0].vrf_key != b"v" * 32
-    assert draw.eligible[0].receipt_key != b"r" * 32
+    assert draw.eligible[0].receipt_key != other.public
 
 
 def test_nothing_is_drawn_without_an_active_contract():

@@ -239,7 +239,7 @@ def test_the_evidence_of_an_earlier_challenge_is_refused():
         earlier = world.challenge.window_opened_ms - 60_000
         visits = []
         for plan, visit in zip(world.visit_plans(member), parts.visits, strict=True):
-            served = [entry for _, entry in unpack_listed(visit.evidence.listed)]
+            served = [listed.entry for listed in unpack_listed(visit.evidence.listed)]
             receipt = make_receipt(world, member, plan, served, time_ms=earlier)
             shown = visit.evidence.model_copy(update={"receipt": receipt})
             visits.append(visit.model_copy(update={"evidence": shown}))

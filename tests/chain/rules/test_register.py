@@ -40,7 +40,7 @@ def test_a_change_keeps_what_is_hosted():
 def test_a_new_address_makes_no_offer_young_again():
     world = staffed()
     since = world.draft.registrations.at(HOSTER.id).since_height
-    world.must(HOSTER, register(HOSTER, NEW, receipt_key=b"r" * 32))
+    world.must(HOSTER, register(HOSTER, NEW, NEW))
     assert world.draft.registrations.at(HOSTER.id).since_height == since < world.height
     for changes in ({"operator": "Acme"}, {"offer": None}, {}):
         world.must(HOSTER, register(HOSTER, NEW, **changes))

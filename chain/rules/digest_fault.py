@@ -1,0 +1,63 @@
+"""An opened report is proven to have a digest that nobody can have made of the chunk's bytes."""
+
+from audit.entries import fresh_key
+from audit.faults import FalseDigest, false_digest
+from audit.messages import ShownChunk
+from chain import penalties
+from chain.bodies.faults import DigestFault
+from chain.challenge_records import ChallengeRecord
+from chain.context import BlockContext
+from chain.reasons import Reason
+from chain.rules.receipt_fault import convict_hoster
+from chain.state import Draft
+from wire.codec import decode, digest
+from wire.errors import Malformed, Rejected
+
+
+def apply(
+    draft: Draft, block: BlockContext, sender: bytes, body: DigestFault, sidecar: bytes
+) -> None:
+    """Convict the attestor, that vouched for the digest, and the hoster where it signed for it.
+
+    Whoever has the bytes can show it: a spot check that costs a chunk.
+    """
+    challenge = draft.challenges.require(body.challenge, Reason.UNKNOWN_CHALLENGE)
+    report = draft.reports.require(body.challenge + body.attestor, Reason.NO_SUCH_REPORT)
+    try:
+        shown: ShownChunk = decode(ShownChunk, sidecar)
+    except Malformed as error:
+        raise Rejected(Reason.EVIDENCE_MISMATCH, str(error)) from None
+    named = {visit.contract: visit.evidence for visit in report.visits}
+    if named.get(body.contract) != digest(shown.visit):
+        raise Rejected(Reason.EVIDENCE_MISMATCH, "the report does not have this visit")
+    receipt = shown.visit.receipt.receipt
+    if sender in (body.attestor, receipt.hoster):
+        raise Rejected(Reason.BAD_EVIDENCE, "nobody is rewarded for its own fault")
+    found = _found(challenge, body, shown)
+
+    convicted = found.hoster and convict_hoster(draft, block, receipt, sender)
+    if not report.forged:
+        draft.reports.change(body.challenge + body.attestor, forged=True)
+        _keep_out(draft, challenge, body.attestor)
+        penalties.report_forged(draft, block, report, sender)
+    elif not convicted:
+        raise Rejected(Reason.ALREADY_CONVICTED)
+
+
+def _found(challenge: ChallengeRecord, body: DigestFault, shown: ShownChunk) -> FalseDigest:
+    assert challenge.coin is not None, "there are no reports before the coin"
+    key = fresh_key(body.challenge, challenge.coin, body.contract, body.attestor)
+    try:
+        return false_digest(shown.visit, key, shown.data)
+    except Malformed as error:
+        raise Rejected(Reason.BAD_EVIDENCE, str(error)) from None
+
+
+def _keep_out(draft: Draft, challenge: ChallengeRecord, attestor: bytes) -> None:
+    """Where the challenge is not settled yet the report does not count, nor can it come again."""
+    if challenge.status == "opening":
+        draft.challenges.change(
+            challenge.challenge,
+            convicted=(*challenge.convicted, attestor),
+            opened=tuple(member for member in challenge.opened if member != attestor),
+        )

@@ -1,0 +1,201 @@
+"""Who reports a digest that is not the chunk's is convicted by whoever has the chunk."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from audit.entries import pack_listed, unpack_listed
+from audit.messages import ShownChunk, VisitEvidence
+from audit.plan import VisitPlan
+from chain.bodies.faults import DigestFault
+from chain.reasons import Reason
+from chain.records import stake_key
+from tests.builders import World
+from tests.chain.refusals import assert_refused
+from tests.people import BY_ID, OWNER, STRANGER, Library, Person
+from tests.reports import ReportParts, account_of, leaf_hashes, make_receipt
+from tests.stages import sealed
+from wire import merkle
+from wire.codec import encode
+from wire.primitives import blake2b_256
+
+PENALTY, COLLATERAL = 500, 301
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world in which the first member opened a report, and what can be shown against it."""
+
+    world: World
+    crook: Person
+    plan: VisitPlan
+    visit: VisitEvidence
+    data: bytes
+
+    @property
+    def hoster(self) -> Person:
+        return BY_ID[self.visit.receipt.receipt.hoster]
+
+    @property
+    def sidecar(self) -> bytes:
+        return encode(ShownChunk(visit=self.visit, data=self.data))
+
+    @property
+    def body(self) -> DigestFault:
+        return DigestFault(
+            challenge=self.world.challenge.challenge,
+            attestor=self.crook.id,
+            contract=self.plan.contract,
+            evidence=blake2b_256(self.sidecar),
+        )
+
+    def stake(self, role: str, person: Person) -> int:
+        return self.world.draft.stakes.at(stake_key(role, person.id)).amount_base
+
+    def balance(self, person: Person) -> int:
+        return self.world.draft.accounts.at(person.id).balance_base
+
+    @property
+    def report(self):
+        return self.world.draft.reports.at(self.world.focus + self.crook.id)
+
+
+def forged(world: World, member: Person, parts: ReportParts, lies: str) -> ReportParts:
+    """Hoster and attestor together vouch for a chunk of which they have the hash alone."""
+    plan = world.visit_plans(member)[0]
+    visit = parts.visits[0]
+    listed = unpack_listed(visit.evidence.listed)
+    if lies == "digest":
+        listed[0] = listed[0]._replace(entry=listed[0].entry._replace(digest=bytes(16)))
+    elif lies == "fresh":
+        listed[0] = listed[0]._replace(fresh=bytes(16))
+    served = [one.entry for one in listed]
+    shown = visit.evidence.model_copy(
+        update={
+            "listed": pack_listed(listed),
+            "list_proof": b"".join(merkle.multiproof(leaf_hashes(served), range(len(served)))),
+            "receipt": make_receipt(world, member, plan, served),
+        }
+    )
+    return parts.with_visits((visit.model_copy(update={"evidence": shown}), *parts.visits[1:]))
+
+
+def opened(lies: str = "digest", others: int = 0) -> Case:
+    world = sealed()
+    world.focus = world.challenge.challenge
+    reports = []
+    for member in world.members:
+        parts = account_of(world, member)
+        if not reports:
+            parts = forged(world, member, parts, lies)
+        reports.append((member, parts))
+        world.must(member, parts.commit(world, member))
+    world.pass_until(world.challenge.window_end)
+    world.must(STRANGER, world.open_coin())
+    for member, parts in reports[: 1 + others]:
+        world.must(member, parts.open(), parts.sidecar)
+    crook, parts = reports[0]
+    visit = parts.visits[0].evidence
+    plan = world.visit_plans(crook)[0]
+    feed = next(d.feed for d in world.draw.eligible if d.contract == plan.contract)
+    library: Library = next(one for one in world.libraries.values() if one.key == feed)
+    chunk = unpack_listed(visit.listed)[0].entry.chunk
+    return Case(world, crook, plan, visit, library.chunk(chunk))
+
+
+def test_a_made_up_digest_costs_the_hoster_its_contract_and_the_attestor_its_stake():
+    case = opened()
+    world, before = case.world, case.balance(STRANGER)
+    attestor, hoster = case.stake("attestor", case.crook), case.stake("hoster", case.hoster)
+    world.must(STRANGER, case.body, case.sidecar)
+    world.pass_blocks()
+    assert case.stake("attestor", case.crook) == attestor - PENALTY
+    assert case.stake("hoster", case.hoster) == hoster - COLLATERAL
+    assert case.balance(STRANGER) == before - 10 + PENALTY // 4 + COLLATERAL // 2
+    assert case.report.forged
+    assert world.draft.contracts.at(case.plan.contract).status == "ended"
+
+
+def test_a_fresh_digest_is_the_attestors_word_alone():
+    case = opened("fresh")
+    attestor, hoster = case.stake("attestor", case.crook), case.stake("hoster", case.hoster)
+    case.world.must(STRANGER, case.body, case.sidecar)
+    case.world.pass_blocks()
+    assert case.stake("attestor", case.crook) == attestor - PENALTY
+    assert case.stake("hoster", case.hoster) == hoster
+
+
+def test_before_it_is_settled_a_forged_report_does_not_count():
+    case = opened()
+    world = case.world
+    assert case.crook.id in world.challenge.opened
+    world.must(STRANGER, case.body, case.sidecar)
+    challenge = world.draft.challenges.at(world.focus)
+    assert case.crook.id not in challenge.opened
+    assert case.crook.id in challenge.convicted
+    world.pass_until(challenge.opening_deadline)
+    assert world.draft.challenges.at(world.focus).status == "settled"
+    assert case.report.paid_base == 0
+
+
+def test_after_it_is_settled_the_pay_is_taken_back():
+    case = opened("fresh", others=3)
+    world = case.world
+    assert world.draft.challenges.at(world.focus).status == "settled"
+    paid, attestor = case.report.paid_base, case.stake("attestor", case.crook)
+    assert paid > 0
+    world.must(STRANGER, case.body, case.sidecar)
+    assert case.stake("attestor", case.crook) == attestor - PENALTY - paid
+    challenge = world.draft.challenges.at(world.focus)
+    assert case.crook.id in challenge.opened and not challenge.convicted
+
+
+def test_it_costs_once():
+    case = opened()
+    case.world.must(STRANGER, case.body, case.sidecar)
+    assert_refused(case.world, OWNER, case.body, Reason.ALREADY_CONVICTED, case.sidecar)
+
+
+def test_honest_reports_are_not_touched():
+    case = opened("nothing")
+    assert_refused(case.world, STRANGER, case.body, Reason.BAD_EVIDENCE, case.sidecar)
+
+
+@pytest.mark.parametrize("who", ["crook", "hoster"])
+def test_nobody_is_rewarded_for_its_own_fault(who):
+    case = opened()
+    assert_refused(case.world, getattr(case, who), case.body, Reason.BAD_EVIDENCE, case.sidecar)
+
+
+@pytest.mark.parametrize("data", [b"", b"other bytes"])
+def test_other_bytes_show_nothing(data):
+    case = replace(opened(), data=data)
+    assert_refused(case.world, STRANGER, case.body, Reason.BAD_EVIDENCE, case.sidecar)
+
+
+def test_another_visit_than_the_reported_is_refused():
+    case = opened()
+    other = case.visit.model_copy(update={"visit_signature": bytes(64)})
+    forged_evidence = replace(case, visit=other)
+    plan = case.world.visit_plans(case.crook)[1]
+    for wrong in (forged_evidence, replace(case, plan=plan)):
+        assert_refused(case.world, STRANGER, wrong.body, Reason.EVIDENCE_MISMATCH, wrong.sidecar)
+    unknown = case.body.model_copy(update={"contract": b"x" * 32})
+    assert_refused(case.world, STRANGER, unknown, Reason.EVIDENCE_MISMATCH, case.sidecar)
+
+
+@pytest.mark.parametrize("sidecar", [b"", b"\x80", encode((1, 2))])
+def test_what_is_no_shown_chunk_is_refused(sidecar):
+    case = opened()
+    body = case.body.model_copy(update={"evidence": blake2b_256(sidecar)})
+    assert_refused(case.world, STRANGER, body, Reason.EVIDENCE_MISMATCH, sidecar)
+
+
+def test_a_report_that_there_is_not_is_refused():
+    case = opened()
+    for changes, reason in (
+        ({"challenge": b"x" * 32}, Reason.UNKNOWN_CHALLENGE),
+        ({"attestor": case.world.members[1].id}, Reason.NO_SUCH_REPORT),
+    ):
+        body = case.body.model_copy(update=changes)
+        assert_refused(case.world, STRANGER, body, reason, case.sidecar)

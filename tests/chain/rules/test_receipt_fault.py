@@ -1,0 +1,163 @@
+"""Two receipts that cannot both be true cost the hoster the collateral of a contract."""
+
+import pytest
+
+from audit.messages import SignedReceipt
+from chain.bodies.faults import ReceiptFault
+from chain.reasons import Reason
+from chain.records import RosterName, stake_key
+from tests.builders import World
+from tests.chain.refusals import assert_refused
+from tests.people import ATTESTORS, BY_ID, OWNER, STRANGER, Person, register
+from tests.reports import make_receipt
+from tests.stages import sealed, staffed
+from wire.keys import Use
+
+COLLATERAL = 301
+
+
+def hoster_of(world: World) -> Person:
+    plan = world.visit_plans(world.members[0])[0]
+    return BY_ID[world.draft.contracts.at(plan.contract).hoster]
+
+
+def receipt(world: World, **changes: object) -> SignedReceipt:
+    """Of the first visit of the first member."""
+    member = world.members[0]
+    plan = world.visit_plans(member)[0]
+    return make_receipt(world, member, plan, [world.library.entry(3)], **changes)
+
+
+def lie(world: World, **changes: object) -> ReceiptFault:
+    key = hoster_of(world).key(Use.RECEIPT).public
+    return ReceiptFault(key=key, first=receipt(world), second=receipt(world, count=9, **changes))
+
+
+def stake_of(world: World, person: Person) -> tuple[int, int]:
+    stake = world.draft.stakes.at(stake_key("hoster", person.id))
+    return stake.amount_base, stake.locked_base
+
+
+def balance(world: World, person: Person) -> int:
+    return world.draft.accounts.at(person.id).balance_base
+
+
+def test_a_lie_costs_the_contract_and_its_collateral_in_the_next_block():
+    world = sealed()
+    hoster, before = hoster_of(world), balance(world, STRANGER)
+    staked, locked = stake_of(world, hoster)
+    contract = next(one for one in world.contracts if one.hoster == hoster.id)
+    world.must(STRANGER, lie(world))
+    assert stake_of(world, hoster) == (staked, locked)
+    world.pass_blocks()
+    assert stake_of(world, hoster) == (staked - COLLATERAL, locked - COLLATERAL)
+    assert balance(world, STRANGER) == before - 10 + COLLATERAL // 2
+    assert world.draft.meta.burnt_base == COLLATERAL - COLLATERAL // 2
+    assert world.draft.contracts.at(contract.contract).status == "ended"
+    assert contract.contract not in world.draft.roster(RosterName.ACTIVE_CONTRACTS)
+
+
+def test_a_session_is_punished_once_and_another_again():
+    world = sealed()
+    world.must(STRANGER, lie(world))
+    assert_refused(world, OWNER, lie(world, bytes=1), Reason.ALREADY_CONVICTED)
+    other = {"handshake_hash": b"x" * 64}
+    body = ReceiptFault(
+        key=hoster_of(world).key(Use.RECEIPT).public,
+        first=receipt(world, **other),
+        second=receipt(world, count=9, **other),
+    )
+    world.must(OWNER, body)
+
+
+def test_a_hoster_that_serves_the_feed_no_more_pays_from_what_it_has():
+    world = sealed()
+    hoster = hoster_of(world)
+    world.must(STRANGER, lie(world))
+    world.pass_blocks()
+    staked, locked = stake_of(world, hoster)
+    assert locked == 0
+    other = {"handshake_hash": b"x" * 64}
+    before = balance(world, OWNER)
+    body = ReceiptFault(
+        key=hoster.key(Use.RECEIPT).public,
+        first=receipt(world, **other),
+        second=receipt(world, count=9, **other),
+    )
+    world.must(OWNER, body)
+    assert stake_of(world, hoster) == (staked - COLLATERAL, 0)
+    assert balance(world, OWNER) == before - 10 + COLLATERAL // 2
+
+
+def test_collateral_of_other_contracts_is_left_alone():
+    world = sealed()
+    hoster = hoster_of(world)
+    draft = world.draft
+    draft.stakes.change(stake_key("hoster", hoster.id), amount_base=COLLATERAL, unbonding_base=99)
+    burnt = 2_000 - COLLATERAL - 99
+    meta = draft.meta.model_copy(update={"burnt_base": draft.meta.burnt_base + burnt})
+    draft.meta = meta
+    contract = next(one for one in world.contracts if one.hoster == hoster.id)
+    draft.contracts.change(contract.contract, feed=b"x" * 32)
+    world.state.commit(draft)
+    world.must(STRANGER, lie(world))
+    stake = world.draft.stakes.at(stake_key("hoster", hoster.id))
+    assert (stake.amount_base, stake.locked_base, stake.unbonding_base) == (COLLATERAL, 301, 0)
+
+
+def test_an_old_key_answers_for_its_receipts_for_ever():
+    world = sealed()
+    hoster, body = hoster_of(world), lie(world)
+    world.must(hoster, register(hoster, receipts=hoster.key(Use.RECEIPT, b"another")))
+    world.must(STRANGER, body)
+
+
+def test_a_key_of_nobody_convicts_nobody():
+    world = sealed()
+    body = lie(world).model_copy(update={"key": b"x" * 32})
+    assert_refused(world, STRANGER, body, Reason.NOT_REGISTERED)
+
+
+WRONG = {
+    "by the hoster itself": (lie, True),
+    "both can be true": (
+        lambda world: lie(world).model_copy(update={"second": receipt(world)}),
+        False,
+    ),
+    "with another account's key": (
+        lambda world: lie(world).model_copy(update={"key": ATTESTORS[0].key(Use.RECEIPT).public}),
+        False,
+    ),
+    "a hoster that is named by another": (
+        lambda world: ReceiptFault(
+            key=ATTESTORS[0].key(Use.RECEIPT).public,
+            first=receipt(world, signer=ATTESTORS[0].key(Use.RECEIPT), count=1),
+            second=receipt(world, signer=ATTESTORS[0].key(Use.RECEIPT), count=9),
+        ),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "itself"), WRONG.values(), ids=WRONG)
+def test_evidence_with_one_thing_wrong_is_refused(make, itself):
+    world = sealed()
+    sender = hoster_of(world) if itself else STRANGER
+    assert_refused(world, sender, make(world), Reason.BAD_EVIDENCE)
+
+
+def test_a_receipt_key_belongs_to_one_account_for_ever():
+    world = staffed()
+    one, other = ATTESTORS[0], ATTESTORS[1]
+    key = one.key(Use.RECEIPT)
+    assert_refused(world, other, register(other, receipts=key), Reason.KEY_TAKEN)
+    world.must(one, register(one, receipts=one.key(Use.RECEIPT, b"another")))
+    assert_refused(world, other, register(other, receipts=key), Reason.KEY_TAKEN)
+    world.must(one, register(one))
+
+
+def test_a_receipt_key_is_registered_only_by_who_has_it():
+    world = staffed()
+    for proof in (bytes(64), register(ATTESTORS[1]).receipt_proof, register(OWNER).swarm_proof):
+        body = register(OWNER, receipts=ATTESTORS[0].key(Use.RECEIPT), receipt_proof=proof)
+        assert_refused(world, OWNER, body, Reason.KEY_UNPROVEN)
