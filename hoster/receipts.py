@@ -10,9 +10,14 @@ from wire.keys import KeyPair
 
 
 class ReceiptBook:
-    """The receipts of one session on one feed. Mutable, owned by that session."""
+    """The receipts of one connection on one feed. Mutable, owned by what serves it.
 
-    def __init__(self, key: KeyPair, binding: SessionBinding) -> None:
+    A reader that closes the channel and opens another is in the same session still: to begin to
+    count anew would be to contradict oneself. A book speaks of one fork.
+    """
+
+    def __init__(self, key: KeyPair, binding: SessionBinding, fork: int = 0) -> None:
+        self.fork = fork
         self._key = key
         self._binding = binding
         self._account = ServedAccount()

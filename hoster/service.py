@@ -9,6 +9,7 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -83,6 +84,8 @@ class Hoster:
         self._terms = terms
         self._served: dict[bytes, Feed] = {}
         """Feeds that are served, by discovery key."""
+        self._books = WeakKeyDictionary[Connection, dict[bytes, ReceiptBook]]()
+        """Receipts by connection and feed."""
         self._servings: set[Serving] = set()
         """Sessions with readers."""
         self._tended: dict[bytes, asyncio.Event] = {}
@@ -283,17 +286,25 @@ class Hoster:
         feed = self._served.get(id)
         if protocol not in (PROTOCOL, PROTOCOL_ALIAS) or feed is None:
             return None
-        return self._serve(connection, feed)
+        book = self._book(connection, feed)
+        return None if book.fork != feed.fork else self._serve(connection, feed, book)
 
-    async def _serve(self, connection: Connection, feed: Feed) -> None:
-        binding = SessionBinding(
-            network=self._chain.genesis.network,
-            hoster=self._wallet.account,
-            handshake_hash=connection.handshake_hash,
-            peer=connection.remote_key,
-            feed=feed.key,
-        )
-        serving = Serving(ReceiptBook(self._receipt_key, binding), feed)
+    def _book(self, connection: Connection, feed: Feed) -> ReceiptBook:
+        """The receipts of this connection on this feed, however often its channel is opened."""
+        books = self._books.setdefault(connection, {})
+        if feed.key not in books:
+            binding = SessionBinding(
+                network=self._chain.genesis.network,
+                hoster=self._wallet.account,
+                handshake_hash=connection.handshake_hash,
+                peer=connection.remote_key,
+                feed=feed.key,
+            )
+            books[feed.key] = ReceiptBook(self._receipt_key, binding, feed.fork)
+        return books[feed.key]
+
+    async def _serve(self, connection: Connection, feed: Feed, book: ReceiptBook) -> None:
+        serving = Serving(book, feed)
         self._servings.add(serving)
         try:
             await serve(connection, feed, serving.on_event)

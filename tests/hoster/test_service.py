@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
+from audit.faults import contradiction
 from audit.messages import RECEIPT_EXTENSION, SignedReceipt
 from audit.receipts import SessionBinding, is_receipt_of
 from chain.bodies.plans import Sla
@@ -30,7 +32,7 @@ from tests.chain.nodes import HOST, INTERVAL_MS, following, free_port, served_no
 from tests.feed.owner import KEY, PAIR, SIGN, chunk, owned
 from tests.people import HOSTERS, OWNER, PARAMETERS, STRANGER, genesis
 from wire.codec import decode
-from wire.errors import HoldfastError, Unavailable
+from wire.errors import HoldfastError, Malformed, Unavailable
 from wire.keys import KeyPair, Use
 from wire.ports import Connection
 
@@ -219,7 +221,12 @@ async def test_readers_get_receipts_and_no_feeds_that_it_does_not_hold(tmp_path)
             for name in (b"", KEY, bytes(32)):
                 with pytest.raises(Unavailable, match="rejects"):
                     await connection.open(PROTOCOL, name)
-            await download(connection, FeedStore(":memory:").create(KEY))
+            await download(connection, FeedStore(":memory:").create(KEY), hear)
+            counts = [signed.receipt.count for signed in heard]
+            assert counts == sorted({*counts}) and counts[-1] > LENGTH, "it counts on"
+            for one, other in combinations(heard, 2):
+                with pytest.raises(Malformed, match="both receipts can be true"):
+                    contradiction(GENESIS.network, signer, one, other)
         finally:
             await connection.close()
 
