@@ -12,6 +12,7 @@ from hashlib import blake2b
 from struct import Struct
 from typing import NamedTuple
 
+from wire import merkle
 from wire.errors import Malformed
 from wire.primitives import tagged_hash
 
@@ -88,6 +89,21 @@ def unpack_listed(data: bytes) -> list[Listed]:
         Listed(place, Entry(chunk, size, leaf, digest), fresh)
         for place, chunk, size, leaf, digest, fresh in _LISTED.iter_unpack(data)
     ]
+
+
+Shown = tuple[int, tuple[int, bytes]]
+"""A chunk, and what its entry says: byte length and leaf hash."""
+
+
+def unpack_shown(data: bytes) -> tuple[list[int], list[bytes], list[Shown]]:
+    """The same as a judge reads it: places, leaves of the receipt's list, what entries say."""
+    _require_whole(data, LISTED_BYTES)
+    places, shown = [], []
+    for place, chunk, size, leaf, _, _ in _LISTED.iter_unpack(data):
+        places.append(place)
+        shown.append((chunk, (size, leaf)))
+    starts = range(8, len(data), LISTED_BYTES)
+    return places, [merkle.leaf_hash(data[at : at + _ENTRY.size]) for at in starts], shown
 
 
 def pack_leaves(leaves: Iterable[Leaf]) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from audit.entries import Entry, unpack_hashes, unpack_leaves, unpack_listed, unpack_uncles
+from audit.entries import Shown, unpack_hashes, unpack_leaves, unpack_shown, unpack_uncles
 from audit.messages import Outcome, VisitEvidence, VisitSummary, visit_statement
 from audit.plan import VisitPlan
 from audit.receipts import is_receipt_signed, is_timely
@@ -110,25 +110,21 @@ def _check_session(network: bytes, task: Task, target: Target, evidence: VisitEv
         raise Rejected(Flaw.RECEIPT_UNTIMELY, "the visit was not in this challenge's window")
 
 
-def _listed(evidence: VisitEvidence) -> list[Entry]:
+def _listed(evidence: VisitEvidence) -> list[Shown]:
     """The entries that are shown; the receipt is over them, each at its place."""
     receipt = evidence.receipt.receipt
     try:
-        listed = unpack_listed(evidence.listed)
-        root = merkle.root_from_multiproof(
-            receipt.count,
-            [place for place, _, _ in listed],
-            [merkle.leaf_hash(entry.packed) for _, entry, _ in listed],
-            unpack_hashes(evidence.list_proof),
-        )
+        places, leaves, shown = unpack_shown(evidence.listed)
+        siblings = unpack_hashes(evidence.list_proof)
+        root = merkle.root_from_multiproof(receipt.count, places, leaves, siblings)
     except Malformed as error:
         raise Rejected(Flaw.RECEIPT_MISMATCH, str(error)) from None
     if root != receipt.root:
         raise Rejected(Flaw.RECEIPT_MISMATCH, "the receipt is over other chunks")
-    return [entry for _, entry, _ in listed]
+    return shown
 
 
-def _compare(target: Target, listed: list[Entry], evidence: VisitEvidence) -> tuple[set[int], bool]:
+def _compare(target: Target, listed: list[Shown], evidence: VisitEvidence) -> tuple[set[int], bool]:
     """Hold what the hoster signed against the owner's tree: chunks proven served; any fault.
 
     Only hashes are compared: a leaf's hash covers its size, while a size in a bare proof is
@@ -141,24 +137,23 @@ def _compare(target: Target, listed: list[Entry], evidence: VisitEvidence) -> tu
         raise Rejected(Flaw.LEAVES_UNPROVEN, str(error)) from None
     if tree_hash != target.tree_hash:
         raise Rejected(Flaw.LEAVES_UNPROVEN, "the leaves are not the feed's")
-    good = {entry.chunk for entry in listed if entry.hash == truth[entry.chunk][1]}
-    return good, any(entry.hash != truth[entry.chunk][1] for entry in listed)
+    good = {chunk for chunk, part in listed if part[1] == truth[chunk][1]}
+    return good, any(part[1] != truth[chunk][1] for chunk, part in listed)
 
 
-def _truth(listed: list[Entry], evidence: VisitEvidence) -> dict[int, tuple[int, bytes]]:
-    """Claimed true leaves by index: those shown, and else what the entries say themselves."""
+def _truth(listed: list[Shown], evidence: VisitEvidence) -> dict[int, tuple[int, bytes]]:
+    """Claimed true leaves by chunk: those shown, and else what the entries say themselves."""
     leaves = unpack_leaves(evidence.leaves)
     if any(a.chunk >= b.chunk for a, b in pairwise(leaves)):
         raise Malformed("true leaves must ascend")
     shown = {leaf.chunk: (leaf.size, leaf.hash) for leaf in leaves}
     truth = shown.copy()
     idle = set(shown)
-    for entry in listed:
-        leaf = truth.setdefault(entry.chunk, (entry.size, entry.hash))
-        if leaf != (entry.size, entry.hash):
-            if entry.chunk not in shown:
-                raise Malformed(f"two entries of chunk {entry.chunk} differ and no leaf is shown")
-            idle.discard(entry.chunk)
+    for chunk, part in listed:
+        if truth.setdefault(chunk, part) != part:
+            if chunk not in shown:
+                raise Malformed(f"two entries of chunk {chunk} differ and no leaf is shown")
+            idle.discard(chunk)
     if idle:
         raise Malformed("a true leaf is shown that no entry differs from")
     return truth

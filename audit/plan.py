@@ -8,14 +8,19 @@ committee can tell a hoster that it is a target, not when it is visited or for w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 from wire import vrf
 from wire.primitives import tagged_hash
 from wire.prng import Stream
 
-_FEISTEL_TURNS = 6
+_TURNS = range(6)
 """Four would do against who sees few places; two more for feeds of a handful of chunks."""
+
+_HALF_IN_TABLE = 7
+"""Of feeds of up to 2^14 chunks all turns are worked out at once: 768 hashes, where ten members
+that ask for 30 chunks each need 1,800."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +70,7 @@ def visit_plans(
     long enough the members' indices are disjoint: the coin deals the feed's chunks out to them.
     """
     output = vrf.output(proof)
-    slots = Stream(coin, b"slots").shuffle(range(len(committee)))
-    slot = slots[list(committee).index(attestor)]
+    slot = _slots(coin, len(committee))[list(committee).index(attestor)]
     plans = []
     for target in targets:
         if attestor in (target.hoster, target.owner):
@@ -77,6 +81,11 @@ def visit_plans(
         join_ppm = Stream(seed, b"time").below(1_000_000)
         plans.append(VisitPlan(target.contract, join_ppm, indices))
     return plans
+
+
+@lru_cache(maxsize=64)
+def _slots(coin: bytes, members: int) -> list[int]:
+    return Stream(coin, b"slots").shuffle(range(members))
 
 
 def _indices(
@@ -91,6 +100,24 @@ def _indices(
     return tuple(_shuffled(deal, slot + members * turn, target.length) for turn in turns)
 
 
+@lru_cache(maxsize=256)
+def _turns(key: bytes, half: int) -> list[list[int]]:
+    """What each turn adds to each right half. A committee needs about as many of them anyway."""
+    return [[_turned(key, turn, right, half) for right in range(1 << half)] for turn in _TURNS]
+
+
+def _turned(key: bytes, turn: int, right: int, half: int) -> int:
+    block = bytes([turn]) + right.to_bytes(8, "big")
+    digest = blake2b(block, key=key, digest_size=8).digest()
+    return int.from_bytes(digest, "big") & (1 << half) - 1
+
+
+def forget() -> None:
+    """Drop what is kept between reports of a challenge; it changes no result."""
+    _slots.cache_clear()
+    _turns.cache_clear()
+
+
 def _shuffled(key: bytes, position: int, length: int) -> int:
     """What stands at `position` when 0..length-1 are shuffled by `key`, without shuffling.
 
@@ -98,12 +125,15 @@ def _shuffled(key: bytes, position: int, length: int) -> int:
     """
     half = ((length - 1).bit_length() + 1) // 2
     mask = (1 << half) - 1
+    table = _turns(key, half) if half <= _HALF_IN_TABLE else None
     while True:
         left, right = position >> half, position & mask
-        for turn in range(_FEISTEL_TURNS):
-            block = bytes([turn]) + right.to_bytes(8, "big")
-            digest = blake2b(block, key=key, digest_size=8).digest()
-            left, right = right, left ^ int.from_bytes(digest, "big") & mask
+        if table is not None:
+            for row in table:
+                left, right = right, left ^ row[right]
+        else:
+            for turn in _TURNS:
+                left, right = right, left ^ _turned(key, turn, right, half)
         position = left << half | right
         if position < length:
             return position

@@ -130,7 +130,8 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
     level = list(leaves) or [EMPTY_ROOT]
     while len(level) > 1:
         odd = level[-1:] if len(level) & 1 else []
-        level = [node_hash(*pair) for pair in zip(level[::2], level[1::2], strict=False)] + odd
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [sha256(b"\x01" + left + right).digest() for left, right in pairs] + odd
     return level[0]
 
 
@@ -143,6 +144,8 @@ def root_from_multiproof(
     """
     if any(a >= b for a, b in zip((-1, *wanted), (*wanted, length), strict=True)):
         raise Malformed(f"places of a proof must ascend, inside a list of {length}")
+    if len(wanted) == length and not proof:
+        return root_of(leaves)
     rest = iter(proof)
 
     def walk(low: int, high: int, first: int, last: int) -> bytes:

@@ -22,21 +22,32 @@ class Stream:
         self._label = label
         self._counter = 0
         self._buffer = b""
+        self._used = 0
 
     def take(self, length: int) -> bytes:
         """The next `length` bytes."""
-        while len(self._buffer) < length:
-            block = self._counter.to_bytes(8, "little") + self._label
-            self._buffer += blake2b(block, key=self._seed, digest_size=64).digest()
-            self._counter += 1
-        taken, self._buffer = self._buffer[:length], self._buffer[length:]
+        end = self._used + length
+        if end > len(self._buffer):
+            self._refill(length)
+            end = length
+        taken = self._buffer[self._used : end]
+        self._used = end
         return taken
+
+    def _refill(self, length: int) -> None:
+        buffer = self._buffer[self._used :]
+        while len(buffer) < length:
+            block = self._counter.to_bytes(8, "little") + self._label
+            buffer += blake2b(block, key=self._seed, digest_size=64).digest()
+            self._counter += 1
+        self._buffer, self._used = buffer, 0
 
     def below(self, bound: int) -> int:
         """A uniform integer in 0..bound-1, by rejection of the topmost partial range."""
         assert bound > 0
         width = (bound.bit_length() + 7) // 8
-        limit = (256**width // bound) * bound
+        span = 1 << 8 * width
+        limit = span - span % bound
         while True:
             value = int.from_bytes(self.take(width), "big")
             if value < limit:

@@ -8,11 +8,11 @@ several, only stay silent. `verify` is stricter than the RFC in one harmless way
 with a small-order part is refused, though its output would be the same.
 """
 
+from functools import lru_cache
 from hashlib import sha512
 
 from nacl.bindings import (
     crypto_core_ed25519_add,
-    crypto_core_ed25519_is_valid_point,
     crypto_core_ed25519_scalar_add,
     crypto_core_ed25519_scalar_mul,
     crypto_core_ed25519_scalar_reduce,
@@ -56,13 +56,11 @@ def verify(public: bytes, alpha: bytes, proof: bytes) -> bytes:
     gamma, c, s = proof[:32], proof[32:48], proof[48:]
     if int.from_bytes(s, "little") >= _ORDER:
         raise Malformed("VRF proof: s is not reduced")
-    for point in (public, gamma):
-        if not crypto_core_ed25519_is_valid_point(point):
-            raise Malformed("VRF proof: not a point of the prime-order group")
     h = _encode_to_curve(public, alpha)
     c_scalar = c + bytes(16)
     try:
-        # A zero scalar or an identity result makes libsodium raise: no honest proof has one.
+        # libsodium raises for points outside the prime-order group, and for a zero scalar or an
+        # identity as the result: no honest proof has one.
         u = crypto_core_ed25519_sub(
             crypto_scalarmult_ed25519_base_noclamp(s),
             crypto_scalarmult_ed25519_noclamp(c_scalar, public),
@@ -72,12 +70,13 @@ def verify(public: bytes, alpha: bytes, proof: bytes) -> bytes:
             crypto_scalarmult_ed25519_noclamp(c_scalar, gamma),
         )
     except RuntimeError:
-        raise Malformed("VRF proof: degenerate point") from None
+        raise Malformed("VRF proof: not points of the prime-order group") from None
     if _challenge(public, h, gamma, u, v) != c:
         raise Malformed("VRF proof does not match its key and input")
     return output(proof)
 
 
+@lru_cache(maxsize=1024)
 def output(proof: bytes) -> bytes:
     """The 64-byte output of a proof known to be good (RFC 9381 section 5.2)."""
     return sha512(_SUITE + b"\x03" + _times_eight(proof[:32]) + b"\x00").digest()

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from chain import lottery
 from chain.bodies.coins import Stake, Unstake
-from chain.bodies.hosting import claim_swarm_key
+from chain.bodies.hosting import claim_receipt_key, claim_swarm_key
 from chain.bodies.plans import CancelPlan
 from chain.genesis import Parameters
 from chain.records import RosterName
@@ -206,7 +206,13 @@ def test_another_address_is_too_late_for_the_draw():
     for number, one in enumerate(ATTESTORS):
         endpoint = one.endpoint.model_copy(update={"host": f"10.0.{number}.1"})
         proof = claim_swarm_key(one.key(Use.SWARM), world.network, one.id)
-        moved.append(world.sign(one, register(one, endpoint=endpoint, swarm_proof=proof)))
+        body = register(
+            one,
+            endpoint=endpoint,
+            swarm_proof=proof,
+            receipt_proof=claim_receipt_key(one.key(Use.RECEIPT), world.network, one.id),
+        )
+        moved.append(world.sign(one, body))
     assert not any(outcome.reason for outcome in world.block(*moved))
     world.pass_until(world.line_up.draw_height)
     assert world.draft.meta.open_challenges == ()

@@ -273,7 +273,11 @@ async def test_enrolling_brings_registration_and_stake_to_what_is_wanted(tmp_pat
     attestor = ATTESTORS[0]
     async with bent_node(tmp_path) as (node, _, chain), writing(node):
         one = wallet(chain, attestor)
-        wanted = register(attestor, swarm_proof=one.claim(attestor.key(Use.SWARM)))
+        wanted = register(
+            attestor,
+            swarm_proof=one.claim(attestor.key(Use.SWARM)),
+            receipt_proof=one.claim_receipts(attestor.key(Use.RECEIPT)),
+        )
         await one.enrol(wanted, "attestor", 2_000)
         nonce = account(node, attestor).nonce
         assert nonce == 2
@@ -294,7 +298,11 @@ async def test_one_account_does_not_serve_two_roles(tmp_path):
     attestor = ATTESTORS[0]
     async with bent_node(tmp_path) as (node, _, chain), writing(node):
         one = wallet(chain, attestor)
-        wanted = register(attestor, swarm_proof=one.claim(attestor.key(Use.SWARM)))
+        wanted = register(
+            attestor,
+            swarm_proof=one.claim(attestor.key(Use.SWARM)),
+            receipt_proof=one.claim_receipts(attestor.key(Use.RECEIPT)),
+        )
         await one.enrol(wanted, "attestor", 1_000)
         hosting = wanted.model_copy(update={"offer": OFFER, "attests": False})
         with pytest.raises(Unavailable, match="registered as an attestor"):
