@@ -18,7 +18,7 @@ from chain.client import ChainClient
 from chain.http_client import NodeHttp
 from chain.judging import targets_of
 from chain.records import Meta, Registration, Table, stake_key
-from holdfast.network import LOCAL_PARAMETERS, LocalNetwork
+from holdfast.network import LOCAL_PARAMETERS, LocalNetwork, free_ports
 from tests.attacks.wiretap import Outsider, Tape, mentions, tapped
 from tests.e2e.published import publish
 from wire import zbase32
@@ -41,32 +41,44 @@ class Scene:
         self.requests: dict[str, Tape] = {}
         """What passed between each attestor and the node."""
         self.lines: dict[str, Tape] = {}
-        """What passed on the lines to each attestor and hoster."""
+        """What passed on the lines to each attestor and hoster, and between validators."""
 
 
 @asynccontextmanager
 async def tapped_network(path: Path) -> AsyncIterator[Scene]:
     roles = [f"attestor-{n}" for n in range(1, 5)] + [f"hoster-{n}" for n in range(1, HOSTERS + 1)]
     settings = {name: f'{name.partition("-")[0]}.listen.public_host = "{TAPPED}"' for name in roles}
+    gossip = dict(zip(("validator-1", "validator-2"), free_ports(2), strict=True))
     network = LocalNetwork(
-        path, attestors=4, hosters=HOSTERS, parameters=PARAMETERS, settings=settings
+        path,
+        validators=2,
+        attestors=4,
+        hosters=HOSTERS,
+        parameters=PARAMETERS,
+        settings=settings,
+        through=gossip,
     )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(network)
-        node_port = network.port("validator-1")
         chain = await stack.enter_async_context(ChainClient(network.url, network.genesis))
         scene = Scene(network, chain)
         for name in roles:
             tape = await stack.enter_async_context(tapped(TAPPED, network.port(name), HERE))
             scene.lines[name] = tape
-        for number, name in enumerate(network.attestors, 1):
-            place = f"127.0.1.{number}"
-            tape = await stack.enter_async_context(tapped(place, node_port, HERE))
-            scene.requests[name] = tape
-            config = network.homes[name].path / "holdfast.toml"
-            config.write_text(
-                config.read_text().replace(network.url, f"http://{place}:{node_port}")
+        for name, port in gossip.items():
+            tape = await stack.enter_async_context(
+                tapped(HERE, port, HERE, network.gossip_ports[name])
             )
+            scene.lines[name] = tape
+        for number, name in enumerate(network.attestors, 1):
+            place, config = f"127.0.1.{number}", network.homes[name].path / "holdfast.toml"
+            (port,) = (
+                p for p in map(network.port, network.validators) if f":{p}" in config.read_text()
+            )
+            tape = await stack.enter_async_context(tapped(place, port, HERE))
+            scene.requests[name] = tape
+            text = config.read_text().replace(f"{HERE}:{port}", f"{place}:{port}")
+            config.write_text(text)
         await network.start(*network.validators, *network.attestors, *network.hosters)
         yield scene
 
@@ -189,3 +201,4 @@ def _assert_sealed(
         for name in names:
             assert mentions(name, tape.all) == 0, f"{name.hex()} passes openly to {place}"
     assert heard > 400_000, "the lines were not tapped"
+    assert any(scene.lines[name].all for name in scene.network.validators)

@@ -33,8 +33,10 @@ class Tape:
 
 
 @asynccontextmanager
-async def tapped(host: str, port: int, to_host: str) -> AsyncIterator[Tape]:
-    """Pass everything on from `host` to the same port of `to_host`, and keep a copy."""
+async def tapped(
+    host: str, port: int, to_host: str, to_port: int | None = None
+) -> AsyncIterator[Tape]:
+    """Pass everything on from `host` to `to_host`, to the same port or another, and keep a copy."""
     tape = Tape()
     open_: set[asyncio.StreamWriter] = set()
 
@@ -50,7 +52,7 @@ async def tapped(host: str, port: int, to_host: str) -> AsyncIterator[Tape]:
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there, back = await asyncio.open_connection(to_host, port)
+            there, back = await asyncio.open_connection(to_host, to_port or port)
         except OSError:
             writer.close()
             return
