@@ -136,8 +136,7 @@ def finish(draft: Draft, block: BlockContext, contract_id: bytes) -> None:
     """A contract has served its epochs: collateral returns; the last one ends the plan."""
     contract = draft.contracts.at(contract_id)
     plan = draft.plans.at(contract.plan)
-    _unlock(draft, contract)
-    _close(draft, contract, "ended")
+    _end(draft, contract)
     if contract.handed_on and plan.status != "ending":
         draft.plans.change(contract.plan, vacancies=(*plan.vacancies, contract.handed_on))
         seek(draft, block, contract.plan)
@@ -218,6 +217,8 @@ def cancel(draft: Draft, block: BlockContext, plan_id: bytes) -> None:
         due = schedule.soon(draft, due, DueItem(kind="end_plan", id=plan_id))
         draft.plans.change(plan_id, ends_at=due)
     else:
+        answered = block.parameters.answer_blocks + block.parameters.maintenance_blocks
+        draft.plans.change(plan_id, ends_at=block.height + 1 + answered)
         end_plan(draft, plan_id)
 
 
@@ -226,10 +227,28 @@ def end_plan(draft: Draft, plan_id: bytes) -> None:
     for contract_id in draft.plans.at(plan_id).contracts:
         contract = draft.contracts.at(contract_id)
         if contract.status in OPEN:
-            _unlock(draft, contract)
-            _close(draft, contract, "ended")
+            _end(draft, contract)
     if draft.plans.at(plan_id).status != "ended":
         _end_if_served(draft, plan_id)
+
+
+def _end(draft: Draft, contract: ContractRecord) -> None:
+    """Free the collateral; not before its hoster has answered, if it was asked for chunks."""
+    if contract.asked or contract.warned:
+        over = {"leaving": True, "epochs_left": 0, "handed_on": 0}
+        draft.contracts.change(contract.contract, **over)
+        draft.set_listed(RosterName.ACTIVE_CONTRACTS, contract.contract, False)
+    else:
+        _unlock(draft, contract)
+        _close(draft, contract, "ended")
+
+
+def end_if_over(draft: Draft, contract_id: bytes) -> None:
+    """A hoster has answered: a contract that was kept for that alone ends."""
+    contract = draft.contracts.at(contract_id)
+    if contract.is_over and not (contract.asked or contract.warned):
+        _end(draft, contract)
+        _end_if_served(draft, contract.plan)
 
 
 def _end_if_served(draft: Draft, plan_id: bytes) -> None:
@@ -244,9 +263,14 @@ def _end_if_served(draft: Draft, plan_id: bytes) -> None:
 
 
 def slash(
-    draft: Draft, block: BlockContext, contract_id: bytes, provers: list[bytes], beacon: bytes
+    draft: Draft,
+    block: BlockContext,
+    contract_id: bytes,
+    provers: list[bytes],
+    beacon: bytes,
+    share_ppm: int = 500_000,
 ) -> None:
-    """A proven fault: the collateral is forfeit, half to the provers and half burnt."""
+    """A fault, or no answer: the collateral is forfeit, a share to the provers, the rest burnt."""
     contract = draft.contracts.at(contract_id)
     collateral = contract.collateral_base
     _unlock(draft, contract)
@@ -254,7 +278,7 @@ def slash(
     stake = draft.stakes.at(key)
     draft.stakes.change(key, amount_base=stake.amount_base - collateral)
     register.refresh_rosters(draft, block, contract.hoster)
-    reward = collateral // 2 // len(provers)
+    reward = collateral * share_ppm // 1_000_000 // max(len(provers), 1)
     for prover in provers:
         money.credit(draft, prover, reward)
     money.burn(draft, collateral - reward * len(provers))

@@ -56,6 +56,18 @@ class Parameters(Message):
     acknowledge_blocks: Positive = 100
     """A hoster must fetch and acknowledge an assigned feed within this many blocks."""
     unbonding_blocks: Positive = 1_000
+    answer_blocks: Positive = 600
+    """A hoster must show the chunks that it is asked for within this many blocks."""
+    ask_bond_base: Natural = 5_000
+    """What asking in vain costs, beside the fees of the largest answer; it is the hoster's."""
+    ask_rest_blocks: Natural = 1_800
+    """After an answer nobody may ask about the same contract for this long."""
+    ask_memory_blocks: Natural = 43_200
+    """How long who has asked in vain pays twice as much for the next request."""
+    maintenance_blocks: Positive = 600
+    """How long a hoster may be away at once after it has announced it."""
+    maintenance_rest_blocks: Natural = 21_000
+    """From the end of one announced absence to the next."""
 
     network_delay_ms: Positive = 1_000
     """The longest that a message between validators usually takes: what timeouts are made of."""

@@ -20,6 +20,7 @@ from chain.bodies.challenges import (
     ShowReveals,
 )
 from chain.bodies.coins import Stake, Transfer, Unstake
+from chain.bodies.data import AnswerData, AskData, Maintain
 from chain.bodies.faults import DigestFault, ReceiptFault
 from chain.bodies.feeds import (
     PublishFeed,
@@ -61,7 +62,7 @@ MAX_SIDECAR_BYTES = 1 << 20
 NO_SIDECAR = blake2b_256(b"")
 """What every kind that has no evidence beside it names: nothing."""
 
-WITH_EVIDENCE = (OpenReport, DigestFault)
+WITH_EVIDENCE = (OpenReport, AnswerData, DigestFault)
 """Kinds with evidence beside them: each names its hash in a field `evidence`."""
 
 
@@ -91,7 +92,10 @@ Body = Annotated[
     | Annotated[Drain, Tag("drain")]
     | Annotated[Rotate, Tag("rotate")]
     | Annotated[ReceiptFault, Tag("receipt_fault")]
-    | Annotated[DigestFault, Tag("digest_fault")],
+    | Annotated[DigestFault, Tag("digest_fault")]
+    | Annotated[AskData, Tag("ask_data")]
+    | Annotated[AnswerData, Tag("answer_data")]
+    | Annotated[Maintain, Tag("maintain")],
     BY_KIND,
 ]
 

@@ -1,5 +1,6 @@
 """The only places where coins move, and the proof that none appear or vanish."""
 
+from chain.hosting_records import DataRequest
 from chain.reasons import Reason
 from chain.records import Account, Meta, PlanRecord, StakeRecord
 from chain.state import Draft
@@ -43,6 +44,8 @@ def held_base(record: Message | None) -> int:
             return record.amount_base + record.unbonding_base
         case PlanRecord():
             return record.escrow_base
+        case DataRequest():
+            return record.bond_base
         case Meta():
             return record.burnt_base
         case _:

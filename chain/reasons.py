@@ -74,6 +74,16 @@ class Reason(StrEnum):
     ALREADY_LEAVING = "already_leaving"
     KEY_RETIRED = "key_retired"
     NO_SUCH_REPORT = "no_such_report"
+    UNKNOWN_REQUEST = "unknown_request"
+    REQUEST_CLOSED = "request_closed"
+    ALREADY_ASKED = "already_asked"
+    ASKED_TOO_SOON = "asked_too_soon"
+    TOO_MUCH_ASKED = "too_much_asked"
+    NO_SUCH_CHUNK = "no_such_chunk"
+    BAD_ANSWER = "bad_answer"
+    ANNOUNCED_TOO_LATE = "announced_too_late"
+    ABSENT_TOO_LONG = "absent_too_long"
+    ABSENT_TOO_OFTEN = "absent_too_often"
 
 
 def parse_reason(text: str) -> Reason | Flaw:

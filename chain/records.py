@@ -19,6 +19,7 @@ from chain.challenge_records import (
 )
 from chain.endpoint import Endpoint
 from chain.head import Head
+from chain.hosting_records import Asker, DataRequest, Maintenance
 from chain.sponsors import Sponsor
 from chain.validators import Validator, ValidatorSet
 from wire.codec import Message
@@ -52,6 +53,9 @@ class Table(IntEnum):
     VALIDATOR_KEY = 19
     RECEIPT_KEY = 23
     FALSE_SESSION = 24
+    DATA_REQUEST = 20
+    ASKER = 21
+    MAINTENANCE = 22
 
 
 class Meta(Message):
@@ -65,6 +69,8 @@ class Meta(Message):
     next_draw: Natural = 0
     """The earliest height of the next line-up."""
     open_challenges: tuple[Hash, ...] = ()
+    asked_bytes: Natural = 0
+    """That the chunks which accounts wait for can be at most."""
 
 
 class Account(Message):
@@ -212,6 +218,17 @@ class ContractRecord(Message):
     """Epochs that were added and its hoster's offer does not take: for the next in its place."""
     leaving: bool = False
     """Whether its place is another's, but for the epochs that it has left."""
+    asked: Hash | None = None
+    """The open request that somebody has made."""
+    warned: Hash | None = None
+    """The open request of the chain itself."""
+    rests_until: Natural = 0
+    """After a request that it has answered: the height from which one may be made again."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is active only until what it was asked for is answered."""
+        return self.leaving and not self.epochs_left
 
 
 class Desk(Message):
@@ -271,6 +288,8 @@ class DueItem(Message):
         "reveals",
         "pause_over",
         "forfeit",
+        "draw_chunk",
+        "answer_due",
     ]
     id: Bytes
     amount_base: Natural = 0
@@ -305,6 +324,9 @@ RECORDS: dict[Table, type[Message]] = {
     Table.VALIDATOR_KEY: ValidatorKey,
     Table.RECEIPT_KEY: ReceiptKey,
     Table.FALSE_SESSION: FalseSession,
+    Table.DATA_REQUEST: DataRequest,
+    Table.ASKER: Asker,
+    Table.MAINTENANCE: Maintenance,
 }
 
 

@@ -17,6 +17,7 @@ from chain.challenge_records import (
     ReportRecord,
     VerdictRecord,
 )
+from chain.hosting_records import Asker, DataRequest, Maintenance
 from chain.reasons import Reason
 from chain.records import (
     RECORDS,
@@ -173,6 +174,9 @@ class Draft:
     validator_keys = _Rows[ValidatorKey](Table.VALIDATOR_KEY)
     receipt_keys = _Rows[ReceiptKey](Table.RECEIPT_KEY)
     false_sessions = _Rows[FalseSession](Table.FALSE_SESSION)
+    data_requests = _Rows[DataRequest](Table.DATA_REQUEST)
+    askers = _Rows[Asker](Table.ASKER)
+    maintenance = _Rows[Maintenance](Table.MAINTENANCE)
     _validators = _Rows[ValidatorSet](Table.VALIDATORS)
     _metas = _Rows[Meta](Table.META)
 

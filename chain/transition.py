@@ -7,7 +7,17 @@ and uses its nonce, and changes nothing else.
 
 from dataclasses import dataclass
 
-from chain import assignment, fees, lottery, money, penalties, schedule, settlement, terms
+from chain import (
+    assignment,
+    data_requests,
+    fees,
+    lottery,
+    money,
+    penalties,
+    schedule,
+    settlement,
+    terms,
+)
 from chain.blocks import TransactionOutcome
 from chain.bodies.challenges import (
     CoinFault,
@@ -19,6 +29,7 @@ from chain.bodies.challenges import (
     ShowReveals,
 )
 from chain.bodies.coins import Stake, Transfer, Unstake
+from chain.bodies.data import AnswerData, AskData, Maintain
 from chain.bodies.faults import DigestFault, ReceiptFault
 from chain.bodies.feeds import PublishFeed, UpdateHead
 from chain.bodies.hosting import Acknowledge, Drain, Register
@@ -41,6 +52,8 @@ from chain.records import (
 )
 from chain.rules import (
     acknowledge,
+    answer_data,
+    ask_data,
     cancel_plan,
     coin_fault,
     commit_report,
@@ -48,6 +61,7 @@ from chain.rules import (
     digest_fault,
     drain,
     enlist,
+    maintain,
     open_coin,
     open_report,
     pause_plan,
@@ -222,6 +236,12 @@ def apply_body(  # noqa: C901, PLR0912, PLR0915 - one case per kind is the point
             drain.apply(draft, block, sender, body)
         case Acknowledge():
             acknowledge.apply(draft, block, sender, body)
+        case AskData():
+            ask_data.apply(draft, block, sender, signed.transaction.id, body)
+        case AnswerData():
+            answer_data.apply(draft, block, sender, body, signed.sidecar)
+        case Maintain():
+            maintain.apply(draft, block, sender, body)
         case SealCoin():
             seal_coin.apply(draft, block, body)
         case ReportAbsent():
@@ -265,7 +285,7 @@ def _end_block(draft: Draft, block: BlockContext, before: bytes) -> None:
     terms.end_block(draft, block)
 
 
-def _fall_due(  # noqa: C901 - one case per kind is the point
+def _fall_due(  # noqa: C901, PLR0912 - one case per kind is the point
     draft: Draft, block: BlockContext, item: DueItem, beacon: bytes
 ) -> None:
     match item.kind:
@@ -293,5 +313,9 @@ def _fall_due(  # noqa: C901 - one case per kind is the point
             assignment.forfeit(draft, block, item.id, beacon)
         case "pause_over":
             pause_plan.over(draft, block, item.id)
+        case "draw_chunk":
+            data_requests.draw_chunk(draft, block, item.id, beacon)
+        case "answer_due":
+            data_requests.answer_due(draft, block, item.id, beacon)
         case "draw":
             lottery.draw_challenges(draft, block, beacon)

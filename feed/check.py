@@ -55,6 +55,19 @@ def check(feed: Feed) -> Iterator[Progress]:
     yield Progress(checked, total, size, tuple(damaged))
 
 
+def larger_chunk(feed: Feed, limit_bytes: int) -> Node | None:
+    """The leaf of a chunk of more than `limit_bytes`, if there is one: no chunk is read."""
+    stack = list(feed.roots)
+    while stack:
+        node = stack.pop()
+        if node.size > limit_bytes and not node.index & 1:
+            return node
+        if node.size > limit_bytes:
+            halves = (flat_tree.left_child(node.index), flat_tree.right_child(node.index))
+            stack += [half for half in map(feed.node, halves) if half is not None]
+    return None
+
+
 def _leaves(feed: Feed) -> Iterator[Node]:
     """The leaves of all chunks that are here, each proven by the roots, left to right."""
     stack = list(reversed(feed.roots))

@@ -21,8 +21,7 @@ from feed.tree import MAX_LENGTH, Appender, Head, Node, leaf_hash, length_of, si
 from wire.errors import Malformed, NotFound, Unavailable
 from wire.keys import KeyPair
 
-_EVIDENCE = "conflict"
-_CHANGED = "another process changed the feed; try again"
+_EVIDENCE, _CHANGED = "conflict", "another process changed the feed; try again"
 
 
 class StoredChunk(NamedTuple):
@@ -94,6 +93,8 @@ class Feed:
         self._watchers: list[Watcher] = []
         self.max_bytes: int | None = None
         """More bytes of chunks than these are not `put`, though the disk has room; to be set."""
+        self.max_fork: int | None = None
+        """A head of a later fork is not `put`: it would take back what is here; to be set."""
         self._load()
 
     def _load(self) -> None:
@@ -313,6 +314,8 @@ class Feed:
 
     def _take(self, head: SignedHead, shared: int) -> None:
         self.require_growing()
+        if self.max_fork is not None and head.fork > self.max_fork:
+            raise StoreFailure(f"fork {head.fork} is not wanted here, only {self.max_fork}")
         if head.fork != self.fork:
             cut(self._tables, self._id, shared)
             self._nodes.clear()

@@ -15,18 +15,21 @@ import structlog
 
 from audit.messages import RECEIPT_EXTENSION
 from audit.receipts import SessionBinding
+from chain.bodies.data import MAX_CHUNK_BYTES
 from chain.bodies.hosting import Acknowledge, Offer, Register
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
 from chain.head import Head
 from chain.records import ContractRecord, Desk, FeedRecord, PlanRecord, Registration, Table
 from chain.wallet_client import Wallet
+from feed.check import larger_chunk
 from feed.events import Damaged, Event, Served
 from feed.feed import Feed
 from feed.manifest import decode_manifest, discovery_key
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
 from feed.session import Session, serve
 from feed.store import FeedStore
+from hoster.answer_service import CLOSED, answer_requests
 from hoster.directory_client import active_hosters
 from hoster.fetch_session import download_within, is_complete
 from hoster.receipts import ReceiptBook
@@ -141,8 +144,11 @@ class Hoster:
             )
             for contract in known.contracts:
                 if contract not in self._tended:
-                    self._tended[contract] = asyncio.Event()
+                    wake = self._tended[contract] = asyncio.Event()
                     tasks.create_task(self._tend(contract))
+                    tasks.create_task(
+                        answer_requests(self._chain, self._wallet, contract, self._feed, wake)
+                    )
             for contract, wake in self._tended.items():
                 if contract not in known.contracts:
                     wake.set()
@@ -164,7 +170,7 @@ class Hoster:
             wake.clear()
             try:
                 contract = await self._chain.need(ContractRecord, Table.CONTRACT, contract_id)
-                if contract.status not in ("assigned", "active"):
+                if contract.status in CLOSED:
                     del self._tended[contract_id]
                     return
                 record = await self._chain.need(FeedRecord, Table.FEED, contract.feed)
@@ -200,6 +206,9 @@ class Hoster:
             await wake.wait()
             watching.cancel()
 
+    def _feed(self, key: bytes) -> Feed | None:
+        return self._served.get(discovery_key(key))
+
     async def _hold(self, contract: ContractRecord, record: FeedRecord) -> None:
         """Fetch what is missing of the feed, then acknowledge its head.
 
@@ -217,9 +226,23 @@ class Hoster:
                 bytes=record.head.byte_length,
                 room_bytes=room_bytes,
             )
+        # Of a fork that its owner only says there is, a peer's word is not taken: it would cost
+        # what we answer for on the chain.
+        feed.max_fork = (wanted or record.head).fork
         if wanted is not None and not is_complete(feed, wanted):
+            if feed.fork != wanted.fork:
+                await self._until_nothing_is_asked(record.feed)
             await self._fetch(feed, wanted, room_bytes, record)
         if wanted is not None and contract.head != wanted:
+            if (large := larger_chunk(feed, MAX_CHUNK_BYTES)) is not None:
+                log.warning(
+                    "not acknowledged: a chunk is too large to be shown on the chain",
+                    feed=zbase32.encode(record.feed),
+                    chunk=large.index // 2,
+                    chunk_bytes=large.size,
+                    limit_bytes=MAX_CHUNK_BYTES,
+                )
+                return
             # What a power cut takes back would be missed in an audit, with collateral at stake.
             await asyncio.to_thread(self._store.sync)
             await self._wallet.send(
@@ -234,6 +257,16 @@ class Hoster:
                 "contract acknowledged",
                 feed=zbase32.encode(record.feed),
                 chunks=record.head.length,
+            )
+
+    async def _until_nothing_is_asked(self, feed: bytes) -> None:
+        """Requests are about the fork that was acknowledged: answer them before it goes."""
+        for contract in tuple(self._tended):
+            await self._chain.wait(
+                ContractRecord,
+                Table.CONTRACT,
+                contract,
+                lambda now: now.feed != feed or not (now.asked or now.warned),
             )
 
     async def _room_bytes(self, contract: ContractRecord, head: Head) -> int:

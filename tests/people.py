@@ -50,6 +50,12 @@ PARAMETERS = Parameters(
     validator_unbonding_blocks=2_000,
     unopened_penalty_base=70,
     forged_report_penalty_base=500,
+    answer_blocks=12,
+    ask_bond_base=100,
+    ask_rest_blocks=6,
+    ask_memory_blocks=30,
+    maintenance_blocks=3,
+    maintenance_rest_blocks=40,
 )
 SLA = Sla(availability_ppm=900_000, latency_us=50_000, throughput_bytes_per_s=1_000)
 

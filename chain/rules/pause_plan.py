@@ -61,5 +61,6 @@ def _own(draft: Draft, sender: bytes, plan_id: bytes, status: str) -> PlanRecord
 
 def _list_contracts(draft: Draft, plan: PlanRecord, listed: bool) -> None:
     for contract in plan.contracts:
-        if draft.contracts.at(contract).status == "active":
+        record = draft.contracts.at(contract)
+        if record.status == "active" and not record.is_over:
             draft.set_listed(RosterName.ACTIVE_CONTRACTS, contract, listed)

@@ -4,130 +4,45 @@ import asyncio
 import errno
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 
 from audit.faults import contradiction
 from audit.messages import RECEIPT_EXTENSION, SignedReceipt
 from audit.receipts import SessionBinding, is_receipt_of
-from chain.bodies.plans import Sla
-from chain.client import ChainClient
-from chain.endpoint import Endpoint
-from chain.records import ContractRecord, PlanRecord, Roster, RosterName, Table
+from chain.records import ContractRecord, PlanRecord, Table
 from feed.events import Event, Heard
 from feed.feed import Feed
 from feed.manifest import discovery_key
 from feed.messages import PROTOCOL
-from feed.session import Session, download, open_session, serve
+from feed.session import Session, download, open_session
 from feed.store import FeedStore
-from hoster.service import Hoster, HosterTerms
-from owner.service import Owner, PlanTerms
-from swarm.server import listen
 from swarm.tcp import dial
-from tests.chain.nodes import HOST, INTERVAL_MS, following, free_port, served_node, until
+from tests.chain.nodes import HOST, free_port, until
 from tests.feed.owner import KEY, PAIR, SIGN, chunk, owned
-from tests.people import HOSTERS, OWNER, PARAMETERS, STRANGER, genesis
+from tests.hoster.hosting import (
+    GENESIS,
+    HOSTER,
+    LENGTH,
+    TERMS,
+    active,
+    enlisted,
+    hosting,
+    network,
+    source,
+)
+from tests.people import STRANGER
 from wire.codec import decode
-from wire.errors import HoldfastError, Malformed, Unavailable
+from wire.errors import Malformed, Unavailable
 from wire.keys import KeyPair, Use
 from wire.ports import Connection
-
-HOSTER = HOSTERS[0]
-LENGTH = 40
-GENESIS = genesis(
-    PARAMETERS.model_copy(
-        update={
-            "block_interval_ms": INTERVAL_MS,
-            "acknowledge_blocks": 100_000,
-            "transaction_lifetime_blocks": 400,
-        }
-    )
-)
-TERMS = PlanTerms(
-    replicas=1,
-    epochs=3,
-    price_base=10_000,
-    sla=Sla(availability_ppm=900_000, latency_us=1, throughput_bytes_per_s=0),
-    samples=3,
-)
 
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("chain.client", "chain.wallet_client", "hoster.service"):
         monkeypatch.setattr(f"{module}.RETRY_S", (0.02, 0.05))
-
-
-def terms(port: int) -> HosterTerms:
-    return HosterTerms(
-        host=HOST,
-        port=port,
-        public_host=HOST,
-        capacity_bytes=1 << 30,
-        price_base_per_gib=0,
-        operator="",
-        stake_base=2_000,
-        repair=True,
-    )
-
-
-@asynccontextmanager
-async def hosting(url: str, path: Path, port: int) -> AsyncIterator[FeedStore]:
-    """A hoster's daemon on the store at `path`, until it is killed."""
-    with FeedStore(path) as store:
-        async with ChainClient(url, GENESIS, patient=True) as chain:
-            running = asyncio.create_task(Hoster(chain, HOSTER.master, store, terms(port)).run())
-            try:
-                yield store
-            finally:
-                running.cancel()
-                with suppress(asyncio.CancelledError):
-                    await running
-
-
-@asynccontextmanager
-async def source(feed: Feed, port: int = 0) -> AsyncIterator[Endpoint]:
-    """The owner serves what it has of its feed."""
-
-    async def serve_reader(connection: Connection) -> None:
-        with suppress(HoldfastError):
-            await serve(connection, feed)
-
-    swarm = OWNER.key(Use.SWARM)
-    async with listen(HOST, port, swarm, on_open=lambda _, __, it: serve_reader(it)) as listener:
-        yield Endpoint(host=HOST, port=listener.port, swarm_key=swarm.public)
-
-
-@asynccontextmanager
-async def network(tmp_path: Path) -> AsyncIterator[tuple[str, ChainClient, Owner]]:
-    """A chain, and an owner on it."""
-    async with (
-        served_node(tmp_path / "chain.db", agreed=GENESIS) as url,
-        ChainClient(url, GENESIS, patient=True) as chain,
-        following(chain),
-    ):
-        yield url, chain, Owner(chain, OWNER.master)
-
-
-async def enlisted(chain: ChainClient) -> None:
-    """Until the hoster can be assigned to: registered and staked."""
-    hosters = RosterName.HOSTERS.key
-    await chain.wait(Roster, Table.ROSTER, hosters, lambda roster: HOSTER.id in roster.members)
-
-
-async def active(chain: ChainClient, plan: bytes, length: int) -> ContractRecord:
-    """Until the plan's contract is acknowledged at a length."""
-    made = await chain.wait(PlanRecord, Table.PLAN, plan, lambda plan: bool(plan.contracts))
-    return await chain.wait(
-        ContractRecord,
-        Table.CONTRACT,
-        made.contracts[-1],
-        lambda now: now.head is not None and now.head.length == length,
-    )
 
 
 async def test_a_restarted_hoster_completes_what_it_had_half_fetched(tmp_path):

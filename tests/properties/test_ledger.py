@@ -4,16 +4,19 @@ A history is a list of numbers; each step picks what somebody does next, sensibl
 """
 
 from collections import Counter
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.bodies.challenges import CoinFault, CommitReport, ReportAbsent, ShowReveals
 from chain.bodies.coins import Stake, Transfer, Unstake
+from chain.bodies.data import AskData, Maintain
 from chain.bodies.feeds import UpdateHead
 from chain.bodies.hosting import Drain, Offer
 from chain.bodies.plans import CancelPlan, PausePlan, ResumePlan, TopUpPlan
 from chain.challenge_records import ChallengeRecord
+from chain.hosting_records import DataRequest, Maintenance
 from chain.records import (
     ContractRecord,
     PlanRecord,
@@ -25,6 +28,7 @@ from chain.records import (
 )
 from chain.state import State
 from chain.transition import execute, genesis_state
+from tests import asking
 from tests.faults import FAULTS
 from tests.people import (
     ATTESTORS,
@@ -132,6 +136,33 @@ def drain(world, one, two, three):
     desk = world.draft.desks.get(hoster.id)
     leave = desk.contracts[two % 3 :][: three % 3] if desk else ()
     return [(hoster, Drain(on=bool(three % 2), leave=leave))]
+
+
+def ask(world, one, two, three):
+    """For chunks of a contract that is active, or is not."""
+    contracts = records(world.state, ContractRecord)
+    if not contracts:
+        return []
+    chunks = tuple(sorted({one % 41, two % 41, three % 41}))
+    return [(pick(EVERYBODY, two), AskData(contract=pick(contracts, one).contract, chunks=chunks))]
+
+
+def show(world, one, two, three):
+    """Some or all of the chunks that a hoster was asked for, or another's answer."""
+    requests = [each for each in records(world.state, DataRequest) if each.left]
+    if not requests:
+        return []
+    request = pick(requests, one)
+    chunks = request.left[: 1 + two % len(request.left)]
+    hoster = BY_ID[request.hoster] if three % 5 else pick(HOSTERS, three)
+    return [(hoster, *asking.answer(request, asking.shown(world, request, chunks)))]
+
+
+def announce(world, one, two, three):
+    """An absence of a hoster, in order or not."""
+    soon = world.height + world.parameters.challenge_blocks
+    body = Maintain(from_height=soon + one % 20 - 2, blocks=1 + two % 4)
+    return [(pick(HOSTERS, three), body)]
 
 
 def flip(world, one, two, three):
@@ -250,6 +281,11 @@ ACTIONS = (
     rest,
     rest,
     drain,
+    ask,
+    ask,
+    show,
+    show,
+    announce,
     cancel,
     acknowledge,
     acknowledge,
@@ -303,7 +339,9 @@ def check_books(world):
     active = sorted(
         one.contract
         for one in contracts
-        if one.status == "active" and world.draft.plans.at(one.plan).status == "running"
+        if one.status == "active"
+        and not one.is_over
+        and world.draft.plans.at(one.plan).status == "running"
     )
     assert list(world.draft.roster(RosterName.ACTIVE_CONTRACTS)) == active
     for plan in records(world.state, PlanRecord):
@@ -323,6 +361,7 @@ def check_books(world):
             assert world.height < plan.ends_at
         if plan.status == "ending":
             assert any(contract.status == "active" for contract in mine)
+    check_requests(world)
     opened = [c for c in records(world.state, ChallengeRecord) if c.status not in DONE]
     assert sorted(c.challenge for c in opened) == sorted(world.draft.meta.open_challenges)
     for challenge in records(world.state, ChallengeRecord):
@@ -336,6 +375,30 @@ def check_books(world):
         assert table is not Table.DUE or int.from_bytes(key, "big") > world.height
 
 
+def check_requests(world):
+    """Each is open at its contract, or over; collateral waits for it, and so does its bond."""
+    waiting = [each for each in records(world.state, DataRequest) if each.status in WAITING]
+    for request in records(world.state, DataRequest):
+        assert bool(request.bond_base) == (request in waiting and request.asker is not None)
+        assert set(request.shown) < set(request.chunks) or request.status == "answered"
+        assert request.status != "answered" or request.shown == request.chunks
+    for request in waiting:
+        contract = world.draft.contracts.at(request.contract)
+        assert request.request in (contract.asked, contract.warned)
+        assert request.status == "asked" or request.deadline > world.height
+    asked = sum(each.size_bytes for each in waiting if each.asker is not None)
+    assert world.draft.meta.asked_bytes == asked
+    for contract in records(world.state, ContractRecord):
+        open_here = [each.request for each in waiting if each.contract == contract.contract]
+        named = [each for each in (contract.asked, contract.warned) if each is not None]
+        assert sorted(open_here) == sorted(named)
+        assert contract.status != "active" or contract.epochs_left or named
+    for maintenance in records(world.state, Maintenance):
+        absences = maintenance.absences
+        assert all(one.until_height < two.from_height for one, two in pairwise(absences))
+
+
+WAITING = ("asked", "open")
 DONE = ("settled", "failed")
 
 
