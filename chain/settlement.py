@@ -13,7 +13,7 @@ from statistics import median_low
 
 from audit.confidence import lower_bound_ppm
 from audit.messages import VisitSummary
-from chain import assignment, bands, lottery, money, penalties
+from chain import assignment, bands, data_requests, lottery, money, penalties
 from chain.challenge_records import (
     Availability,
     ChallengeRecord,
@@ -106,6 +106,7 @@ def _conclude(
             epochs_left=contract.epochs_left - 1,
             earned_base=contract.earned_base + hoster_base,
         )
+        data_requests.warn(draft, block, record, [visit.judged for visit in visits], beacon)
         if verdict == "fault":
             provers = [visit.attestor for visit in visits if visit.judged.fault]
             assignment.slash(draft, block, contract.contract, provers, beacon)

@@ -50,3 +50,11 @@ def answered(world: World, request: DataRequest) -> World:
     """The hoster shows all that is left."""
     world.must(BY_ID[request.hoster], *answer(request, shown(world, request)))
     return world
+
+
+def answer_warnings(world: World) -> None:
+    """The hosters show what the chain has asked them for since the last audit."""
+    world.pass_blocks()
+    for contract in world.contracts:
+        if contract.status == "active" and contract.warned is not None:
+            answered(world, world.draft.data_requests.at(contract.warned))

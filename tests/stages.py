@@ -117,7 +117,7 @@ def coin_opened(behave: Behaviour | None = None, silent: Sequence[int] = ()) -> 
 
 def settled(behave: Behaviour | None = None, silent: Sequence[int] = ()) -> World:
     """The reports are open and the challenge is concluded."""
-    return _open_reports(coin_opened(behave, silent), behave, silent)
+    return open_reports(coin_opened(behave, silent), behave, silent)
 
 
 def play(world: World, behave: Behaviour | None = None, silent: Sequence[int] = ()) -> World:
@@ -130,7 +130,7 @@ def play(world: World, behave: Behaviour | None = None, silent: Sequence[int] = 
     _commit(world, behave, silent)
     world.pass_until(world.challenge.window_end)
     world.must(STRANGER, world.open_coin())
-    return _open_reports(world, behave, silent)
+    return open_reports(world, behave, silent)
 
 
 def _reporting(world: World, silent: Sequence[int]) -> list[Person]:
@@ -147,7 +147,10 @@ def _commit(world: World, behave: Behaviour | None, silent: Sequence[int]) -> Wo
     return world
 
 
-def _open_reports(world: World, behave: Behaviour | None, silent: Sequence[int]) -> World:
+def open_reports(
+    world: World, behave: Behaviour | None = None, silent: Sequence[int] = ()
+) -> World:
+    """Those that have committed show what they found, and the challenge is settled."""
     world.focus = world.challenge.challenge
     parts = [(member, account_of(world, member, behave)) for member in _reporting(world, silent)]
     outcomes = world.block(

@@ -6,6 +6,7 @@ from chain.context import BlockContext
 from chain.reasons import Reason
 from chain.state import Draft
 from wire.errors import Malformed, Rejected
+from wire.primitives import blake2b_256
 
 
 def apply(
@@ -19,6 +20,8 @@ def apply(
         raise Rejected(Reason.REQUEST_CLOSED, request.status)
     if draft.contracts.at(request.contract).status != "active":
         raise Rejected(Reason.CONTRACT_CLOSED)
+    if blake2b_256(sidecar) != body.evidence:
+        raise Rejected(Reason.BAD_ANSWER, "the sidecar is not the evidence named")
     try:
         indices = data_requests.shown_in(request, sidecar)
     except Malformed as error:

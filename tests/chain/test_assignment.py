@@ -9,6 +9,7 @@ from chain.bodies.coins import Stake, Unstake
 from chain.bodies.hosting import Offer
 from chain.records import Desk, RosterName, Table, stake_key
 from chain.rules import create_plan as create_plan_rule
+from tests.asking import answer_warnings
 from tests.builders import World
 from tests.people import (
     BY_ID,
@@ -339,6 +340,7 @@ def test_what_silence_saves_returns_to_the_owner():
     before = world.balance(OWNER)
     for _ in range(3):
         play(world, lambda attestor, plan: "silent")
+        answer_warnings(world)
     assert world.plan.status == "ended"
     # Each epoch of each contract cost the validators' 500 and four quarters of 625.
     assert world.balance(OWNER) == before + 60_000 - 6 * (500 + 4 * 156)

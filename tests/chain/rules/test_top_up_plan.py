@@ -6,6 +6,7 @@ from chain.bodies.hosting import Offer
 from chain.bodies.plans import MAX_EPOCHS, CancelPlan, TopUpPlan
 from chain.reasons import Reason
 from chain.sponsors import SPONSORS_MAXIMUM, Sponsor
+from tests.asking import answer_warnings
 from tests.chain.refusals import assert_refused
 from tests.people import ATTESTORS, BY_ID, HOSTERS, OFFER, OWNER, create_plan, register
 from tests.stages import drawn, lined_up, planned, play, published, sealed, settled
@@ -83,6 +84,7 @@ def test_a_plan_that_ends_by_itself_pays_all_sponsors_back():
         assert world.plan.status == "running"
         sponsor = world.balance(SPONSOR)
         play(world, lambda attestor, plan: "silent")
+        answer_warnings(world)
     assert world.plan.status == "ended"
     assert world.plan.escrow_base == 0
     # It paid a quarter; silence costs a plan less than a fifth of the price.
