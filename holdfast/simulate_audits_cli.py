@@ -112,11 +112,14 @@ def _print(played: "Played") -> None:
         ],
     )
     _table(
-        ("attestors", "number", "drawn", "away", "withheld", "void", "opened", "stake lost"),
+        (
+            *("attestors", "number", "drawn", "away", "withheld", "void", "opened"),
+            *("convicted", "stake lost"),
+        ),
         [
             (
                 *(row.group, row.attestors, row.due, row.away, row.withheld, row.void),
-                *(row.opened, f"{row.stake_lost_base:,}"),
+                *(row.opened, row.convicted, f"{row.stake_lost_base:,}"),
             )
             for row in figures.attesting
         ],

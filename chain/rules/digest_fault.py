@@ -5,7 +5,7 @@ from audit.faults import FalseDigest, false_digest
 from audit.messages import ShownChunk
 from chain import penalties
 from chain.bodies.faults import DigestFault
-from chain.challenge_records import ChallengeRecord
+from chain.challenge_records import ChallengeRecord, ReportRecord
 from chain.context import BlockContext
 from chain.reasons import Reason
 from chain.rules.receipt_fault import convict_hoster
@@ -36,12 +36,20 @@ def apply(
     found = _found(challenge, body, shown)
 
     convicted = found.hoster and convict_hoster(draft, block, receipt, sender)
-    if not report.forged:
-        draft.reports.change(body.challenge + body.attestor, forged=True)
-        _keep_out(draft, challenge, body.attestor)
-        penalties.report_forged(draft, block, report, sender)
-    elif not convicted:
+    if not convict_attestor(draft, block, report, sender) and not convicted:
         raise Rejected(Reason.ALREADY_CONVICTED)
+
+
+def convict_attestor(
+    draft: Draft, block: BlockContext, report: ReportRecord, reporter: bytes
+) -> bool:
+    """Slash the attestor that made a report up, once; False if it was already."""
+    if report.forged:
+        return False
+    draft.reports.change(report.challenge + report.attestor, forged=True)
+    _keep_out(draft, draft.challenges.at(report.challenge), report.attestor)
+    penalties.report_forged(draft, block, report, reporter)
+    return True
 
 
 def _found(challenge: ChallengeRecord, body: DigestFault, shown: ShownChunk) -> FalseDigest:

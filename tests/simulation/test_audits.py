@@ -160,7 +160,22 @@ def test_a_ring_of_a_fifth_gets_nothing_for_what_it_does_not_have() -> None:
     figures = figures_of("colluder")
     ring, good = figures.hosting_of("ring hosters"), figures.hosting_of("honest hosters")
     assert ring.served * 10 < ring.verdicts and ring.caught == ring.hosters
-    assert good.unproven == good.fault == 0
+    assert good.unproven == good.fault == 0 and ring.slashed > 0 == good.slashed
+    vouching, honest = figures.attesting_of("ring attestors"), figures.attesting_of(HONEST)
+    assert vouching.convicted > 0 < vouching.stake_lost_base
+    assert honest.convicted == honest.stake_lost_base == 0
+    assert figures.each_base("ring attestors") < figures.each_base(HONEST)
+
+
+def test_what_is_made_up_and_never_looked_at_pays() -> None:
+    """Why somebody has to look: without spot checks the ring loses nothing."""
+    scenario = SCENARIOS["colluder"]
+    arena = Arena(
+        bytes(32), assemble(scenario, bytes(32), 60, 48), Size(4), scenario.line, checked_ppm=0
+    )
+    for _ in range(4):
+        arena.play()
+    assert all(tally.convicted == 0 for tally in arena.tallies.values())
 
 
 def test_who_withholds_reports_earns_nothing_and_saves_nobody() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from audit.entries import LISTED_BYTES, UNCLE_BYTES
 from audit.messages import Evidence, ReportedVisit, VisitSummary, report_commitment
 from audit.plan import Eligible, VisitPlan, plan_input, visit_plans
-from chain import money
+from chain import money, penalties
 from chain.bodies.challenges import CommitReport, OpenReport
 from chain.bodies.hosting import Acknowledge
 from chain.challenge_records import JudgedVisit, VerdictRecord
@@ -17,7 +17,7 @@ from chain.genesis import Parameters
 from chain.judging import targets_of
 from chain.messages import Body, Transaction
 from chain.records import ContractRecord, Table
-from chain.rules import acknowledge, commit_report, open_coin, open_report, seal_coin
+from chain.rules import acknowledge, commit_report, digest_fault, open_coin, open_report, seal_coin
 from chain.state import Draft
 from coinflip.opening import Coin
 from holdfast.simulation.audits.attestors import Account, Errand
@@ -29,7 +29,7 @@ from holdfast.simulation.audits.founding import (
     key_pair,
     point,
 )
-from holdfast.simulation.audits.hosters import Found, Line, answer
+from holdfast.simulation.audits.hosters import MILLION, Found, Line, Way, answer
 from holdfast.simulation.audits.ledger import Ledger, Step
 from wire import vrf
 from wire.codec import encode
@@ -63,6 +63,8 @@ class Tally:
     withheld: int = 0
     void: int = 0
     opened: int = 0
+    convicted: int = 0
+    """Reports that it was convicted of having made up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ class Arena:
     cast: Cast
     size: Size
     line: Line = field(default_factory=Line)
+    checked_ppm: int = 100_000
+    """How many of the opened visits somebody checks that holds the feed as well."""
     parameters: Parameters = PARAMETERS
     rounds: int = 0
     verdicts: list[VerdictRecord] = field(default_factory=list)
@@ -191,6 +195,7 @@ class Arena:
         while ledger.draft.meta.open_challenges:
             ledger.block()
         self._collect(challenges)
+        ledger.block(*(step for task in tasks for step in self._check(task)))
         self.rounds += 1
 
     def _tend(self) -> list[Step]:
@@ -268,6 +273,36 @@ class Arena:
             body = CommitReport(challenge=task.challenge, commitment=commitment)
             self._charge(draft, task.member, body, 0)
             commit_report.apply(draft, task.member, body)
+
+        return step
+
+    def _check(self, task: Task) -> Iterator[Step]:
+        """Whoever else has a feed looks at some digests of a report, and claims what is false."""
+        draft = self.ledger.draft
+        if draft.reports.get(task.challenge + task.member) is None:
+            return
+        seed = tagged_hash("simulate/check", self._seeds[task.challenge], task.member)
+        chance = Stream(seed, b"")
+        for plan, visit in zip(task.plans, task.account.visits, strict=True):
+            looks = chance.below(MILLION) < self.checked_ppm
+            if looks and visit.made_up and (checker := self._other_holder(plan.contract)):
+                yield self._claim(task, draft.contracts.at(plan.contract), checker)
+
+    def _other_holder(self, contract: bytes) -> bytes | None:
+        """Who has all chunks of a contract's feed, and no reason to keep quiet."""
+        draft = self.ledger.draft
+        plan = draft.plans.at(draft.contracts.at(contract).plan)
+        for other in map(draft.contracts.at, plan.contracts):
+            if other.status == "active" and self.cast.hosters[other.hoster].way == Way():
+                return other.hoster
+        return None
+
+    def _claim(self, task: Task, contract: ContractRecord, checker: bytes) -> Step:
+        def step(draft: Draft, block: BlockContext) -> None:
+            report = draft.reports.at(task.challenge + task.member)
+            if digest_fault.convict_attestor(draft, block, report, checker):
+                self.tallies[task.member].convicted += 1
+            penalties.receipts_false(draft, block, contract.hoster, contract.feed, checker)
 
         return step
 

@@ -123,7 +123,13 @@ def silence(errand: Errand) -> Found:
 def vouched(errand: Errand) -> Found:
     """A visit that never was, with a receipt over hashes that anybody can know."""
     count = len(errand.plan.indices)
-    return Found(Outcome.SERVED, count, latency_us=10_000, throughput_bytes_per_s=8_000_000)
+    return Found(
+        Outcome.SERVED,
+        count,
+        latency_us=10_000,
+        throughput_bytes_per_s=8_000_000,
+        made_up=True,
+    )
 
 
 def _slowed(found: Found) -> Found:

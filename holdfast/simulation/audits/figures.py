@@ -8,6 +8,7 @@ from typing import Any
 from chain.money import held_base
 from chain.records import PlanRecord, StakeRecord, Table, stake_key
 from holdfast.simulation.audits.arena import Arena
+from holdfast.simulation.audits.founding import hoster_stake_base
 from wire.codec import encode
 from wire.primitives import blake2b_256
 
@@ -58,6 +59,8 @@ class Attesting:
     withheld: int
     void: int
     opened: int
+    convicted: int
+    """Reports that were proven to be made up."""
     stake_lost_base: int
 
 
@@ -138,11 +141,11 @@ def _hosting(arena: Arena) -> list[Hosting]:
             visited[verdict.hoster] += 1
             if verdict.verdict in ("unproven", "fault"):
                 caught.setdefault(verdict.hoster, visited[verdict.hoster])
-        slashed = {each.hoster for each in verdicts if each.verdict == "fault"}
+        members = [one for one, whose in group_of.items() if whose == group]
         rows.append(
             Hosting(
                 group=group,
-                hosters=sum(one == group for one in group_of.values()),
+                hosters=len(members),
                 verdicts=len(verdicts),
                 served=classes["served"],
                 unproven=classes["unproven"],
@@ -152,10 +155,15 @@ def _hosting(arena: Arena) -> list[Hosting]:
                 samples=sum(each.samples for each in verdicts),
                 caught=len(caught),
                 first_caught=median_low(caught.values() or [0]),
-                slashed=len(slashed),
+                slashed=sum(_has_lost_stake(arena, one) for one in members),
             )
         )
     return rows
+
+
+def _has_lost_stake(arena: Arena, hoster: bytes) -> bool:
+    stake = arena.ledger.draft.stakes.at(stake_key("hoster", hoster))
+    return stake.amount_base + stake.unbonding_base < hoster_stake_base(arena.parameters)
 
 
 def _attesting(arena: Arena) -> list[Attesting]:
@@ -179,6 +187,7 @@ def _attesting(arena: Arena) -> list[Attesting]:
                 withheld=sum(tally.withheld for tally in tallies),
                 void=sum(tally.void for tally in tallies),
                 opened=sum(tally.opened for tally in tallies),
+                convicted=sum(tally.convicted for tally in tallies),
                 stake_lost_base=lost,
             )
         )

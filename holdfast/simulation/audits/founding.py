@@ -127,7 +127,7 @@ def genesis_of(cast: Cast, epochs: int, seed: bytes, parameters: Parameters) -> 
         ordered[owner] += price
     balances = [
         *((seat.account, 2 * seat.stake_base) for seat in cast.attestors.values()),
-        *((hoster, _hoster_stake(parameters) + 1_000_000) for hoster in cast.hosters),
+        *((hoster, hoster_stake_base(parameters) + 1_000_000) for hoster in cast.hosters),
         *((owner, base + 1_000_000) for owner, base in ordered.items()),
     ]
     return Genesis(
@@ -194,7 +194,7 @@ def found(
         )
         _register(draft, cast.hosters[hoster], offer, head.byte_length * len(contracts))
         locked = parameters.contract_collateral_base * len(contracts)
-        _stake(draft, "hoster", hoster, _hoster_stake(parameters), locked)
+        _stake(draft, "hoster", hoster, hoster_stake_base(parameters), locked)
         draft.desks.put(hoster, Desk(contracts=tuple(contracts)))
     active = [contract for contracts in by_plan.values() for contract in contracts]
     for name, members in (
@@ -205,7 +205,8 @@ def found(
         draft.rosters.put(name.key, Roster(members=tuple(sorted(members))))
 
 
-def _hoster_stake(parameters: Parameters) -> int:
+def hoster_stake_base(parameters: Parameters) -> int:
+    """What each hoster has at stake: collateral for twice its contracts beside the least."""
     return parameters.hoster_stake_base + 2 * CONTRACTS_EACH * parameters.contract_collateral_base
 
 

@@ -33,6 +33,8 @@ class Found:
     latency_us: int = 0
     bytes: int = 0
     throughput_bytes_per_s: int = 0
+    made_up: bool = False
+    """Whether digests are shown that nobody made of the chunks' bytes."""
 
     @property
     def served(self) -> int:
