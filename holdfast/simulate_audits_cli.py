@@ -100,13 +100,13 @@ def _print(played: "Played") -> None:
     _table(
         (
             *("hosters", "number", "verdicts", "served", "unproven", "fault", "skipped"),
-            *("chunks missing", "caught", "after", "slashed"),
+            *("missing", "caught", "after", "asked", "unanswered", "slashed"),
         ),
         [
             (
                 *(row.group, row.hosters, row.verdicts, row.served, row.unproven, row.fault),
                 *(row.skipped, f"{row.missing / max(row.samples, 1):.2%}", row.caught),
-                *(row.first_caught or "-", row.slashed),
+                *(row.first_caught or "-", row.asked, row.unanswered, row.slashed),
             )
             for row in figures.hosting
         ],

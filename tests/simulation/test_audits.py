@@ -102,9 +102,26 @@ def test_no_honest_hoster_is_ever_accused() -> None:
     figures = figures_of("weather", attestors=20, contracts=4, rounds=rounds)
     row = figures.hosting_of("honest hosters")
     assert row.verdicts >= 4 * rounds
-    assert (row.fault, row.slashed) == (0, 0)
+    assert (row.fault, row.unanswered, row.slashed) == (0, 0, 0)
     assert row.missing > 0, "the weather was fine"
     assert figures.attesting_of(HONEST).away > 0
+
+
+def test_an_honest_hoster_behind_a_bad_line_shows_what_it_is_asked_for() -> None:
+    """A fifth of all requests lost: hardly any audit finds enough, and nobody is slashed."""
+    scenario = replace(SCENARIOS["weather"], line=Line(loss_ppm=200_000))
+    played = play(scenario, 5, attestors=20, contracts=20, rounds=12, tell=lambda _, __: None)
+    row = played.figures.hosting_of("honest hosters")
+    assert row.unproven > row.served and row.asked > 20
+    assert (row.unanswered, row.slashed, row.fault) == (0, 0, 0)
+
+
+def test_who_is_gone_is_asked_and_replaced() -> None:
+    figures = figures_of("colluder", rounds=12)
+    ring, good = figures.hosting_of("ring hosters"), figures.hosting_of("honest hosters")
+    assert ring.unanswered > 0 and ring.slashed == ring.hosters
+    assert (good.asked, good.unanswered, good.slashed) == (0, 0, 0)
+    assert good.verdicts > 8 * 40, "the honest have taken over what the ring had"
 
 
 def test_who_visits_nobody_earns_a_fraction() -> None:

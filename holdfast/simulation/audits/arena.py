@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from audit.entries import LISTED_BYTES, UNCLE_BYTES
 from audit.messages import Evidence, ReportedVisit, VisitSummary, report_commitment
 from audit.plan import Eligible, VisitPlan, plan_input, visit_plans
-from chain import money, penalties
+from chain import data_requests, money, penalties
 from chain.bodies.challenges import CommitReport, OpenReport
+from chain.bodies.data import AnswerData
 from chain.bodies.hosting import Acknowledge
 from chain.challenge_records import JudgedVisit, VerdictRecord
 from chain.context import BlockContext
 from chain.fees import least_fee_base
 from chain.genesis import Parameters
+from chain.hosting_records import DataRequest
 from chain.judging import targets_of
 from chain.messages import Body, Transaction
-from chain.records import ContractRecord, Table
+from chain.records import ContractRecord
 from chain.rules import acknowledge, commit_report, digest_fault, open_coin, open_report, seal_coin
 from chain.state import Draft
 from coinflip.opening import Coin
@@ -29,7 +31,15 @@ from holdfast.simulation.audits.founding import (
     key_pair,
     point,
 )
-from holdfast.simulation.audits.hosters import MILLION, Found, Line, Way, answer
+from holdfast.simulation.audits.hosters import (
+    CHUNK_BYTES,
+    MILLION,
+    Found,
+    Line,
+    Way,
+    answer,
+    can_show,
+)
 from holdfast.simulation.audits.ledger import Ledger, Step
 from wire import vrf
 from wire.codec import encode
@@ -199,10 +209,29 @@ class Arena:
         self.rounds += 1
 
     def _tend(self) -> list[Step]:
-        """What hosters do unasked: they acknowledge what they are assigned, and may hold it."""
-        return [
-            self._acknowledge(record) for record in self.contracts() if record.status == "assigned"
-        ]
+        """What hosters do: acknowledge what they are assigned, and show what they are asked for.
+
+        Whoever does not hold a feed says that it does all the same, and can show nothing.
+        """
+        steps = []
+        for record in self.ledger.state.records.values():
+            if isinstance(record, ContractRecord) and record.status == "assigned":
+                steps.append(self._acknowledge(record))
+            elif isinstance(record, DataRequest) and record.status == "open":
+                way = self.cast.hosters[record.hoster].way
+                if can_show(way, record.contract, record.head.length, record.left):
+                    steps.append(self._answer(record))
+        return steps
+
+    def _answer(self, request: DataRequest) -> Step:
+        body = AnswerData(request=request.request, evidence=request.request)
+        size = len(request.left) * CHUNK_BYTES
+
+        def step(draft: Draft, block: BlockContext) -> None:
+            self._charge(draft, request.hoster, body, size)
+            data_requests.show(draft, block, request, request.left)
+
+        return step
 
     def _acknowledge(self, contract: ContractRecord) -> Step:
         head = self.ledger.draft.feeds.at(contract.feed).head
@@ -356,11 +385,7 @@ class Arena:
                 if verdict is not None:
                     self.verdicts.append(verdict)
 
-    def contracts(self) -> list[ContractRecord]:
-        """All contracts as they stand."""
-        records = self.ledger.state.records.items()
-        return [
-            record
-            for (table, _), record in records
-            if table is Table.CONTRACT and isinstance(record, ContractRecord)
-        ]
+    def requests(self) -> list[DataRequest]:
+        """What hosters were asked on the chain, and what became of it."""
+        records = self.ledger.state.records.values()
+        return [record for record in records if isinstance(record, DataRequest)]

@@ -44,6 +44,10 @@ class Hosting:
     """Hosters with a verdict of *unproven* or *fault*."""
     first_caught: int
     """Of these, the visited epochs until the first such verdict: the lower median; 0 of none."""
+    asked: int
+    """Requests of the chain to show chunks, after audits that found too little."""
+    unanswered: int
+    """Of these, those that cost the contract."""
     slashed: int
     """Hosters that have lost collateral."""
 
@@ -141,6 +145,7 @@ def _hosting(arena: Arena) -> list[Hosting]:
             visited[verdict.hoster] += 1
             if verdict.verdict in ("unproven", "fault"):
                 caught.setdefault(verdict.hoster, visited[verdict.hoster])
+        asked = [each for each in arena.requests() if group_of[each.hoster] == group]
         members = [one for one, whose in group_of.items() if whose == group]
         rows.append(
             Hosting(
@@ -155,6 +160,8 @@ def _hosting(arena: Arena) -> list[Hosting]:
                 samples=sum(each.samples for each in verdicts),
                 caught=len(caught),
                 first_caught=median_low(caught.values() or [0]),
+                asked=len(asked),
+                unanswered=sum(each.status == "unanswered" for each in asked),
                 slashed=sum(_has_lost_stake(arena, one) for one in members),
             )
         )

@@ -48,6 +48,8 @@ PARAMETERS = Parameters(
     flip_attempts=1,
     window_blocks=2,
     opening_blocks=3,
+    answer_blocks=30,
+    ask_rest_blocks=30,
     term_blocks=1_000,
 )
 """Those of a real network, but for the waiting: nothing happens in the blocks between."""

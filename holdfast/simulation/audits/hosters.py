@@ -101,6 +101,13 @@ def answer(
     return _came(outcome, count, unproven, latency_us)
 
 
+def can_show(way: Way, contract: bytes, length: int, chunks: tuple[int, ...]) -> bool:
+    """Whether a hoster can show all these chunks on the chain, when it is asked to."""
+    gone = missing(contract, length, way.lost_ppm)
+    false = missing(contract, length, way.false_ppm, b"false")
+    return not way.dark and (gone | false).isdisjoint(chunks)
+
+
 def _came(
     outcome: Outcome, planned: int, unproven: tuple[int, ...], latency_us: int, fault: bool = False
 ) -> Found:
