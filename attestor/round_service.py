@@ -18,14 +18,14 @@ import structlog
 from attestor.court_service import Court
 from attestor.flip_service import FlipTable
 from attestor.identity import Identity
+from attestor.itinerary import VISIT_BYTES, VisitTask, tasks_of
 from attestor.messages import ReportKept
-from attestor.schedule import elapsed_ms, join_at_ms, report_height
-from attestor.session import VisitTask, make_visit
+from attestor.schedule import elapsed_ms, join_at_ms, longest_visit_ms, report_height
+from attestor.session import make_visit
 from attestor.store import AttestorStore
 from attestor.visit import skipped
 from audit.messages import (
     Evidence,
-    Outcome,
     PeerMetric,
     ReportedVisit,
     report_commitment,
@@ -34,7 +34,7 @@ from audit.plan import plan_input, visit_plans
 from chain.bodies.challenges import CommitReport, OpenCoin, OpenReport
 from chain.challenge_records import ChallengeRecord, DrawRecord
 from chain.client import ChainClient
-from chain.judging import target_of, targets_of
+from chain.judging import targets_of
 from chain.messages import MAX_SIDECAR_BYTES, Body
 from chain.records import FeedRecord, Registration, Table
 from chain.wallet_client import Wallet
@@ -47,13 +47,8 @@ from wire.primitives import blake2b_256
 
 log = structlog.get_logger()
 
-VISIT_DEADLINE_S = 60.0
-"""One visit, however slow: a hoster that drips a byte a minute is *too slow*, and counted."""
-
 OPEN_TURN_BLOCKS = 2
 """Members open the coin in turns, so that one transaction suffices."""
-
-UNREACHED = {Outcome.CONNECT_REFUSED, Outcome.CONNECT_TIMEOUT, Outcome.HANDSHAKE_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +70,7 @@ class Round:
         store: AttestorStore,
         swarm: Swarm,
         identity: Identity,
+        room_bytes: int = VISIT_BYTES,
     ) -> None:
         self._id = challenge
         self._chain = chain
@@ -82,6 +78,7 @@ class Round:
         self._store = store
         self._swarm = swarm
         self._identity = identity
+        self._room_bytes = room_bytes
         self._parameters = chain.genesis.parameters
         self._peers: tuple[PeerMetric, ...] = ()
         self._log = log.bind(challenge=challenge.hex()[:8])
@@ -190,31 +187,19 @@ class Round:
         proof = vrf.prove(self._identity.vrf, plan_input(network, self._id, coin))
         targets = targets_of(self._parameters, draw, coin)
         plans = visit_plans(coin, record.members, self._wallet.account, proof, targets)
-        drawn_of = {drawn.contract: drawn for drawn in draw.eligible}
-        tasks = []
-        for plan in plans:
-            drawn = drawn_of[plan.contract]
-            elsewhere = [
-                registrations[other.hoster].endpoint
-                for other in draw.eligible
-                if other.feed == drawn.feed and other.hoster != drawn.hoster
-            ]
-            tasks.append(
-                VisitTask(
-                    network=network,
-                    challenge=self._id,
-                    attestor=self._wallet.account,
-                    target=target_of(drawn),
-                    plan=plan,
-                    coin=coin,
-                    opened_ms=record.window_opened_ms,
-                    chunk_bytes=drawn.head.byte_length // drawn.head.length,
-                    manifest=records[drawn.feed].manifest,
-                    endpoint=registrations[drawn.hoster].endpoint,
-                    elsewhere=(*elsewhere, records[drawn.feed].source),
-                )
-            )
-        return Itinerary(proof, tuple(tasks))
+        tasks = tasks_of(
+            network,
+            record,
+            draw,
+            self._wallet.account,
+            coin,
+            proof,
+            plans,
+            registrations,
+            records,
+            self._room_bytes,
+        )
+        return Itinerary(proof, tasks)
 
     async def _make_visits(self, record: ChallengeRecord, itinerary: Itinerary) -> None:
         """Each visit at its own time; what is not done when the report is due is left out."""
@@ -237,32 +222,29 @@ class Round:
             task.cancel()
 
     async def _visit_at_its_time(self, record: ChallengeRecord, task: VisitTask) -> None:
-        interval_ms = self._parameters.block_interval_ms
+        blocks, interval_ms = self._parameters.window_blocks, self._parameters.block_interval_ms
+        longest_ms = longest_visit_ms(task.allowance_ms, blocks, interval_ms)
+        join_ms = join_at_ms(task.plan, blocks, interval_ms, longest_ms)
         passed_ms = elapsed_ms(self._chain.height, record.window_start, interval_ms)
-        join_ms = join_at_ms(task.plan, self._parameters.window_blocks, interval_ms)
         await asyncio.sleep(max(join_ms - passed_ms, 0) / 1_000)
-        due = report_height(record.window_start, self._parameters.window_blocks)
-        left_s = (due - 1 - self._chain.height) * interval_ms / 1_000
-        if left_s <= 0:
+        due = report_height(record.window_start, blocks)
+        if (due - self._chain.height) * interval_ms < longest_ms:
             return  # we come too late ourselves
         key = self._identity.visit_key(self._id, task.plan.contract)
-        result = await make_visit(task, key, min(left_s, VISIT_DEADLINE_S))
+        result = await make_visit(task, key, longest_ms / 1_000)
         self._store.keep_visit(self._id, result)
         self._log.info(
             "visited",
             outcome=result.summary.outcome.name.lower(),
             served=result.summary.served,
             planned=result.summary.planned,
+            bytes=result.summary.bytes,
+            habit=task.disguise.habit.value,
         )
 
     def _write_report(self, itinerary: Itinerary) -> ReportKept:
         done = self._store.visits(self._id)
         results = [done.get(task.plan.contract) for task in itinerary.tasks]
-        if len(results) > 1 and all(
-            result is None or result.summary.outcome in UNREACHED for result in results
-        ):
-            # Nobody could be reached at all: that is our own line, and nobody's fault.
-            results = [None] * len(results)
         visits = [
             ReportedVisit(summary=result.summary, evidence=result.evidence)
             if result

@@ -1,17 +1,18 @@
 """When an attestor does what, from heights and its plan. Pure.
 
 The chain counts in blocks, a visit starts at an instant: the window's length in time is its
-blocks times the interval. Visits start in its first part, so that the last can end and the
-report be committed before the window closes.
+blocks times the interval. Visits start anywhere in it, as long as the last can end and the report
+be committed before the window closes.
 """
 
 from audit.plan import VisitPlan
 
-VISITING_PPM = 500_000
-"""The share of the window in which visits may start."""
+LONGEST_VISIT_PPM = 350_000
+"""The share of the window that one visit may take at most, however slow its hoster is."""
 
-REPORTING_PPM = 850_000
-"""The share of the window after which no visit is waited for: the report must get through."""
+REPORTING_BLOCKS = 10
+"""This long before the window's end the report is made, and no visit waited for any more: it must
+get into a block. Of a short window it is a fifth."""
 
 VOTE_BLOCKS = 4
 """This long before the seal's deadline the silent are reported."""
@@ -19,14 +20,23 @@ VOTE_BLOCKS = 4
 MILLION = 1_000_000
 
 
-def join_at_ms(plan: VisitPlan, window_blocks: int, interval_ms: int) -> int:
-    """When to start a visit, in milliseconds after the window's first block."""
-    return window_blocks * interval_ms * VISITING_PPM // MILLION * plan.join_ppm // MILLION
+def longest_visit_ms(allowance_ms: int, window_blocks: int, interval_ms: int) -> int:
+    """How long a visit may take that needs no more than `allowance_ms`."""
+    return min(allowance_ms, window_blocks * interval_ms * LONGEST_VISIT_PPM // MILLION)
+
+
+def join_at_ms(plan: VisitPlan, window_blocks: int, interval_ms: int, longest_ms: int) -> int:
+    """When to start a visit, in milliseconds after the window's first block.
+
+    Anywhere in the window, as long as a visit of `longest_ms` ends before the report is due.
+    """
+    due_ms = report_height(0, window_blocks) * interval_ms
+    return max(due_ms - longest_ms, 0) * plan.join_ppm // MILLION
 
 
 def report_height(window_start: int, window_blocks: int) -> int:
     """The height by which the report is made, with whatever is known then."""
-    return window_start + max(window_blocks * REPORTING_PPM // MILLION, 1)
+    return window_start + max(window_blocks - max(min(REPORTING_BLOCKS, window_blocks // 5), 1), 1)
 
 
 def elapsed_ms(height: int, window_start: int, interval_ms: int) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from attestor.identity import Identity
+from attestor.itinerary import VISIT_BYTES
 from attestor.round_service import Round
 from attestor.store import AttestorStore
 from chain.bodies.hosting import Register
@@ -32,6 +33,8 @@ class AttestorTerms:
     port: int
     public_host: str
     stake_base: int
+    visit_bytes: int = VISIT_BYTES
+    """What one visit may fetch to hide its planned chunks."""
 
 
 class Attestor:
@@ -106,7 +109,15 @@ class Attestor:
 
     async def _attend(self, challenge: bytes, swarm: Swarm) -> None:
         """One challenge from draw to settlement; what goes wrong here ends only this round."""
-        round_ = Round(challenge, self._chain, self._wallet, self._store, swarm, self._identity)
+        round_ = Round(
+            challenge,
+            self._chain,
+            self._wallet,
+            self._store,
+            swarm,
+            self._identity,
+            self._terms.visit_bytes,
+        )
         try:
             await round_.play()
         except* HoldfastError as group:

@@ -59,11 +59,10 @@ def percentile(values: Sequence[int], percent: int) -> int:
 
 def summarize(visit: Visit, plan: VisitPlan, outcome: Outcome, served: int) -> VisitSummary:
     """The figures of a visit, as integers."""
-    latencies = [arrival.came_us - arrival.asked_us for arrival in visit.arrivals]
+    bursts = _bursts(visit.arrivals)
+    # What came behind something else waited for that, on our line: it measures our own asking.
+    latencies = [burst[0].came_us - burst[0].asked_us for burst in bursts]
     size = sum(arrival.entry.size for arrival in visit.arrivals)
-    first_asked = min((arrival.asked_us for arrival in visit.arrivals), default=0)
-    last_came = max((arrival.came_us for arrival in visit.arrivals), default=0)
-    busy_us = max(last_came - first_asked, 1)
     return VisitSummary(
         outcome=outcome,
         planned=len(plan.indices),
@@ -73,8 +72,36 @@ def summarize(visit: Visit, plan: VisitPlan, outcome: Outcome, served: int) -> V
         first_byte_us=latencies[0] if latencies else 0,
         latency_p50_us=percentile(latencies, 50),
         latency_p95_us=percentile(latencies, 95),
-        throughput_bytes_per_s=size * MILLION // busy_us if latencies else 0,
+        throughput_bytes_per_s=_throughput(bursts),
     )
+
+
+def _bursts(arrivals: Sequence[Arrival]) -> list[list[Arrival]]:
+    """Arrivals in their order, each list begun by one that was asked for with none before it."""
+    bursts = list[list[Arrival]]()
+    before_us = 0
+    for arrival in arrivals:
+        if not bursts or arrival.asked_us >= before_us:
+            bursts.append([])
+        bursts[-1].append(arrival)
+        before_us = arrival.came_us
+    return bursts
+
+
+def _throughput(bursts: Sequence[Sequence[Arrival]]) -> int:
+    """Bytes a second while chunks were coming one behind the other; of single ones, with the wait.
+
+    The first of several measures the line's delay as well, so the clock starts when it is here.
+    """
+    size = busy_us = 0
+    for burst in bursts:
+        began_us, ended_us = burst[0].came_us, burst[-1].came_us
+        if ended_us == began_us:
+            began_us = burst[0].asked_us
+        behind = [each for each in burst if each.came_us > began_us]
+        size += sum(each.entry.size for each in behind)
+        busy_us += ended_us - began_us
+    return size * MILLION // max(busy_us, 1)
 
 
 def skipped(plan: VisitPlan) -> VisitSummary:

@@ -8,7 +8,16 @@ import sys
 from benchmarks.figure import Figure
 from holdfast.logs import set_up
 
-NAMES = ("age", "audit", "coinflip", "consensus", "memory", "mempool", "replication")
+NAMES = (
+    "age",
+    "audit",
+    "coinflip",
+    "consensus",
+    "detectability",
+    "memory",
+    "mempool",
+    "replication",
+)
 
 
 def main() -> int:

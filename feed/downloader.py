@@ -23,8 +23,10 @@ from feed.announced import Remote
 from feed.batch import Batch
 from feed.conflict import REQUEST_ID
 from feed.descent import Descent
-from feed.events import Effect, Failure, Grown, Lost, Wrong
+from feed.events import Effect, Failure, Grown, Lost, Stray, Wrong
 from feed.feed import Feed
+from feed.lookups import Lookups
+from feed.manner import Manner
 from feed.messages import (
     Cancel,
     ChunkPart,
@@ -41,16 +43,8 @@ from feed.proof import Reorg, State, Verified, missing_levels, verify
 from feed.suspicion import Suspicion
 from feed.tables import StoreFailure
 from feed.tree import Node, leaf_hash
+from feed.window import Window
 from wire.errors import Malformed, Unavailable
-
-IN_FLIGHT = 48
-"""Requests on their way at once: what Node allows itself over TCP."""
-
-IN_FLIGHT_BYTES = 3 << 20
-MAX_IN_FLIGHT = 512
-"""Of small chunks there may be more, one more with every answer and up to what 48 of 64 KiB weigh:
-else both sides do little but wait for each other. Node allows itself 512 where it can measure the
-line. A peer that is slow to begin with gets no more, and leaves the rest to others."""
 
 REQUEST_TIMEOUT_US = 20_000_000
 """A slow peer on a slow line answers 48 chunks of 64 KiB in this time at 1.3 Mbit/s."""
@@ -96,19 +90,17 @@ class Downloader:
         remote: Remote,
         out: list[Effect],
         claims: set[int],
-        in_flight: int | None,
+        manner: Manner,
     ) -> None:
         self.feed = feed
         self.picker = Picker(feed, remote, out, claims)
         self.follow = False
         """Whether to fetch newer heads."""
-        self.keep_wrong = False
-        """Whether to tell of wrong chunks and go on, instead of dropping the peer."""
         self._remote = remote
         self._out = out
         self._claims = claims
-        self._in_flight = in_flight
-        self._window = IN_FLIGHT
+        self._manner = manner
+        self._window = Window(manner.in_flight)
         self._around = -1
         self._asked: dict[int, _Asked] = {}
         self._free_ids: list[int] = []
@@ -122,12 +114,27 @@ class Downloader:
         self._batch = Batch(feed)
         self._fork = feed.fork
         self._suspicion = Suspicion(feed, remote, out)
+        self._lookups: Lookups | None = None
+        if manner.work is not None:
+            self._lookups = Lookups(
+                manner, manner.work, self.picker, claims, self._new_id, self._missing_levels
+            )
         self._rewrite: _Rewrite | None = None
 
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way and all that came is stored."""
-        return not self._asked and not self._batch.chunks
+        return not self._asked and not self._lookups and not self._batch.chunks
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the peer owes answers."""
+        return bool(self._asked)
+
+    @property
+    def ask_due_us(self) -> int | None:
+        """When `pump` has something to ask for that it has not now; None: nothing is looked up."""
+        return None if self._lookups is None else self._lookups.due_us
 
     @property
     def commit_due_us(self) -> int | None:
@@ -154,18 +161,20 @@ class Downloader:
             self._refuse(asked, Failure.NOT_AVAILABLE, now_us)
         elif not asked.exact and not self._is_anchored(data):
             self._overtaken += 4
+            if data.chunk is not None:
+                self._tell(Stray, data.chunk, asked, now_us)
             self._repeat(asked)
         else:
             self._overtaken = max(0, self._overtaken - 1)
-            self._window = min(self._window + 1, MAX_IN_FLIGHT)
+            self._window.answered()
             self._judge(asked, data, now_us)
 
     def _judge(self, asked: _Asked, data: Data, now_us: int) -> None:
         try:
             result = verify(self._state(), asked.request, data)
         except Malformed as error:
-            if self.keep_wrong and data.chunk is not None:
-                self._tell_wrong(data.chunk, asked, now_us)
+            if self._manner.keep_wrong and data.chunk is not None:
+                self._tell(Wrong, data.chunk, asked, now_us)
             else:
                 self._suspicion.begin(error, asked.request.fork, now_us)
         except StoreFailure:
@@ -175,11 +184,13 @@ class Downloader:
         else:
             self._accept(result, asked, now_us)
 
-    def _tell_wrong(self, part: ChunkPart, asked: _Asked, now_us: int) -> None:
+    def _tell(self, kind: type[Wrong | Stray], part: ChunkPart, asked: _Asked, now_us: int) -> None:
+        if not self._manner.keep_wrong:
+            return
         if self._batch.chunks:
             self._commit()  # events keep the order of the wire
-        wrong = Wrong(part.index, leaf_hash(part.value), part.value, asked.at_us, now_us)
-        self._out.append(wrong)
+        value = part.value
+        self._out.append(kind(part.index, leaf_hash(value), value, asked.at_us, now_us))
 
     def _accept(self, result: Verified | Reorg, asked: _Asked, now_us: int) -> None:
         if isinstance(result, Reorg):
@@ -242,16 +253,14 @@ class Downloader:
             self._finish(id_)
             self._free_ids.remove(id_)  # the answer may still come, and not to another question
             self._out.append(Cancel(id_))
-            self._window = IN_FLIGHT
+            self._window.reset()
             self._refuse(asked, Failure.TIMEOUT, now_us)
         if not self._asked:
             self.picker.rewind()
 
     def pump(self, now_us: int) -> None:
         """Ask for what is wanted, as far as the peer has it and the limit allows."""
-        if not self._remote.synced or self._refusals >= MAX_REFUSALS:
-            return
-        if self._suspicion.is_pending:
+        if not self._remote.synced or self._refusals >= MAX_REFUSALS or self._suspicion.is_pending:
             return
         if self._fork != self.feed.fork:
             self._start_over()
@@ -259,7 +268,10 @@ class Downloader:
             self._ask_for_upgrade(now_us)
         if self._remote.fork != self.feed.fork:
             return
-        limit = self._limit()
+        if self._lookups is not None:
+            self._look_up(self._lookups, now_us)
+            return
+        limit = self._window.size(self.feed, whole=self.picker.all)
         while len(self._asked) < limit:
             exact = self.picker.picks_singly or self._overtaken >= MAX_OVERTAKEN
             chunk = self.picker.next()
@@ -267,14 +279,11 @@ class Downloader:
                 return
             self._ask_for_chunk(chunk, exact, now_us)
 
-    def _limit(self) -> int:
-        """How many requests may be on their way."""
-        if self._in_flight is not None:
-            return self._in_flight
-        if not self.picker.all or not self.feed.byte_length:
-            return IN_FLIGHT
-        fitting = IN_FLIGHT_BYTES * self.feed.length // self.feed.byte_length
-        return max(IN_FLIGHT, min(fitting, self._window))
+    def _look_up(self, lookups: Lookups, now_us: int) -> None:
+        while (known := lookups.known(now_us)) is not None:
+            self._request(*known, [], True, now_us)
+        if not self._batch.chunks:
+            lookups.choose(len(self._asked), now_us)
 
     def settle(self, now_us: int, *, flush: bool = False) -> None:
         """Store what waits, if it is enough, has waited long enough, or nothing else will come."""
@@ -282,6 +291,9 @@ class Downloader:
             return
         if self._fork != self.feed.fork:
             self._start_over()
+        elif self._lookups is not None:
+            self._lookups.choose_after(self._batch.chunks, len(self._asked), now_us)
+            self._commit()
         elif flush or not self._asked or self._batch.is_due(now_us):
             self._commit()
 
@@ -295,6 +307,8 @@ class Downloader:
             if asked.chunk is not None:
                 self._claims.discard(asked.chunk)
         self._claims.difference_update(self._batch.chunks)
+        if self._lookups is not None:
+            self._lookups.clear()
         self._asked.clear()
         self._coming.clear()
         self._batch.clear()
@@ -314,6 +328,9 @@ class Downloader:
 
     def _is_stored(self, index: int) -> bool:
         return index in self._batch.nodes or self.feed.node(index) is not None
+
+    def _missing_levels(self, chunk: int) -> int:
+        return missing_levels(chunk, self.feed.length, self._is_stored)
 
     def _is_coming(self, index: int) -> bool:
         return index in self._coming or self._is_stored(index)
@@ -372,9 +389,14 @@ class Downloader:
             index = flat_tree.parent(index)
         self._coming.update(expected)
         self._claims.add(chunk)
+        self._request(self._new_id(), chunk, levels, expected, exact, now_us)
+
+    def _request(
+        self, id_: int, chunk: int, levels: int, expected: list[int], exact: bool, now_us: int
+    ) -> None:
         priority = 0 if self.picker.all else 1
         path = PathRequest(chunk, levels)
-        request = Request(self._new_id(), self.feed.fork, path, priority=priority)
+        request = Request(id_, self.feed.fork, path, priority=priority)
         self._ask(_Asked(request, now_us, chunk, exact, expected))
 
     def _finish(self, request_id: int) -> _Asked | None:

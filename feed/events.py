@@ -43,6 +43,18 @@ class Wrong(NamedTuple):
     came_us: int
 
 
+class Stray(NamedTuple):
+    """A chunk came with a path that ends at nothing stored, and is asked for again: the peer left
+    out an answer that others were to build on. Told only when asked for.
+    """
+
+    chunk: int
+    leaf_hash: bytes
+    data: bytes
+    asked_us: int
+    came_us: int
+
+
 class Failure(StrEnum):
     """Why a chunk did not come."""
 
@@ -93,7 +105,9 @@ class GiveUp(NamedTuple):
     reason: str
 
 
-Event = Arrived | Served | Grown | Conflicted | Wrong | Lost | Damaged | Heard | Drop | GiveUp
+Event = (
+    Arrived | Served | Grown | Conflicted | Wrong | Stray | Lost | Damaged | Heard | Drop | GiveUp
+)
 """The first two are told once a chunk, so they are looked for first."""
 
 Effect = Message | Event

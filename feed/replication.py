@@ -17,6 +17,7 @@ from feed.downloader import Downloader
 from feed.events import Drop, Effect, GiveUp, Heard
 from feed.feed import Change, Feed
 from feed.manifest import is_compat
+from feed.manner import OURS, Manner
 from feed.messages import (
     Bitfield,
     Cancel,
@@ -47,21 +48,16 @@ class Replication:
         self,
         feed: Feed,
         *,
-        in_flight: int | None = None,
         claims: set[int] | None = None,
-        keep_wrong: bool = False,
+        manner: Manner = OURS,
     ) -> None:
-        """`claims` is shared by all cores that fetch the same feed; `in_flight` requests may be on
-        their way, by default what fits the size of the chunks; with `keep_wrong` a wrong
-        chunk is told of and the peer is kept: an auditor wants to hear it sign for it.
-        """
+        """`claims` is shared by all cores that fetch the same feed."""
         self.feed = feed
         self.remote = Remote()
         self._out: list[Effect] = []
         self._claims = set[int]() if claims is None else claims
         self._uploader = Uploader(feed)
-        self._downloader = Downloader(feed, self.remote, self._out, self._claims, in_flight)
-        self._downloader.keep_wrong = keep_wrong
+        self._downloader = Downloader(feed, self.remote, self._out, self._claims, manner)
         self._told = (-1, -1, False)
         self._told_complete = 0
         self._news: list[tuple[int, int]] = []
@@ -80,6 +76,16 @@ class Replication:
     def is_complete(self) -> bool:
         """Whether everything that the peer told of, and every chunk of it, is stored here."""
         return self.is_current and not self.feed.missing and self._downloader.idle
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the peer owes answers."""
+        return self._downloader.is_waiting
+
+    @property
+    def ask_due_us(self) -> int | None:
+        """When `settle` has something to ask for that it has not now; None: nothing."""
+        return self._downloader.ask_due_us
 
     @property
     def commit_due_us(self) -> int | None:
@@ -113,6 +119,11 @@ class Replication:
         """Store what came; call it after the effects of `receive` are carried out."""
         self._downloader.settle(now_us, flush=flush)
         self._tell_news()
+        self._downloader.pump(now_us)
+        return self._effects()
+
+    def ask(self, now_us: int) -> list[Effect]:
+        """Ask for what has been looked up by now."""
         self._downloader.pump(now_us)
         return self._effects()
 

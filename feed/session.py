@@ -11,6 +11,7 @@ read enough of the one before; what the peer asked for meanwhile waits as reques
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from feed.codec import decode, decode_handshake, encode, encode_handshake
 from feed.conflict import Conflict
@@ -26,11 +27,13 @@ from feed.events import (
     Heard,
     Lost,
     Served,
+    Stray,
     Wrong,
 )
 from feed.feed import Change, Feed, StoredChunk
 from feed.manifest import capability, discovery_key
-from feed.messages import PROTOCOL, PROTOCOL_ALIAS, Data, Handshake, Request
+from feed.manner import OURS, Manner
+from feed.messages import PROTOCOL, PROTOCOL_ALIAS, Data, Handshake, Message, Request
 from feed.replication import Replication
 from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
 from wire.ports import Channel, ChannelMessage, Connection
@@ -48,6 +51,9 @@ DRAIN_TIMEOUT_S = 60
 
 TICK_S = 1
 """How often late answers are looked for; far below their 20 seconds."""
+
+TIMER_US = 1_000
+"""What the event loop's timers cannot measure: the last of a wait goes round the loop instead."""
 
 STALL_S = 30
 """How long a download may make no progress before its caller is told."""
@@ -69,8 +75,7 @@ async def open_session(
     on_event: OnEvent | None = None,
     *,
     claims: set[int] | None = None,
-    in_flight: int | None = None,
-    keep_wrong: bool = False,
+    manner: Manner = OURS,
 ) -> "Session":
     """Open the feed's channel on a connection; `run` the session then.
 
@@ -89,9 +94,7 @@ async def open_session(
     except Malformed:
         channel.close()
         raise
-    return Session(
-        channel, feed, on_event, claims=claims, in_flight=in_flight, keep_wrong=keep_wrong
-    )
+    return Session(channel, feed, on_event, claims=claims, manner=manner)
 
 
 async def serve(connection: Connection, feed: Feed, on_event: OnEvent | None = None) -> None:
@@ -108,13 +111,16 @@ async def download(
     claims: set[int] | None = None,
     chunks: range | None = None,
     stall_s: float = STALL_S,
+    linger_s: float = 0,
 ) -> None:
     """Fetch all of a feed that is missing, or some `chunks`, then close the channel.
 
     What is stored stays: a download that was cut short is continued by calling this again, with
-    any peer. Raises `NotFound` when the peer does not give one of `chunks`, `Unavailable` when it
-    leaves or gives nothing for `stall_s`, `Malformed` when it lies, `Conflict` when it shows that
-    the owner does.
+    any peer. `linger_s` is how long to stay when all is here.
+
+    Raises `NotFound` when the peer does not give one of `chunks`, `Unavailable` when it leaves or
+    gives nothing for `stall_s`, `Malformed` when it lies, `Conflict` when it shows that the owner
+    does.
     """
     session = await open_session(connection, feed, on_event, claims=claims)
     if chunks is None:
@@ -126,6 +132,7 @@ async def download(
         group.create_task(session.replicate())
         try:
             await session.completed(stall_s, chunks)
+            await session.linger(linger_s)
         except HoldfastError as error:
             failure = error
         session.close()
@@ -143,14 +150,15 @@ class Session:
         on_event: OnEvent | None = None,
         *,
         claims: set[int] | None = None,
-        in_flight: int | None = None,
-        keep_wrong: bool = False,
+        manner: Manner = OURS,
     ) -> None:
         self.feed = feed
         self.failure: HoldfastError | None = None
         """Why the session ended, unless a side just closed the channel."""
         self._channel = channel
-        self._core = Replication(feed, in_flight=in_flight, claims=claims, keep_wrong=keep_wrong)
+        self._core = Replication(feed, claims=claims, manner=manner)
+        self._work = manner.work
+        self._work_due_us: int | None = None
         self._on_event = on_event
         self._closed = False
         self._answering = asyncio.Event()
@@ -158,6 +166,11 @@ class Session:
         self._gained_us = _now_us()
         self._lost: dict[int, Lost] = {}
         self._timer: asyncio.Handle | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the peer owes answers."""
+        return self._core.is_waiting
 
     async def run(self) -> None:
         """Replicate until the channel closes, and raise `failure` if there is one."""
@@ -169,6 +182,8 @@ class Session:
         """Replicate until the channel closes; `failure` then says why."""
         stop_watching = self.feed.watch(self._note)
         try:
+            if self._work is not None:
+                await asyncio.sleep(self._work.take_in_us() / 1_000_000)
             self._do(self._core.start)
             async with asyncio.TaskGroup() as group:
                 helpers = [group.create_task(self._answer()), group.create_task(self._tick())]
@@ -238,6 +253,14 @@ class Session:
             except TimeoutError:
                 continue
 
+    async def linger(self, seconds: float) -> None:
+        """Stay, unless the session ends before."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._closed:
+                    self._changed.clear()
+                    await self._changed.wait()
+
     def _is_here(self, chunks: range | None) -> bool:
         if chunks is None:
             return self._core.is_complete
@@ -265,6 +288,8 @@ class Session:
                     self._fail(error)
                     return
                 known = [message for message in messages if message is not None]
+                if self._work is not None and _brings_head(known):
+                    await asyncio.sleep(self._work.take_in_us() / 1_000_000)
                 self._do(lambda: core.receive(known, now_us))  # noqa: B023 - called at once
                 if core.has_requests and not self._answering.is_set():
                     self._do(lambda: core.answer(ANSWER_BYTES))
@@ -302,11 +327,37 @@ class Session:
         asyncio.get_running_loop().call_soon(self._settle)
 
     def _settle(self, *, flush: bool = False) -> None:
+        if self._work is not None and not flush:
+            if self._work_due_us is None:
+                self._work_due_us = _now_us() + self._work.take_in_us()
+                self._await_work()
+            return
         self._do(lambda: self._core.settle(_now_us(), flush=flush))
         due_us = self._core.commit_due_us
         if due_us is not None and self._timer is None:
             delay_s = max(0, due_us - _now_us()) / 1_000_000
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._settle_late)
+
+    def _await_work(self) -> None:
+        """Have the core go on when what it works on is done."""
+        due = [d for d in (self._work_due_us, self._core.ask_due_us) if d is not None]
+        if self._timer is not None:
+            self._timer.cancel()
+        if due and not self._closed:
+            wait_us, loop = min(due) - _now_us(), asyncio.get_running_loop()
+            if wait_us < TIMER_US:
+                self._timer = loop.call_soon(self._go_on)
+            else:
+                self._timer = loop.call_later((wait_us - TIMER_US) / 1_000_000, self._go_on)
+
+    def _go_on(self) -> None:
+        self._timer = None
+        now_us = _now_us()
+        if self._work_due_us is not None and now_us >= self._work_due_us:
+            self._work_due_us = None
+            self._do(lambda: self._core.settle(now_us))
+        else:
+            self._do(lambda: self._core.ask(now_us))
 
     def _settle_late(self) -> None:
         self._timer = None
@@ -327,13 +378,15 @@ class Session:
                 self._channel.send(effect.kind, encode(effect))
             else:
                 self._tell(effect)
+        if self._work is not None:
+            self._await_work()
         self._changed.set()
 
     def _tell(self, event: Event) -> None:
         match event:
             case Arrived() | Grown() | Wrong():
                 self._gained_us = _now_us()
-            case Served() | Damaged() | Heard():
+            case Served() | Damaged() | Heard() | Stray():
                 pass
             case Lost(chunk):
                 self._lost[chunk] = event
@@ -350,6 +403,10 @@ class Session:
         if self.failure is None:
             self.failure = failure
         self.close()
+
+
+def _brings_head(messages: Iterable[Message]) -> bool:
+    return any(isinstance(message, Data) and message.upgrade for message in messages)
 
 
 def _batches(received: list[ChannelMessage]) -> Iterator[list[ChannelMessage]]:

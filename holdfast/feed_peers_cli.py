@@ -10,6 +10,7 @@ import typer
 
 from feed.feed import Change, Feed
 from feed.manifest import discovery_key
+from feed.manner import linger_ms
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
 from feed.session import download, serve
 from feed.store import FeedStore
@@ -185,7 +186,7 @@ async def _fetch(found: Feed, sources: list[tuple[str, int]], wanted: Stretch | 
         stop_watching = found.watch(show_bytes)
         async with asyncio.TaskGroup() as tasks:
             for host, port in sources:
-                tasks.create_task(_fetch_from(found, host, port, wanted, claims, reasons))
+                tasks.create_task(fetch_from(found, host, port, wanted, claims, reasons))
         stop_watching()
     first, last = wanted or (0, found.length - 1)
     missing = sum(stop - start for start, stop in found.held.gaps(first, last + 1))
@@ -193,7 +194,7 @@ async def _fetch(found: Feed, sources: list[tuple[str, int]], wanted: Stretch | 
         raise Unavailable("; ".join(reasons) or f"{missing} chunks could not be had")
 
 
-async def _fetch_from(
+async def fetch_from(
     found: Feed,
     host: str,
     port: int,
@@ -201,7 +202,8 @@ async def _fetch_from(
     claims: set[int],
     reasons: list[str],
 ) -> None:
-    from secrets import token_bytes
+    """Download from one source; what went wrong is added to `reasons`."""
+    from secrets import randbelow, token_bytes
 
     from swarm.tcp import dial
 
@@ -209,7 +211,8 @@ async def _fetch_from(
     try:
         connection = await dial(host, port, KeyPair(token_bytes(32)))
         try:
-            await download(connection, found, claims=claims, chunks=chunks)
+            stay_s = linger_ms(randbelow) / 1_000
+            await download(connection, found, claims=claims, chunks=chunks, linger_s=stay_s)
         finally:
             await connection.close()
     except (Unavailable, Malformed) as error:

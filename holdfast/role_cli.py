@@ -84,7 +84,8 @@ def run_attestor(context: typer.Context, listen: ListenFlag = None) -> None:
     genesis, chosen = current.home.genesis(), current.settings.attestor
     stake = chosen.stake_base
     role = _listening(listen, chosen.listen) | {
-        "stake_base": genesis.parameters.attestor_stake_base if stake is None else stake
+        "stake_base": genesis.parameters.attestor_stake_base if stake is None else stake,
+        "visit_bytes": chosen.visit_bytes,
     }
     become("attest", current.home.path, _terms(current, role))
 

@@ -74,6 +74,8 @@ class AttestorSection(Section):
     listen: Listen = Listen(port=4620)
     stake_base: int | None = None
     """None: the least that the network asks."""
+    visit_bytes: int = Field(4 * 2**20, ge=0)
+    """What one visit may fetch to hide its planned chunks; more costs hosters more."""
 
 
 class OwnerSection(Section):

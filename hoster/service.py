@@ -346,6 +346,8 @@ class Hoster:
         finally:
             self._servings.discard(serving)
             serving.finish()
+            peer = connection.remote_key.hex()[:16]
+            log.info("reader left", peer=peer, bytes=serving.served_bytes)
         if serving.damaged:
             for wake in self._tended.values():
                 wake.set()
@@ -367,6 +369,11 @@ class Serving:
         self._length = feed.length
         self._session: Session | None = None
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def served_bytes(self) -> int:
+        """Bytes of chunks that were sent in this session."""
+        return self._book.served_bytes
 
     def on_event(self, session: Session, event: Event) -> None:
         """Told of all that happens in the session, right after it is put on the wire."""

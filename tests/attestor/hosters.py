@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from attestor.disguise import Disguise, Habit
+from attestor.itinerary import Control, VisitTask
 from attestor.messages import VisitResult
-from attestor.session import Patience, VisitTask, make_visit
+from attestor.session import Patience, make_visit
 from audit.evidence import Judged, Target, Task, judge_visit
 from audit.messages import RECEIPT_EXTENSION, SignedReceipt
 from audit.plan import VisitPlan
@@ -18,7 +20,7 @@ from audit.receipts import DOMAIN, SessionBinding
 from chain.endpoint import Endpoint
 from feed import codec
 from feed.feed import Feed
-from feed.manifest import discovery_key, encode_manifest
+from feed.manifest import discovery_key
 from feed.messages import Data, Extension, Message
 from feed.session import serve
 from feed.store import FeedStore
@@ -27,7 +29,7 @@ from hoster.receipts import ReceiptBook
 from hoster.service import Serving
 from swarm.peers import Limits
 from swarm.server import listen
-from tests.feed.owner import KEY, MANIFEST, SIGN, chunk, owned
+from tests.feed.owner import KEY, SIGN, chunk, owned
 from tests.people import ATTESTORS, HOSTERS, Person
 from wire import signing
 from wire.codec import decode, encode
@@ -48,7 +50,7 @@ CLOSED_MS = 4_000_000_000_000
 IDLE_S = 0.01
 QUICK = Patience(
     quiet_s=0.4,
-    linger_s=1.0,
+    linger_s=0.3,
     truth_s=2.0,
     limits=Limits(handshake_timeout_s=0.3, open_timeout_s=0.3),
 )
@@ -184,6 +186,11 @@ def target_of(feed: Feed) -> Target:
 TARGET = target_of(stored())
 
 
+def bare(planned: tuple[int, ...]) -> Disguise:
+    """No more than what is planned, as fast as it comes."""
+    return Disguise(Habit.LOOKUPS, b"d" * 32, planned, at_once=4, think_ms=0, linger_ms=0)
+
+
 async def visit(
     endpoint: Endpoint,
     *elsewhere: Endpoint,
@@ -191,6 +198,8 @@ async def visit(
     target: Target = TARGET,
     patience: Patience = QUICK,
     deadline_s: float = DEADLINE_S,
+    disguise: Disguise | None = None,
+    controls: tuple[Control, ...] = (),
 ) -> tuple[VisitResult, Judged]:
     """Visit, and have the chain's judge look at what came of it: it must never void a report."""
     plan = VisitPlan(CONTRACT, 0, planned)
@@ -202,8 +211,10 @@ async def visit(
         plan=plan,
         coin=COIN,
         opened_ms=OPENED_MS,
-        chunk_bytes=1_000,
-        manifest=encode_manifest(MANIFEST),
+        byte_length=1_000 * target.length,
+        disguise=disguise or bare(planned),
+        room_bytes=1 << 20,
+        controls=controls,
         endpoint=endpoint,
         elsewhere=elsewhere,
     )

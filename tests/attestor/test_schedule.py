@@ -2,7 +2,14 @@
 
 import pytest
 
-from attestor.schedule import answer_height, elapsed_ms, join_at_ms, report_height, vote_height
+from attestor.schedule import (
+    answer_height,
+    elapsed_ms,
+    join_at_ms,
+    longest_visit_ms,
+    report_height,
+    vote_height,
+)
 from audit.plan import VisitPlan
 
 INTERVAL_MS = 2_000
@@ -13,23 +20,34 @@ def plan(join_ppm: int) -> VisitPlan:
 
 
 @pytest.mark.parametrize(
-    ("join_ppm", "expected_ms"), [(0, 0), (1, 0), (250_000, 50_000), (999_999, 199_999)]
+    ("join_ppm", "expected_ms"), [(0, 0), (1, 0), (250_000, 85_000), (999_999, 339_999)]
 )
-def test_a_visit_starts_within_the_first_half_of_the_window(join_ppm, expected_ms):
-    assert join_at_ms(plan(join_ppm), 200, INTERVAL_MS) == expected_ms
+def test_a_visit_starts_anywhere_in_the_window_that_leaves_time_for_it(join_ppm, expected_ms):
+    assert join_at_ms(plan(join_ppm), 200, INTERVAL_MS, 40_000) == expected_ms
 
 
 @pytest.mark.parametrize("window_blocks", [1, 2, 3, 5, 7, 40, 200, 10**6])
-def test_every_visit_starts_before_the_report_is_due(window_blocks):
+@pytest.mark.parametrize("allowance_ms", [0, 1, 15_000, 10**9])
+def test_every_visit_can_end_before_the_report_is_due(window_blocks, allowance_ms):
     due = report_height(100, window_blocks)
     assert 100 < due <= 100 + window_blocks
-    last_ms = join_at_ms(plan(999_999), window_blocks, INTERVAL_MS)
-    assert last_ms < (due - 100) * INTERVAL_MS
+    longest_ms = longest_visit_ms(allowance_ms, window_blocks, INTERVAL_MS)
+    last_ms = join_at_ms(plan(999_999), window_blocks, INTERVAL_MS, longest_ms)
+    assert last_ms + longest_ms <= (due - 100) * INTERVAL_MS
 
 
-def test_the_report_is_due_before_the_window_closes():
-    assert report_height(100, 200) == 270
-    assert report_height(0, 2) == 1
+@pytest.mark.parametrize(
+    ("allowance_ms", "expected_ms"), [(47_000, 47_000), (139_999, 139_999), (10**9, 140_000)]
+)
+def test_a_visit_may_take_what_it_needs_but_not_the_whole_window(allowance_ms, expected_ms):
+    assert longest_visit_ms(allowance_ms, 200, INTERVAL_MS) == expected_ms
+
+
+@pytest.mark.parametrize(
+    ("blocks", "due"), [(1, 1), (2, 1), (5, 4), (48, 39), (50, 40), (200, 190)]
+)
+def test_the_report_is_due_before_the_window_closes(blocks, due):
+    assert report_height(100, blocks) == 100 + due
 
 
 @pytest.mark.parametrize(("height", "expected_ms"), [(90, 0), (100, 0), (101, 2_000), (150, 10**5)])

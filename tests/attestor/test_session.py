@@ -210,14 +210,14 @@ async def test_a_hoster_that_drips_is_too_slow():
     assert judged.served < len(PLANNED)
 
 
-async def test_a_hoster_that_falls_silent_misses_the_rest():
+async def test_a_hoster_that_falls_silent_over_what_it_announced_is_too_slow():
     def withhold(data: Data) -> Sequence[Message]:
         assert data.chunk is not None
         return [] if data.chunk.index == 0 else [data]
 
     async with hosting(stored(), on_chunk(withhold)) as hoster:
         result, _ = await visit(hoster.endpoint, patience=HURRIED)
-    assert result.summary.outcome is Outcome.CHUNKS_MISSING
+    assert result.summary.outcome is Outcome.TOO_SLOW
 
 
 async def test_a_hoster_that_hangs_up_midway_disconnected():

@@ -90,16 +90,33 @@ def test_all_chunks_served_and_signed_for():
     assert evidence.leaves == b"", "the entries say the truth themselves"
 
 
-def test_figures_are_of_what_came():
-    summary, _ = concluded(visit(PLANNED, ALL))
-    size = sum(entry.size for entry in PLANNED)
-    assert (summary.bytes, summary.connect_us) == (size, 500)
-    assert (summary.first_byte_us, summary.latency_p50_us, summary.latency_p95_us) == (
-        1_000,
-        3_000,
-        7_000,
-    )
-    assert summary.throughput_bytes_per_s == size * 1_000_000 // 10_000
+FIGURES = {
+    # asked and came in ms -> first, median and 95th latency in ms; places counted, over how many ms
+    "one after the other": (
+        [(0, 1), (2, 5), (6, 13), (20, 22)], (1, 2, 7), (0, 1, 2, 3), 1 + 3 + 7 + 2,
+    ),
+    "all at once": ([(0, 1), (0, 4), (0, 7), (0, 10)], (1, 1, 1), (1, 2, 3), 9),
+    "at once, then one": ([(0, 5), (0, 7), (1, 9), (30, 34)], (5, 4, 5), (1, 2, 3), 4 + 4),
+    "in one frame": ([(0, 8), (0, 8), (0, 8), (0, 8)], (8, 8, 8), (0, 1, 2, 3), 8),
+    "in two frames": ([(0, 8), (0, 8), (0, 10), (0, 10)], (8, 8, 8), (2, 3), 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("times", "latencies", "counted", "busy_ms"), FIGURES.values(), ids=FIGURES
+)
+def test_figures_are_of_the_line_and_not_of_our_own_asking(times, latencies, counted, busy_ms):
+    seen = visit(PLANNED, ALL)
+    seen.arrivals = [
+        Arrival(entry, bytes(16), 1_000 * asked, 1_000 * came)
+        for entry, (asked, came) in zip(PLANNED, times, strict=True)
+    ]
+    summary, _ = concluded(seen)
+    assert (summary.bytes, summary.connect_us) == (sum(entry.size for entry in PLANNED), 500)
+    found = summary.first_byte_us, summary.latency_p50_us, summary.latency_p95_us
+    assert found == tuple(1_000 * latency for latency in latencies)
+    size = sum(PLANNED[place].size for place in counted)
+    assert summary.throughput_bytes_per_s == size * 1_000 // busy_ms
 
 
 def test_a_chunk_that_was_refused_is_missing():

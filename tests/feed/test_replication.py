@@ -9,8 +9,6 @@ import pytest
 from feed.check import check
 from feed.codec import decode, encode
 from feed.downloader import (
-    IN_FLIGHT,
-    MAX_IN_FLIGHT,
     MAX_REFUSALS,
     REQUEST_TIMEOUT_US,
     SILENCE_US,
@@ -30,6 +28,7 @@ from feed.events import (
 )
 from feed.feed import Feed, SignedHead, StoredChunk
 from feed.manifest import decode_manifest, default_manifest
+from feed.manner import Manner
 from feed.messages import (
     Bitfield,
     Cancel,
@@ -50,6 +49,7 @@ from feed.signature import sign_head
 from feed.store import FeedStore
 from feed.tree import Appender, leaf_hash
 from feed.uploader import MAX_INVALID, MAX_REQUESTS, MAX_WANTS
+from feed.window import IN_FLIGHT, MAX_IN_FLIGHT
 from tests.feed.models import MODELS
 from tests.feed.owner import KEY, MANIFEST, PAIR, SIGN, chunk, owned
 from wire.keys import KeyPair
@@ -204,13 +204,13 @@ def test_no_more_is_asked_for_at_once_than_the_limit(
     source = stores().create(KEY, MANIFEST)
     source.append([bytes(size)] * (4 * limit), SIGN)
     hoster = End(source, count_answers)
-    reader = End(stores().create(KEY), count_requests, in_flight=given)
+    reader = End(stores().create(KEY), count_requests, manner=Manner(in_flight=given))
     _fetch_all(World((hoster, reader)), reader)
     assert most == limit and not reader.feed.missing
 
 
 def test_an_auditor_fetches_the_chunks_it_picks_in_its_order(stores: Stores) -> None:
-    reader = End(stores().create(KEY), in_flight=1)
+    reader = End(stores().create(KEY), manner=Manner(in_flight=1))
     world = World((End(owned(stores(), 40)), reader))
     reader.do(reader.core.want([31, 4, 17], world.now_us))
     world.run()
@@ -223,7 +223,7 @@ def test_an_auditor_fetches_the_chunks_it_picks_in_its_order(stores: Stores) -> 
 
 def test_requests_look_like_those_of_an_ordinary_reader(stores: Stores) -> None:
     """One chunk after another of 60: the levels asked for are those WIRE.md section 11 tells."""
-    reader = End(stores().create(KEY), in_flight=1)
+    reader = End(stores().create(KEY), manner=Manner(in_flight=1))
     world = World((End(owned(stores(), 60)), reader))
     for index in range(60):
         reader.do(reader.core.want([index], world.now_us))
@@ -315,7 +315,7 @@ def test_a_download_goes_on_with_another_peer_from_what_is_stored(stores: Stores
 def test_readers_of_one_feed_share_the_work(stores: Stores) -> None:
     feed, claims = stores().create(KEY), set[int]()
     hosters = [End(owned(stores(), 200)) for _ in range(3)]
-    readers = [End(feed, claims=claims, in_flight=IN_FLIGHT) for _ in range(3)]
+    readers = [End(feed, claims=claims, manner=Manner(in_flight=IN_FLIGHT)) for _ in range(3)]
     world = World(*zip(hosters, readers, strict=True))
     _fetch_all(world, *readers)
     assert _same(feed, 200) and not claims
@@ -327,7 +327,7 @@ def test_what_a_lost_peer_was_asked_for_is_asked_of_others(stores: Stores) -> No
     feed, claims = stores().create(KEY), set[int]()
     mute = End(owned(stores(), 100), lambda m: [] if isinstance(m, Data) and m.chunk else [m])
     good = End(owned(stores(), 100))
-    readers = [End(feed, claims=claims, in_flight=IN_FLIGHT) for _ in range(2)]
+    readers = [End(feed, claims=claims, manner=Manner(in_flight=IN_FLIGHT)) for _ in range(2)]
     world = World((mute, readers[0]), (good, readers[1]))
     _fetch_all(world, *readers)
     assert feed.missing == IN_FLIGHT == len(claims)
@@ -372,7 +372,7 @@ def test_a_chunk_that_the_hoster_lost_is_reported_and_the_others_come(stores: St
 
 def test_a_peer_that_refuses_too_much_is_asked_for_no_more(stores: Stores) -> None:
     hoster = End(owned(stores(), 200), _without_drops)
-    reader = End(stores().create(KEY), in_flight=IN_FLIGHT)
+    reader = End(stores().create(KEY), manner=Manner(in_flight=IN_FLIGHT))
     hoster.feed.forget(range(0, 200, 2))
     _fetch_all(World((hoster, reader)), reader)
     assert MAX_REFUSALS <= len(reader.of(Lost)) <= MAX_REFUSALS + IN_FLIGHT
@@ -425,7 +425,7 @@ def test_answers_in_another_order_are_asked_for_again_with_the_whole_path(stores
         return released
 
     hoster = End(owned(stores(), 100), shuffle)
-    reader = End(stores().create(KEY), in_flight=IN_FLIGHT)
+    reader = End(stores().create(KEY), manner=Manner(in_flight=IN_FLIGHT))
     world = World((hoster, reader))
     _fetch_all(world, reader)
     world.wait(1_000_000)

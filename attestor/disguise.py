@@ -1,0 +1,143 @@
+"""What a visit looks like to the hoster: a reader's session, chosen by the visit's own seed. Pure.
+
+The planned chunks travel among others, in an order and at times that readers have. The seed comes
+from the attestor's VRF, so nobody else can tell which session it will make, and the attestor,
+killed and restarted, makes the same one.
+
+What a reader's program does is its own code (`feed.session`) with its own parameters
+(`feed.manner`). Which program it is, how many chunks somebody looks up and how long they stay is
+invented here: an attestor sees no readers of other people's feeds whom it could copy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from feed.manner import Work, linger_ms
+from wire.primitives import tagged_hash
+from wire.prng import Stream
+
+NODE_IN_FLIGHT = 48
+"""What npm hypercore allows itself over TCP."""
+
+LOOKUPS_AT_ONCE = (1, 1, 2, 4)
+THINK_MS = 60
+"""The longest average time between one lookup and the next of the same kind."""
+
+TAKE_IN_US, LOOK_UP_US, TURN_US = 1_200, 150, 40
+"""Average times that npm hypercore takes: to verify and store what came; to look up one level of
+a path; and what each lookup waits for every other that is under way."""
+
+WHOLE_CHUNKS = 8_192
+"""Longer feeds are not fetched whole, however small: it costs both sides a signature and a proof
+for every few chunks."""
+
+MORE_LOOKUPS = 20
+"""The longest that a session of lookups goes on beyond what it has to ask for."""
+
+
+class Habit(StrEnum):
+    """What kind of reader a session looks like."""
+
+    CLONE = "clone"
+    """`holdfast feed clone`: all chunks in their order, many at once."""
+    DOWNLOAD = "download"
+    """`core.download()` of npm hypercore: all chunks, in its random order."""
+    LOOKUPS = "lookups"
+    """A program on npm hypercore that gets a chunk here and a chunk there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disguise:
+    """What one session looks like."""
+
+    habit: Habit
+    seed: bytes
+    lookups: tuple[int, ...]
+    """With `LOOKUPS`: which chunks, in which order."""
+    at_once: int
+    """With `LOOKUPS`: how many at a time."""
+    think_ms: int
+    """With `LOOKUPS`: the average time between an answer and the next question."""
+    linger_ms: int
+    """How long it stays when it has all."""
+
+
+def visit_seed(vrf_output: bytes, contract: bytes) -> bytes:
+    """The seed of one visit's disguise: private to the attestor until it opens its report."""
+    return tagged_hash("audit/disguise", vrf_output, contract)
+
+
+def put_on(
+    seed: bytes, planned: Sequence[int], length: int, byte_length: int, room_bytes: int
+) -> Disguise:
+    """The disguise of a visit to a feed of `length` chunks; `room_bytes` is what it may fetch.
+
+    A feed that has room is fetched whole. Of a larger one the planned chunks are looked up,
+    with as many others as there is room for.
+    """
+    stream = Stream(seed, b"disguise")
+    has_room = byte_length <= room_bytes and length <= WHOLE_CHUNKS
+    habits = tuple(Habit) if has_room else (Habit.LOOKUPS,)
+    habit = habits[stream.below(len(habits))]
+    chunk_bytes = max(byte_length // max(length, 1), 1)
+    room = max(room_bytes // chunk_bytes - len(planned), 0)
+    count = min(len(planned) + min(stream.below(MORE_LOOKUPS + 1), room), length)
+    return Disguise(
+        habit,
+        seed,
+        tuple(_among(stream, planned, length, count)),
+        LOOKUPS_AT_ONCE[stream.below(len(LOOKUPS_AT_ONCE))],
+        stream.below(THINK_MS + 1),
+        linger_ms(stream.below),
+    )
+
+
+def _among(stream: Stream, planned: Sequence[int], length: int, count: int) -> list[int]:
+    """`count` different chunks with the planned ones among them, in random order."""
+    wanted = dict.fromkeys(planned)
+    while len(wanted) < count:
+        wanted[stream.below(length)] = None
+    return stream.shuffle(list(wanted))
+
+
+def think_us(stream: Stream, average_ms: int) -> int:
+    """How long a program works on what it got: memoryless, as far as integers go."""
+    return _memoryless(stream) * average_ms * 1_000 // 8
+
+
+def _memoryless(stream: Stream) -> int:
+    """Eighths of an average: at each of them there is one chance in eight to be done."""
+    steps = 1
+    while stream.below(8) and steps < 64:
+        steps += 1
+    return steps
+
+
+def node_work(seed: bytes) -> Work:
+    """How busy npm hypercore is: measured in its sessions, on one machine and another.
+
+    Machines differ, and so do moments: all times of a session share a factor.
+    """
+    stream = Stream(seed, b"work")
+    pace = 500 + 125 * stream.below(9)
+
+    def take_in_us() -> int:
+        return TAKE_IN_US * pace * (8 + _memoryless(stream)) // 16_000
+
+    def look_up_us(levels: int, place: int, together: int) -> int:
+        turns = (levels + 1) * together + place
+        alone_us = (levels + 1) * LOOK_UP_US
+        if together == 1:
+            alone_us = alone_us * _memoryless(stream) // 8
+        return (turns * TURN_US + alone_us) * pace // 1_000
+
+    return Work(take_in_us, look_up_us)
+
+
+def start_us(disguise: Disguise) -> int:
+    """How long a reader's program takes from knowing the feed's length to its first request."""
+    if disguise.habit is Habit.CLONE:
+        return 0
+    times = 4 if disguise.habit is Habit.DOWNLOAD else 1
+    return times * node_work(disguise.seed).take_in_us()

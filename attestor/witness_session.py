@@ -1,0 +1,147 @@
+"""Noting what happens in one visit: what came, what was refused, what the hoster signed for."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+
+from attestor.visit import Arrival, Visit
+from audit.entries import chunk_digest, entry_of
+from audit.messages import RECEIPT_EXTENSION, Outcome, SignedReceipt
+from audit.receipts import SessionBinding, is_receipt_of
+from feed.events import Arrived, Event, Failure, Grown, Heard, Lost, Stray, Wrong
+from feed.session import Session
+from wire.codec import decode
+from wire.errors import Malformed
+
+
+class Witness:
+    """Told of everything by one session, in the order of the wire; fills in a `Visit`."""
+
+    def __init__(
+        self,
+        visit: Visit,
+        planned: Iterable[int],
+        signer: bytes,
+        binding: SessionBinding,
+        fresh_key: bytes,
+    ) -> None:
+        self._visit = visit
+        self._planned = frozenset(planned)
+        self._signer = signer
+        self._binding = binding
+        self._fresh_key = fresh_key
+        self._open = set(self._planned)
+        self._wanted = set(self._planned)
+        self._answered = set[int]()
+        self._news = asyncio.Event()
+        self._has_head = False
+        self._over = False
+
+    @property
+    def open_chunks(self) -> bool:
+        """Whether a planned chunk has neither come nor been refused."""
+        return bool(self._open)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the session has ended."""
+        return self._over
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a signed head has come."""
+        return self._has_head
+
+    def want(self, chunks: Iterable[int]) -> None:
+        """The session asks for these beside the planned ones."""
+        self._wanted |= set(chunks) - self._answered
+
+    def session_over(self, _: asyncio.Task[None]) -> None:
+        """The hoster closed the channel, or was dropped."""
+        self._over = True
+        self._news.set()
+
+    def on_event(self, _: Session, event: Event) -> None:
+        """Something happened."""
+        match event:
+            case (
+                Arrived(chunk, leaf_hash, data, asked_us, came_us)
+                | Wrong(chunk, leaf_hash, data, asked_us, came_us)
+                | Stray(chunk, leaf_hash, data, asked_us, came_us)
+            ):
+                entry = entry_of(chunk, leaf_hash, data, self._binding.handshake_hash)
+                fresh = chunk_digest(self._fresh_key, data)
+                self._visit.arrivals.append(Arrival(entry, fresh, asked_us, came_us))
+                if not isinstance(event, Stray):  # it comes once more, and is signed for twice
+                    self._close(chunk)
+                if isinstance(event, Wrong):
+                    self._blame(Outcome.BAD_DATA)
+            case Lost(chunk, failure):
+                if chunk in self._planned:
+                    slow = failure is Failure.TIMEOUT
+                    self._blame(Outcome.TOO_SLOW if slow else Outcome.CHUNKS_MISSING)
+                self._close(chunk)
+            case Heard(name, payload) if name == RECEIPT_EXTENSION:
+                self._hear_receipt(payload)
+            case Grown():
+                self._has_head = True
+            case _:
+                pass
+        self._news.set()
+
+    def _close(self, chunk: int) -> None:
+        self._answered.add(chunk)
+        self._open.discard(chunk)
+        self._wanted.discard(chunk)
+
+    def _blame(self, outcome: Outcome) -> None:
+        self._visit.trouble = self._visit.trouble or outcome
+
+    def _hear_receipt(self, payload: bytes) -> None:
+        try:
+            signed: SignedReceipt = decode(SignedReceipt, payload)
+        except Malformed:
+            self._blame(Outcome.RECEIPT_WRONG)
+            return
+        newest = self._visit.receipt
+        if not is_receipt_of(self._binding, self._signer, signed):
+            self._blame(Outcome.RECEIPT_WRONG)
+        elif newest is None or signed.receipt.sequence > newest.receipt.sequence:
+            self._visit.receipt = signed
+
+    async def answered(self, chunk: int) -> None:
+        """Wait until a chunk came or was refused."""
+        while chunk not in self._answered and not self._over:
+            self._news.clear()
+            await self._news.wait()
+
+    async def head(self) -> None:
+        """Wait for a signed head, or the session's end."""
+        while not self._has_head and not self._over:
+            self._news.clear()
+            await self._news.wait()
+
+    async def all_answered(self, session: Session, quiet_s: float, deadline: float) -> None:
+        """Wait until everything wanted came or was refused, nothing came for `quiet_s`, or the
+        event loop's clock shows `deadline`.
+        """
+        loop = asyncio.get_running_loop()
+        while (self._wanted or not self._has_head) and not self._over:
+            self._news.clear()
+            try:
+                async with asyncio.timeout_at(min(loop.time() + quiet_s, deadline)):
+                    await self._news.wait()
+            except TimeoutError:
+                if self._open:
+                    # What was asked for in time is late; what was not even announced is missing.
+                    late = session.is_waiting or loop.time() >= deadline
+                    self._blame(Outcome.TOO_SLOW if late else Outcome.CHUNKS_MISSING)
+                return
+
+    async def linger(self, seconds: float) -> None:
+        """Stay until the session is over, but not longer than that."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._over:
+                    self._news.clear()
+                    await self._news.wait()
