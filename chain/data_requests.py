@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from audit.entries import unpack_uncles
 from chain import assignment, money, schedule
-from chain.bodies.data import MAX_ASKED, MAX_CHUNK_BYTES, ShownChunks
+from chain.bodies.data import MAX_ASKED, ShownChunks
 from chain.challenge_records import JudgedVisit, VerdictRecord
 from chain.context import BlockContext
+from chain.data_bonds import asked_in_vain, largest_bytes
 from chain.genesis import Parameters
-from chain.head import Head
 from chain.hosting_records import Asker, DataRequest, Maintenance
 from chain.records import ContractRecord, DueItem
 from chain.state import Draft
@@ -26,31 +26,8 @@ from wire.primitives import tagged_hash
 from wire.prng import Stream
 
 MILLION = 1_000_000
-PROOF_BYTES = 4 << 10
-"""Above what proves one chunk, and what names it."""
-
 ASKED_BYTES_A_BLOCK = 1 << 20
 """That accounts may wait for, by the answer_blocks: a third of what blocks have room for."""
-
-MAX_DOUBLINGS = 40
-
-
-def largest_bytes(head: Head, named: int) -> int:
-    """The most that answers to a request for so many chunks, and the one drawn, can take."""
-    count = named + 1
-    return min(head.byte_length, count * MAX_CHUNK_BYTES) + count * PROOF_BYTES
-
-
-def bond_base(parameters: Parameters, head: Head, named: int, in_vain: int) -> int:
-    """What asking takes: the fees of the largest answer and a price, doubled for each in vain."""
-    kibs = -(-largest_bytes(head, named) // 1_024)
-    fees = parameters.fee_minimum_base * (named + 1) + parameters.fee_base_per_kib * kibs
-    return (parameters.ask_bond_base + fees) << min(in_vain, MAX_DOUBLINGS)
-
-
-def asked_in_vain(asker: Asker | None, height: int) -> int:
-    """How many answered requests of an account still count."""
-    return asker.answered if asker is not None and height <= asker.until_height else 0
 
 
 def ask(

@@ -46,6 +46,11 @@ LOCAL_PARAMETERS = Parameters(
     opening_blocks=40,
     acknowledge_blocks=2_400,
     transaction_lifetime_blocks=400,
+    answer_blocks=120,
+    ask_rest_blocks=40,
+    ask_memory_blocks=400,
+    maintenance_blocks=240,
+    maintenance_rest_blocks=480,
 )
 """Small numbers, so that a challenge takes seconds."""
 

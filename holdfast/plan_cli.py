@@ -157,7 +157,9 @@ def _change(
 
 def _print_contract(contract: dict[str, Any]) -> None:
     leaving = contract["status"] == "active" and contract["leaving"]
+    owes = contract["warned"] or contract["asked"]
     out.print(
         f"  {'leaving' if leaving else contract['status']:9} {contract['hoster']}  "
         f"{contract['epochs_left']} epochs left, earned {contract['earned_base']}"
+        + (", asked for chunks on the chain" if owes else "")
     )

@@ -1,6 +1,6 @@
 """Have a hoster show chunks on the chain."""
 
-from chain import data_requests, money
+from chain import data_bonds, data_requests, money
 from chain.bodies.data import AskData
 from chain.context import BlockContext
 from chain.reasons import Reason
@@ -24,9 +24,9 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, request: bytes, body
     if block.height < contract.rests_until:
         raise Rejected(Reason.ASKED_TOO_SOON, f"not before height {contract.rests_until}")
     room = block.parameters.answer_blocks * data_requests.ASKED_BYTES_A_BLOCK
-    if draft.meta.asked_bytes + data_requests.largest_bytes(head, named) > room:
+    if draft.meta.asked_bytes + data_bonds.largest_bytes(head, named) > room:
         raise Rejected(Reason.TOO_MUCH_ASKED, "others wait for as much as blocks have room for")
-    in_vain = data_requests.asked_in_vain(draft.askers.get(sender), block.height)
-    bond = data_requests.bond_base(block.parameters, head, named, in_vain)
+    in_vain = data_bonds.asked_in_vain(draft.askers.get(sender), block.height)
+    bond = data_bonds.bond_base(block.parameters, head, named, in_vain)
     money.debit(draft, sender, bond)
     data_requests.ask(draft, block, request, contract, body.chunks, sender, bond)

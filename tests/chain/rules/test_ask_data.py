@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain import data_requests
+from chain import data_bonds, data_requests
 from chain.bodies.data import AskData
 from chain.bodies.feeds import UpdateHead
 from chain.hosting_records import Asker
@@ -53,11 +53,11 @@ def test_the_bond_grows_with_what_may_have_to_be_answered():
     world = lined_up()
     head = world.contracts[0].head
     parameters = world.parameters.model_copy(update={"fee_base_per_kib": 10})
-    few = data_requests.bond_base(parameters, head, 1, 0)
+    few = data_bonds.bond_base(parameters, head, 1, 0)
     assert few == 100 + 2 * 10 + 10 * -(-(head.byte_length + 2 * 4_096) // 1_024)
     large = head.model_copy(update={"byte_length": 1 << 40})
-    assert data_requests.largest_bytes(large, 4) == 5 << 20
-    assert data_requests.bond_base(parameters, large, 4, 0) == 100 + 5 * 10 + 10 * 5 * 1_024
+    assert data_bonds.largest_bytes(large, 4) == 5 << 20
+    assert data_bonds.bond_base(parameters, large, 4, 0) == 100 + 5 * 10 + 10 * 5 * 1_024
 
 
 def test_who_asks_in_vain_pays_twice_as_much_for_the_next_until_it_is_forgotten():
@@ -111,7 +111,7 @@ def test_of_a_fork_that_the_owner_has_left_nothing_is_asked():
 def test_all_that_is_waited_for_fits_into_a_third_of_the_blocks(monkeypatch):
     world = lined_up()
     first, second = world.contracts
-    size = data_requests.largest_bytes(first.head, 1)
+    size = data_bonds.largest_bytes(first.head, 1)
     room = -(-2 * size // world.parameters.answer_blocks)
     monkeypatch.setattr(data_requests, "ASKED_BYTES_A_BLOCK", room)
     request = asked(world, first, 1)
@@ -125,5 +125,5 @@ def test_all_that_is_waited_for_fits_into_a_third_of_the_blocks(monkeypatch):
 @pytest.mark.parametrize("height", [10, 11])
 def test_in_vain_counts_until_it_is_forgotten(height):
     asker = Asker(answered=3, until_height=10)
-    assert data_requests.asked_in_vain(asker, height) == (3 if height <= 10 else 0)
-    assert data_requests.asked_in_vain(None, height) == 0
+    assert data_bonds.asked_in_vain(asker, height) == (3 if height <= 10 else 0)
+    assert data_bonds.asked_in_vain(None, height) == 0

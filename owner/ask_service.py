@@ -1,0 +1,51 @@
+"""Have a hoster show chunks on the chain: for whoever doubts that it has them."""
+
+from collections.abc import Sequence
+from secrets import randbelow
+
+from chain.bodies.data import AskData
+from chain.client import ChainClient
+from chain.data_bonds import asked_in_vain, bond_base
+from chain.hosting_records import Asker, DataRequest
+from chain.records import ContractRecord, Table
+from chain.wallet_client import Wallet
+from wire.errors import Malformed
+
+
+async def bond_of(chain: ChainClient, account: bytes, contract: ContractRecord, named: int) -> int:
+    """What asking for so many chunks takes now."""
+    if contract.head is None:
+        raise Malformed("its hoster has acknowledged nothing yet: there is nothing to ask for")
+    asker = await chain.record(Asker, Table.ASKER, account)
+    in_vain = asked_in_vain(asker, chain.height + 1)
+    return bond_base(chain.genesis.parameters, contract.head, named, in_vain)
+
+
+async def ask(
+    chain: ChainClient, wallet: Wallet, name: bytes, chunks: Sequence[int]
+) -> tuple[DataRequest, int]:
+    """Ask for chunks of a contract, or for one at random; the request, its last chunk drawn, and
+    the bond that was left.
+
+    Raises `Malformed` for chunks that cannot be, `Rejected` with the chain's reason.
+    """
+    contract = await chain.need(ContractRecord, Table.CONTRACT, name)
+    bond = await bond_of(chain, wallet.account, contract, max(len(chunks), 1))
+    assert contract.head is not None
+    length = contract.head.length
+    chosen = tuple(sorted({*chunks})) or (randbelow(length),)
+    if chosen[-1] >= length:
+        raise Malformed(f"there is no chunk {chosen[-1]}: the hoster has {length}, from 0 on")
+    request = await wallet.send(AskData(contract=name, chunks=chosen))
+    opened = await chain.wait(
+        DataRequest, Table.DATA_REQUEST, request, lambda now: now.status != "asked"
+    )
+    return opened, bond
+
+
+async def until_over(chain: ChainClient, request: bytes) -> DataRequest:
+    """Wait until a request is answered, or its time is over; raises `NotFound`."""
+    await chain.need(DataRequest, Table.DATA_REQUEST, request)
+    return await chain.wait(
+        DataRequest, Table.DATA_REQUEST, request, lambda now: now.status not in ("asked", "open")
+    )
