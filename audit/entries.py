@@ -8,17 +8,17 @@ have them. Packed, not messages: a judge reads thousands of them.
 """
 
 from collections.abc import Iterable
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from struct import Struct
 from typing import NamedTuple
 
-from wire import merkle
 from wire.errors import Malformed
 from wire.primitives import tagged_hash
 
 DIGEST_BYTES = 16
 _ENTRY = Struct(">QQ32s16s")
 _LISTED = Struct(">QQQ32s16s16s")
+_SHOWN = Struct(">QQQ32s32x")
 _LEAF = Struct(">QQ32s")
 _UNCLE = Struct(">Q32s")
 
@@ -99,11 +99,12 @@ def unpack_shown(data: bytes) -> tuple[list[int], list[bytes], list[Shown]]:
     """The same as a judge reads it: places, leaves of the receipt's list, what entries say."""
     _require_whole(data, LISTED_BYTES)
     places, shown = [], []
-    for place, chunk, size, leaf, _, _ in _LISTED.iter_unpack(data):
+    for place, chunk, size, leaf in _SHOWN.iter_unpack(data):
         places.append(place)
         shown.append((chunk, (size, leaf)))
     starts = range(8, len(data), LISTED_BYTES)
-    return places, [merkle.leaf_hash(data[at : at + _ENTRY.size]) for at in starts], shown
+    leaves = [sha256(b"\x00" + data[at : at + 64]).digest() for at in starts]
+    return places, leaves, shown
 
 
 def pack_leaves(leaves: Iterable[Leaf]) -> bytes:

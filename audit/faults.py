@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from audit.entries import chunk_digest, unpack_listed
-from audit.messages import Receipt, SignedReceipt, VisitEvidence
+from audit.messages import Receipt, SignedReceipt, VisitEvidence, Vouched
 from audit.receipts import is_receipt_signed
 from feed.tree import leaf_hash
 from wire.errors import Malformed
@@ -27,9 +27,25 @@ class Contradiction(StrEnum):
     TWO_HISTORIES = "two lists of as many chunks"
 
 
-def session_id(receipt: Receipt) -> bytes:
+def session_id(said: Receipt | Vouched) -> bytes:
     """The name of a session: one connection and one feed. Who reads follows from the first."""
-    return tagged_hash("audit/session", receipt.hoster, receipt.handshake_hash, receipt.feed)
+    return tagged_hash("audit/session", said.hoster, said.handshake_hash, said.feed)
+
+
+def vouched(visit: VisitEvidence) -> Vouched:
+    """What the makers of a visit's evidence answer for."""
+    receipt = visit.receipt.receipt
+    return Vouched(
+        hoster=receipt.hoster,
+        handshake_hash=receipt.handshake_hash,
+        feed=receipt.feed,
+        listed=visit.listed,
+    )
+
+
+def vouched_id(said: Receipt | Vouched, listed: bytes) -> bytes:
+    """The name of what is vouched for, in the record of a report."""
+    return tagged_hash("audit/vouched", said.hoster, said.handshake_hash, said.feed, listed)
 
 
 def contradiction(
@@ -76,16 +92,16 @@ class FalseDigest(NamedTuple):
     """The fresh one, which the attestor made alone."""
 
 
-def false_digest(visit: VisitEvidence, key: bytes, data: bytes) -> FalseDigest:
+def false_digest(said: Vouched, key: bytes, data: bytes) -> FalseDigest:
     """Of whom evidence that was found sound shows a made-up digest; `key` is the visit's fresh one.
 
     `data` are the bytes of a chunk that it lists. Raises `Malformed` when nothing is shown.
     """
     leaf = leaf_hash(data)
-    alike = [listed for listed in unpack_listed(visit.listed) if listed.entry.hash == leaf]
+    alike = [listed for listed in unpack_listed(said.listed) if listed.entry.hash == leaf]
     if not alike:
         raise Malformed("these are not the bytes of a chunk that the visit lists")
-    digest = chunk_digest(visit.receipt.receipt.handshake_hash, data)
+    digest = chunk_digest(said.handshake_hash, data)
     fresh = chunk_digest(key, data)
     found = FalseDigest(
         hoster=any(listed.entry.digest != digest for listed in alike),

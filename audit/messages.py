@@ -132,10 +132,19 @@ class ReportedVisit(Message):
     evidence: VisitEvidence | None
 
 
-class ShownChunk(Message):
-    """One visit of an opened report, and the bytes of a chunk of which it has a false digest."""
+class Vouched(Message):
+    """What in a visit's evidence its makers answer for: digests, and the session they are of."""
 
-    visit: VisitEvidence
+    hoster: PublicKey
+    handshake_hash: HandshakeHash
+    feed: PublicKey
+    listed: Annotated[Packed, Field(max_length=MAX_LISTED * LISTED_BYTES)]
+
+
+class ShownChunk(Message):
+    """What an opened report vouches for, and a chunk of which it has a false digest."""
+
+    vouched: Vouched
     data: Bytes
 
 

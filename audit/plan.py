@@ -15,7 +15,7 @@ from wire import vrf
 from wire.primitives import tagged_hash
 from wire.prng import Stream
 
-_TURNS = range(6)
+_FEISTEL_TURNS = 6
 """Four would do against who sees few places; two more for feeds of a handful of chunks."""
 
 _HALF_IN_TABLE = 7
@@ -97,43 +97,66 @@ def _indices(
     # requests would share a residue, and a hoster would know an attestor by it.
     own = (target.length - slot + members - 1) // members
     turns = stream.sample(own, target.samples)
-    return tuple(_shuffled(deal, slot + members * turn, target.length) for turn in turns)
-
-
-@lru_cache(maxsize=256)
-def _turns(key: bytes, half: int) -> list[list[int]]:
-    """What each turn adds to each right half. A committee needs about as many of them anyway."""
-    return [[_turned(key, turn, right, half) for right in range(1 << half)] for turn in _TURNS]
-
-
-def _turned(key: bytes, turn: int, right: int, half: int) -> int:
-    block = bytes([turn]) + right.to_bytes(8, "big")
-    digest = blake2b(block, key=key, digest_size=8).digest()
-    return int.from_bytes(digest, "big") & (1 << half) - 1
+    return _shuffled(deal, [slot + members * turn for turn in turns], target.length)
 
 
 def forget() -> None:
     """Drop what is kept between reports of a challenge; it changes no result."""
     _slots.cache_clear()
-    _turns.cache_clear()
+    _tables.cache_clear()
 
 
-def _shuffled(key: bytes, position: int, length: int) -> int:
-    """What stands at `position` when 0..length-1 are shuffled by `key`, without shuffling.
+def _shuffled(key: bytes, positions: Sequence[int], length: int) -> tuple[int, ...]:
+    """What stands at `positions` when 0..length-1 are shuffled by `key`, without shuffling.
 
-    A Feistel network over the next even power of two, walked until it lands inside.
+    A Feistel network over the next even power of two, walked until it lands inside. Two turns at
+    a time, as halves change places in each.
     """
     half = ((length - 1).bit_length() + 1) // 2
     mask = (1 << half) - 1
-    table = _turns(key, half) if half <= _HALF_IN_TABLE else None
-    while True:
-        left, right = position >> half, position & mask
-        if table is not None:
-            for row in table:
-                left, right = right, left ^ row[right]
-        else:
-            for turn in _TURNS:
-                left, right = right, left ^ _turned(key, turn, right, half)
-        position = left << half | right
-        if position < length:
-            return position
+    pairs = _tables(key, half) if half <= _HALF_IN_TABLE else _turns(key, mask)
+    found = []
+    for start in positions:
+        position = start
+        while True:
+            left, right = position >> half, position & mask
+            for one, other in pairs:
+                left ^= one[right]
+                right ^= other[left]
+            position = left << half | right
+            if position < length:
+                break
+        found.append(position)
+    return tuple(found)
+
+
+class _Turn:
+    """What one turn adds to a left half, by the right half."""
+
+    def __init__(self, key: bytes, number: int, mask: int) -> None:
+        self._key = key
+        self._number = bytes([number])
+        self._mask = mask
+
+    def __getitem__(self, right: int) -> int:
+        block = self._number + right.to_bytes(8, "big")
+        digest = blake2b(block, key=self._key, digest_size=8).digest()
+        return int.from_bytes(digest, "big") & self._mask
+
+
+_Pairs = Sequence[tuple[Sequence[int] | _Turn, Sequence[int] | _Turn]]
+
+
+def _turns(key: bytes, mask: int) -> _Pairs:
+    turns = [_Turn(key, number, mask) for number in range(_FEISTEL_TURNS)]
+    return list(zip(turns[::2], turns[1::2], strict=True))
+
+
+@lru_cache(maxsize=256)
+def _tables(key: bytes, half: int) -> _Pairs:
+    """All that the turns can add. A committee needs about as much of it anyway."""
+    size = 1 << half
+    return [
+        ([one[right] for right in range(size)], [other[left] for left in range(size)])
+        for one, other in _turns(key, size - 1)
+    ]

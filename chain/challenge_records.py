@@ -122,8 +122,8 @@ class JudgedVisit(Message):
     contract: Hash
     summary: VisitSummary
     """What the attestor reported; the evidence proves the outcome and what was served."""
-    evidence: Hash | None = None
-    """Digest of the `audit.messages.VisitEvidence`."""
+    vouched: Hash | None = None
+    """Of the digests that its evidence shows: `audit.faults.vouched_id`."""
     unproven: tuple[Natural, ...] = ()
     """Planned chunks that are not proven served, in the order of the plan: the first few."""
 

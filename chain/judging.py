@@ -4,13 +4,14 @@ The ledger does this when a report is opened; whoever holds an exported bundle d
 """
 
 from audit.evidence import Target, Task, judge_visit, require_plan_length
-from audit.messages import Evidence, Outcome
+from audit.faults import vouched_id
+from audit.messages import Evidence, Outcome, VisitEvidence
 from audit.plan import Eligible, VisitPlan, draw_targets, plan_input, visit_plans
 from chain.challenge_records import ChallengeRecord, DrawnContract, DrawRecord, JudgedVisit
 from chain.genesis import Parameters
 from chain.reasons import Reason
 from wire import vrf
-from wire.codec import decode, digest
+from wire.codec import decode
 from wire.errors import Malformed, Rejected
 
 
@@ -45,11 +46,17 @@ def judge_report(
             JudgedVisit(
                 contract=plan.contract,
                 summary=summary,
-                evidence=None if reported.evidence is None else digest(reported.evidence),
+                vouched=_vouched_id(reported.evidence),
                 unproven=unproven,
             )
         )
     return tuple(judged)
+
+
+def _vouched_id(evidence: VisitEvidence | None) -> bytes | None:
+    if evidence is None:
+        return None
+    return vouched_id(evidence.receipt.receipt, evidence.listed)
 
 
 def _plans(

@@ -112,9 +112,8 @@ class _Climb:
 
 def _require_nodes(parts: Sequence[Part]) -> None:
     """Raise `Malformed` unless all are tree nodes, and of one feed: no sum of sizes overflows."""
-    sizes = [size for size, _ in parts]
-    lengths = {len(digest) for _, digest in parts}
-    if min(sizes, default=0) < 0 or sum(sizes) > MAX_UINT or not lengths <= {32}:
+    sizes, digests = zip(*parts, strict=True) if parts else ((), ())
+    if min(sizes, default=0) < 0 or sum(sizes) > MAX_UINT or not {*map(len, digests)} <= {32}:
         raise Malformed("a part of the proof is no tree node, or all are too large")
 
 

@@ -45,13 +45,18 @@ class Stream:
     def below(self, bound: int) -> int:
         """A uniform integer in 0..bound-1, by rejection of the topmost partial range."""
         assert bound > 0
-        width = (bound.bit_length() + 7) // 8
-        span = 1 << 8 * width
-        limit = span - span % bound
+        width = (bound.bit_length() + 7) >> 3
+        last = (1 << (width << 3)) - bound
         while True:
-            value = int.from_bytes(self.take(width), "big")
-            if value < limit:
-                return value % bound
+            end = self._used + width
+            if end > len(self._buffer):
+                self._refill(width)
+                end = width
+            value = int.from_bytes(self._buffer[self._used : end], "big")
+            self._used = end
+            chosen = value % bound
+            if value - chosen <= last:  # else it is of the topmost range, which is not whole
+                return chosen
 
     def sample(self, population: int, count: int) -> list[int]:
         """`count` different integers of 0..population-1, in the order drawn.
@@ -61,8 +66,9 @@ class Stream:
         assert 0 <= count <= population
         moved: dict[int, int] = {}
         drawn = []
+        below = self.below
         for position in range(count):
-            other = position + self.below(population - position)
+            other = position + below(population - position)
             drawn.append(moved.get(other, other))
             moved[other] = moved.get(position, position)
         return drawn

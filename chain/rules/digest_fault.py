@@ -1,7 +1,7 @@
 """An opened report is proven to have a digest that nobody can have made of the chunk's bytes."""
 
 from audit.entries import fresh_key
-from audit.faults import FalseDigest, false_digest
+from audit.faults import FalseDigest, false_digest, vouched_id
 from audit.messages import ShownChunk
 from chain import penalties
 from chain.bodies.faults import DigestFault
@@ -10,7 +10,7 @@ from chain.context import BlockContext
 from chain.reasons import Reason
 from chain.rules.receipt_fault import convict_hoster
 from chain.state import Draft
-from wire.codec import decode, digest
+from wire.codec import decode
 from wire.errors import Malformed, Rejected
 
 
@@ -27,15 +27,14 @@ def apply(
         shown: ShownChunk = decode(ShownChunk, sidecar)
     except Malformed as error:
         raise Rejected(Reason.EVIDENCE_MISMATCH, str(error)) from None
-    named = {visit.contract: visit.evidence for visit in report.visits}
-    if named.get(body.contract) != digest(shown.visit):
-        raise Rejected(Reason.EVIDENCE_MISMATCH, "the report does not have this visit")
-    receipt = shown.visit.receipt.receipt
-    if sender in (body.attestor, receipt.hoster):
+    named = {visit.contract: visit.vouched for visit in report.visits}
+    if named.get(body.contract) != vouched_id(shown.vouched, shown.vouched.listed):
+        raise Rejected(Reason.EVIDENCE_MISMATCH, "the report does not vouch for this")
+    if sender in (body.attestor, shown.vouched.hoster):
         raise Rejected(Reason.BAD_EVIDENCE, "nobody is rewarded for its own fault")
     found = _found(challenge, body, shown)
 
-    convicted = found.hoster and convict_hoster(draft, block, receipt, sender)
+    convicted = found.hoster and convict_hoster(draft, block, shown.vouched, sender)
     if not convict_attestor(draft, block, report, sender) and not convicted:
         raise Rejected(Reason.ALREADY_CONVICTED)
 
@@ -56,7 +55,7 @@ def _found(challenge: ChallengeRecord, body: DigestFault, shown: ShownChunk) -> 
     assert challenge.coin is not None, "there are no reports before the coin"
     key = fresh_key(body.challenge, challenge.coin, body.contract, body.attestor)
     try:
-        return false_digest(shown.visit, key, shown.data)
+        return false_digest(shown.vouched, key, shown.data)
     except Malformed as error:
         raise Rejected(Reason.BAD_EVIDENCE, str(error)) from None
 

@@ -1,7 +1,7 @@
 """A hoster is proven to have signed two receipts that cannot both be true."""
 
 from audit.faults import contradiction, session_id
-from audit.messages import Receipt
+from audit.messages import Receipt, Vouched
 from chain import penalties
 from chain.bodies.faults import ReceiptFault
 from chain.context import BlockContext
@@ -25,11 +25,13 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: ReceiptFault) 
         raise Rejected(Reason.ALREADY_CONVICTED)
 
 
-def convict_hoster(draft: Draft, block: BlockContext, receipt: Receipt, reporter: bytes) -> bool:
+def convict_hoster(
+    draft: Draft, block: BlockContext, said: Receipt | Vouched, reporter: bytes
+) -> bool:
     """Slash the hoster that signed for this session; False if it was already."""
-    session = session_id(receipt)
+    session = session_id(said)
     if draft.false_sessions.get(session) is not None:
         return False
-    draft.false_sessions.put(session, FalseSession(hoster=receipt.hoster))
-    penalties.receipts_false(draft, block, receipt.hoster, receipt.feed, reporter)
+    draft.false_sessions.put(session, FalseSession(hoster=said.hoster))
+    penalties.receipts_false(draft, block, said.hoster, said.feed, reporter)
     return True

@@ -3,7 +3,7 @@
 import pytest
 
 from audit.entries import Listed, fresh_key, pack_listed, unpack_listed
-from audit.faults import Contradiction, contradiction, false_digest, session_id
+from audit.faults import Contradiction, contradiction, false_digest, session_id, vouched
 from audit.messages import Receipt, SignedReceipt
 from audit.receipts import DOMAIN
 from tests.audit.visits import (
@@ -117,13 +117,13 @@ def lying(place: int, **changes: bytes):
     fresh = changes.pop("fresh", entries[place].fresh)
     entry = entries[place].entry._replace(**changes)
     entries[place] = Listed(entries[place].place, entry, fresh)
-    return EVIDENCE.model_copy(update={"listed": pack_listed(entries)})
+    return vouched(EVIDENCE.model_copy(update={"listed": pack_listed(entries)}))
 
 
 def test_honest_digests_convict_nobody():
     for entry in SERVED[:2]:
         with pytest.raises(Malformed):
-            false_digest(EVIDENCE, FRESH, LIBRARY.chunk(entry.chunk))
+            false_digest(vouched(EVIDENCE), FRESH, LIBRARY.chunk(entry.chunk))
 
 
 def test_a_made_up_digest_convicts_by_the_bytes_alone():
@@ -144,7 +144,7 @@ def test_a_digest_of_another_session_is_a_lie():
     evidence = EVIDENCE.model_copy(
         update={"receipt": EVIDENCE.receipt.model_copy(update={"receipt": moved})}
     )
-    assert false_digest(evidence, FRESH, LIBRARY.chunk(3)) == (True, False)
+    assert false_digest(vouched(evidence), FRESH, LIBRARY.chunk(3)) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -157,4 +157,4 @@ def test_a_digest_of_another_session_is_a_lie():
     ],
 )
 def test_a_fresh_digest_of_another_task_is_a_lie(key):
-    assert false_digest(EVIDENCE, key, LIBRARY.chunk(3)) == (False, True)
+    assert false_digest(vouched(EVIDENCE), key, LIBRARY.chunk(3)) == (False, True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from audit.entries import pack_listed, unpack_listed
-from audit.messages import ShownChunk, VisitEvidence
+from audit.faults import vouched
+from audit.messages import ShownChunk, VisitEvidence, Vouched
 from audit.plan import VisitPlan
 from chain.bodies.faults import DigestFault
 from chain.reasons import Reason
@@ -31,6 +32,8 @@ class Case:
     plan: VisitPlan
     visit: VisitEvidence
     data: bytes
+    said: Vouched | None = None
+    """Instead of what the visit vouches for."""
 
     @property
     def hoster(self) -> Person:
@@ -38,7 +41,7 @@ class Case:
 
     @property
     def sidecar(self) -> bytes:
-        return encode(ShownChunk(visit=self.visit, data=self.data))
+        return encode(ShownChunk(vouched=self.said or vouched(self.visit), data=self.data))
 
     @property
     def body(self) -> DigestFault:
@@ -175,10 +178,20 @@ def test_other_bytes_show_nothing(data):
 
 def test_another_visit_than_the_reported_is_refused():
     case = opened()
-    other = case.visit.model_copy(update={"visit_signature": bytes(64)})
-    forged_evidence = replace(case, visit=other)
+    said = vouched(case.visit)
     plan = case.world.visit_plans(case.crook)[1]
-    for wrong in (forged_evidence, replace(case, plan=plan)):
+    for wrong in (
+        replace(case, plan=plan),
+        *(
+            replace(case, said=said.model_copy(update={name: value}))
+            for name, value in (
+                ("hoster", b"x" * 32),
+                ("handshake_hash", b"x" * 64),
+                ("feed", b"x" * 32),
+                ("listed", said.listed[:-1]),
+            )
+        ),
+    ):
         assert_refused(case.world, STRANGER, wrong.body, Reason.EVIDENCE_MISMATCH, wrong.sidecar)
     unknown = case.body.model_copy(update={"contract": b"x" * 32})
     assert_refused(case.world, STRANGER, unknown, Reason.EVIDENCE_MISMATCH, case.sidecar)
