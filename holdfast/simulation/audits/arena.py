@@ -138,7 +138,7 @@ def summary(visit: Found) -> VisitSummary:
         planned=visit.planned,
         served=visit.served,
         bytes=visit.bytes,
-        connect_us=visit.latency_us // 2,
+        connect_us=visit.connect_us,
         first_byte_us=visit.latency_us,
         latency_p50_us=visit.latency_us,
         latency_p95_us=visit.latency_us,

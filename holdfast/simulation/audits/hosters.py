@@ -30,6 +30,8 @@ class Found:
     unproven: tuple[int, ...] = ()
     """Planned chunks that did not come, in the order of the plan."""
     fault: bool = False
+    connect_us: int = 0
+    """Two round trips: TCP's and Noise's."""
     latency_us: int = 0
     bytes: int = 0
     throughput_bytes_per_s: int = 0
@@ -86,11 +88,12 @@ def answer(
     if way.dripping:
         return Found(Outcome.TOO_SLOW, count, planned)
     pair = int.from_bytes(tagged_hash("simulate/way", contract)[:4], "big") % ROUND_TRIP_US
-    latency_us = pair + chance.below(JITTER_US) + SERVICE_US + way.relay_us
+    round_trip_us = pair + chance.below(JITTER_US)
+    latency_us = round_trip_us + SERVICE_US + way.relay_us
     wrong = missing(contract, length, way.false_ppm, b"false") if way.false_ppm else frozenset()
     if not wrong.isdisjoint(planned):
         kept = tuple(index for index in planned if index in wrong)
-        return _came(Outcome.FAULT, count, kept, latency_us, fault=True)
+        return _came(Outcome.FAULT, count, kept, round_trip_us, latency_us, fault=True)
     gone = missing(contract, length, way.lost_ppm) if way.lost_ppm else frozenset()
     unproven = tuple(
         index
@@ -98,7 +101,7 @@ def answer(
         if index in gone or (line.loss_ppm and chance.below(MILLION) < line.loss_ppm)
     )
     outcome = Outcome.CHUNKS_MISSING if unproven else Outcome.SERVED
-    return _came(outcome, count, unproven, latency_us)
+    return _came(outcome, count, unproven, round_trip_us, latency_us)
 
 
 def can_show(way: Way, contract: bytes, length: int, chunks: tuple[int, ...]) -> bool:
@@ -109,7 +112,12 @@ def can_show(way: Way, contract: bytes, length: int, chunks: tuple[int, ...]) ->
 
 
 def _came(
-    outcome: Outcome, planned: int, unproven: tuple[int, ...], latency_us: int, fault: bool = False
+    outcome: Outcome,
+    planned: int,
+    unproven: tuple[int, ...],
+    round_trip_us: int,
+    latency_us: int,
+    fault: bool = False,
 ) -> Found:
     size = (planned - len(unproven)) * CHUNK_BYTES
     busy_us = max(latency_us, size * MILLION // LINE_BYTES_PER_S)
@@ -118,6 +126,7 @@ def _came(
         planned,
         unproven,
         fault,
+        2 * round_trip_us,
         latency_us,
         size,
         size * MILLION // busy_us,
