@@ -33,6 +33,7 @@ def attestors(hosts, weight_base):
     return [
         LinedUpAttestor(
             account=blake2b_256(b"sybil", host.encode(), number.to_bytes(2, "big")),
+            signer=blake2b_256(b"signer", host.encode(), number.to_bytes(2, "big")),
             vrf_key=bytes(32),
             weight_base=weight_base,
             place=place_of(host),
