@@ -23,6 +23,10 @@ _HALF_IN_TABLE = 7
 that ask for 30 chunks each need 1,800."""
 
 
+EARLIEST_PPM = 450_000
+"""How early a visit that takes long begins, as a share of when the shortest does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Eligible:
     """A contract that the coin may draw, as it stood when the committee was drawn."""
@@ -44,6 +48,12 @@ class VisitPlan:
     join_ppm: int
     """When to join: parts per million of the visiting window."""
     indices: tuple[int, ...]
+
+    def heights(self, window_start: int, window_blocks: int) -> tuple[int, int]:
+        """From when to when the visit may begin: a longer one must begin earlier."""
+        latest = window_blocks * self.join_ppm
+        earliest = latest * EARLIEST_PPM // 1_000_000
+        return window_start + earliest // 1_000_000, window_start + latest // 1_000_000
 
 
 def plan_input(network: bytes, challenge: bytes, coin: bytes) -> bytes:

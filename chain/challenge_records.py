@@ -8,6 +8,7 @@ from pydantic import Field, PlainSerializer
 from audit.messages import Outcome, VisitSummary
 from chain.committee import AbsenceVote, FlipAttempt, MemberHash, MemberKey, Unrevealed
 from chain.head import Head
+from chain.hosting_records import Absence
 from wire.codec import Message
 from wire.primitives import Hash, Natural, Ppm, PublicKey
 
@@ -44,6 +45,8 @@ class DrawnContract(Message):
     receipt_key: PublicKey
     head: Head
     samples: Natural
+    absences: tuple[Absence, ...] = ()
+    """That its hoster had announced, as far as they can lie in the challenge."""
 
 
 class DrawnAttestor(Message):
@@ -126,6 +129,8 @@ class JudgedVisit(Message):
     """Of the digests that its evidence shows: `audit.faults.vouched_id`."""
     unproven: tuple[Natural, ...] = ()
     """Planned chunks that are not proven served, in the order of the plan: the first few."""
+    excused: bool = False
+    """Whether it failed while the hoster was away as announced."""
 
     @property
     def planned(self) -> int:
@@ -144,8 +149,8 @@ class JudgedVisit(Message):
 
     @property
     def skipped(self) -> bool:
-        """Whether the attestor says that its own side failed."""
-        return self.summary.outcome is Outcome.SKIPPED
+        """Whether it is nobody's fault: the attestor's own side failed, or it is excused."""
+        return self.excused or self.summary.outcome is Outcome.SKIPPED
 
 
 class ReportRecord(Message):

@@ -39,7 +39,8 @@ def judge_report(
     drawn = {contract.contract: contract for contract in draw.eligible}
     judged = []
     for plan, reported in zip(plans, evidence.visits, strict=True):
-        target, summary = target_of(drawn[plan.contract]), reported.summary
+        contract, summary = drawn[plan.contract], reported.summary
+        target = target_of(contract)
         visit = judge_visit(network, task, target, plan, summary, reported.evidence)
         unproven = () if summary.outcome is Outcome.SKIPPED else visit.unproven
         judged.append(
@@ -48,6 +49,9 @@ def judge_report(
                 summary=summary,
                 vouched=_vouched_id(reported.evidence),
                 unproven=unproven,
+                excused=summary.served < summary.planned
+                and not visit.fault
+                and _was_away(challenge, contract, plan),
             )
         )
     return tuple(judged)
@@ -57,6 +61,16 @@ def _vouched_id(evidence: VisitEvidence | None) -> bytes | None:
     if evidence is None:
         return None
     return vouched_id(evidence.receipt.receipt, evidence.listed)
+
+
+def _was_away(challenge: ChallengeRecord, contract: DrawnContract, plan: VisitPlan) -> bool:
+    """Whether a visit may have begun while the hoster was away as it had announced."""
+    window_blocks = challenge.window_end - challenge.window_start
+    first, last = plan.heights(challenge.window_start, window_blocks)
+    return any(
+        absence.from_height <= last and first < absence.until_height
+        for absence in contract.absences
+    )
 
 
 def _plans(

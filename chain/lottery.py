@@ -19,6 +19,7 @@ from chain.challenge_records import (
 )
 from chain.committee import FlipAttempt, MemberKey
 from chain.context import BlockContext
+from chain.hosting_records import Absence, Maintenance
 from chain.records import DueItem, RosterName, stake_key
 from chain.state import Draft
 from wire.primitives import tagged_hash
@@ -187,6 +188,7 @@ def _record_draw(
                 receipt_key=draft.registrations.at(contract.hoster).receipt_key,
                 head=contract.head,
                 samples=contract.samples,
+                absences=_absences(draft, block, contract.hoster),
             )
         )
     draft.draws.put(
@@ -197,6 +199,17 @@ def _record_draw(
             attestors=attestors,
             eligible=tuple(eligible),
         ),
+    )
+
+
+def _absences(draft: Draft, block: BlockContext, hoster: bytes) -> tuple[Absence, ...]:
+    """Those that can lie in a challenge drawn now; what is announced later begins after it."""
+    known = draft.maintenance.get(hoster) or Maintenance()
+    over = block.height + block.parameters.challenge_blocks
+    return tuple(
+        absence
+        for absence in known.absences
+        if absence.until_height > block.height and absence.from_height < over
     )
 
 
