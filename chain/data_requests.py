@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from audit.entries import unpack_uncles
 from chain import assignment, money, schedule
-from chain.bodies.data import MAX_ASKED, ShownChunks
+from chain.bodies.data import MAX_ASKED, Answer
 from chain.challenge_records import JudgedVisit, VerdictRecord
 from chain.context import BlockContext
 from chain.data_bonds import asked_in_vain, largest_bytes
@@ -92,7 +92,7 @@ def answer_deadline(parameters: Parameters, maintenance: Maintenance | None, hei
 
 def shown_in(request: DataRequest, sidecar: bytes) -> tuple[int, ...]:
     """The chunks that an answer shows; raises `Malformed` unless each was asked for and is true."""
-    shown: ShownChunks = decode(ShownChunks, sidecar)
+    shown: Answer = decode(Answer, sidecar)
     indices = tuple(chunk.index for chunk in shown.chunks)
     if list(indices) != sorted({*indices} & {*request.left}):
         raise Malformed("the chunks are not asked for, shown before, or out of order")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from chain.bodies.data import AnswerData, ShownChunks
+from chain.bodies.data import AnswerData, Answer
 from chain.client import ChainClient
 from chain.hosting_records import DataRequest
 from chain.records import ContractRecord, Table
@@ -88,6 +88,6 @@ async def _answer(chain: ChainClient, wallet: Wallet, name: bytes, feed_of: Feed
     log.info("chunks shown on the chain", feed=zbase32.encode(contract.feed))
 
 
-async def _show(wallet: Wallet, request: bytes, part: ShownChunks) -> None:
+async def _show(wallet: Wallet, request: bytes, part: Answer) -> None:
     sidecar = encode(part)
     await wallet.send(AnswerData(request=request, evidence=blake2b_256(sidecar)), sidecar)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from audit.entries import pack_uncles
-from chain.bodies.data import ShownChunk, ShownChunks
+from chain.bodies.data import AnsweredChunk, Answer
 from chain.messages import MAX_SIDECAR_BYTES
 from feed import multiproof
 from feed.feed import Feed
@@ -27,7 +27,7 @@ def split(sizes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
         yield tuple(part)
 
 
-def answers(feed: Feed, length: int, wanted: Sequence[int]) -> list[ShownChunks]:
+def answers(feed: Feed, length: int, wanted: Sequence[int]) -> list[Answer]:
     """Chunks of the feed, as it was at this length, with their proofs.
 
     Raises `NotFound` when one is not here. A chunk that has rotted is dropped, so that it is
@@ -41,8 +41,8 @@ def answers(feed: Feed, length: int, wanted: Sequence[int]) -> list[ShownChunks]
             raise NotFound(f"chunk {index} has rotted on disk")
         values[index] = chunk.value
     return [
-        ShownChunks(
-            chunks=tuple(ShownChunk(index=index, data=values[index]) for index in part),
+        Answer(
+            chunks=tuple(AnsweredChunk(index=index, data=values[index]) for index in part),
             uncles=pack_uncles(multiproof.make(length, part, feed.node)),
         )
         for part in split([(index, len(value)) for index, value in values.items()])

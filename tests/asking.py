@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chain.bodies.data import AnswerData, AskData, ShownChunk, ShownChunks
+from chain.bodies.data import AnswerData, AskData, AnsweredChunk, Answer
 from chain.hosting_records import DataRequest
 from chain.records import ContractRecord
 from tests.builders import World
@@ -30,17 +30,17 @@ def asked(
     return world.draft.data_requests.at(request.request)
 
 
-def shown(world: World, request: DataRequest, chunks: Sequence[int] | None = None) -> ShownChunks:
+def shown(world: World, request: DataRequest, chunks: Sequence[int] | None = None) -> Answer:
     """What shows the chunks that are left, or these, at the head that was acknowledged."""
     chosen = request.left if chunks is None else tuple(chunks)
     library = world.library
-    return ShownChunks(
-        chunks=tuple(ShownChunk(index=index, data=library.chunk(index)) for index in chosen),
+    return Answer(
+        chunks=tuple(AnsweredChunk(index=index, data=library.chunk(index)) for index in chosen),
         uncles=library.uncles(chosen, request.head.length),
     )
 
 
-def answer(request: DataRequest, chunks: ShownChunks) -> tuple[AnswerData, bytes]:
+def answer(request: DataRequest, chunks: Answer) -> tuple[AnswerData, bytes]:
     """A body and its sidecar."""
     sidecar = encode(chunks)
     return AnswerData(request=request.request, evidence=blake2b_256(sidecar)), sidecar

@@ -34,20 +34,20 @@ class AnswerData(Message):
     kind: Literal["answer_data"] = "answer_data"
     request: Hash
     evidence: Hash
-    """Of the bytes of the sidecar, a `ShownChunks`."""
+    """Of the bytes of the sidecar, a `Answer`."""
 
 
-class ShownChunk(Message):
+class AnsweredChunk(Message):
     """A chunk's index and its bytes."""
 
     index: Natural
     data: Chunk
 
 
-class ShownChunks(Message):
+class Answer(Message):
     """Beside an `AnswerData`: chunks, ascending, and what proves them."""
 
-    chunks: Annotated[tuple[ShownChunk, ...], Field(min_length=1, max_length=MAX_ASKED + 1)]
+    chunks: Annotated[tuple[AnsweredChunk, ...], Field(min_length=1, max_length=MAX_ASKED + 1)]
     uncles: Annotated[
         bytes,
         Field(max_length=(MAX_ASKED + 1) * 40 * UNCLE_BYTES),

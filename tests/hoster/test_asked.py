@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from chain.bodies.data import MAX_CHUNK_BYTES, AskData, ShownChunks
+from chain.bodies.data import MAX_CHUNK_BYTES, AskData, Answer
 from chain.client import ChainClient
 from chain.hosting_records import DataRequest
 from chain.messages import MAX_SIDECAR_BYTES
@@ -168,7 +168,7 @@ def test_the_largest_answers_fit_beside_a_transaction():
         made = answers(feed, feed.length, wanted)
         assert all(len(encode(part)) <= MAX_SIDECAR_BYTES for part in made)
         assert [one.index for part in made for one in part.chunks] == [*wanted]
-        assert all(isinstance(part, ShownChunks) for part in made)
+        assert all(isinstance(part, Answer) for part in made)
 
 
 def test_what_has_rotted_is_not_shown():

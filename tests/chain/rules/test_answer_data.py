@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.bodies.data import AskData, ShownChunk
+from chain.bodies.data import AskData, AnsweredChunk
 from chain.bodies.hosting import Drain
 from chain.bodies.plans import CancelPlan, PausePlan, ResumePlan, TopUpPlan
 from chain.reasons import Reason
@@ -105,7 +105,9 @@ def test_bad_answers_are_refused():
         "another chunk": encode(unasked),
         "another's bytes": encode(
             good.model_copy(
-                update={"chunks": (*good.chunks[:2], ShownChunk(index=third.index, data=b"chunk"))}
+                update={
+                    "chunks": (*good.chunks[:2], AnsweredChunk(index=third.index, data=b"chunk"))
+                }
             )
         ),
         "out of order": encode(good.model_copy(update={"chunks": good.chunks[::-1]})),
