@@ -98,10 +98,21 @@ def _slots(coin: bytes, members: int) -> list[int]:
     return Stream(coin, b"slots").shuffle(range(members))
 
 
+def may_overlap(length: int, samples: int, members: int) -> bool:
+    """Whether a feed is too short to give each member chunks of its own."""
+    return length < members * samples
+
+
+def as_bits(indices: Sequence[int], length: int) -> bytes:
+    """Chunks of a feed of `length` as bits: chunk i is bit i mod 8 of byte i // 8."""
+    bits = sum(1 << index for index in indices)
+    return bits.to_bytes(-(-length // 8), "little")
+
+
 def _indices(
     stream: Stream, deal: bytes, target: Eligible, slot: int, members: int
 ) -> tuple[int, ...]:
-    if target.length < members * target.samples:
+    if may_overlap(target.length, target.samples, members):
         return tuple(stream.sample(target.length, min(target.samples, target.length)))
     # Every `members`-th card of the shuffled feed is this member's. Without the shuffle its
     # requests would share a residue, and a hoster would know an attestor by it.

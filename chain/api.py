@@ -267,8 +267,13 @@ def _add_reading(api: FastAPI, node: Reader) -> None:
 
     @api.get("/api/v1/accounts/{account}", tags=["reading"])
     async def account(account: KeyText) -> dict[str, Any]:
-        """An account's balance and nonce."""
-        return _plain(_read(node, Table.ACCOUNT, zbase32.parse_key(account)))
+        """An account's balance and nonce; of one that has attested, how it stands."""
+        key = zbase32.parse_key(account)
+        found, draft = _plain(_read(node, Table.ACCOUNT, key)), Draft(node.state)
+        standing = draft.standings.get(key)
+        if standing is None:
+            return found
+        return found | {"standing": {"state": standing.says(node.height), **_plain(standing)}}
 
     @api.get("/api/v1/feeds/{feed}", tags=["reading"])
     async def feed(feed: KeyText) -> dict[str, Any]:

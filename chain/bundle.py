@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from chain.blocks import StateProof
+from chain.blocks import Header, StateProof
 from chain.challenge_records import (
     Availability,
     ChallengeRecord,
@@ -19,11 +19,12 @@ from chain.challenge_records import (
     ReportRecord,
     VerdictRecord,
 )
+from chain.explaining import Case
 from chain.genesis import Genesis, Parameters
 from chain.judging import judge_report
 from chain.records import FeedRecord, PlanRecord, Table
-from chain.settlement import Visit, classify, score_of
-from chain.trust import TermStep, Trust, verify_state
+from chain.trust import Checkpoint, TermStep, Trust, verify_state
+from chain.verdicts import conclude, hoster_pay_base, visits_to
 from feed.tree import MAX_LENGTH
 from wire.codec import Message
 from wire.errors import Malformed, Rejected
@@ -66,69 +67,95 @@ class Checked:
     """What a bundle proves."""
 
     network: bytes
-    height: int
-    time_ms: int
+    header: Header
     feed: FeedRecord
-    verdicts: tuple[VerdictRecord, ...]
+    cases: tuple[Case, ...]
+    """Oldest first."""
     listed: int
     """Verdicts that the chain lists for the feed; a bundle may show only the newest."""
-    reports: int
-    samples: int
+
+    @property
+    def verdicts(self) -> tuple[VerdictRecord, ...]:
+        """All that it shows."""
+        return tuple(verdict for case in self.cases for verdict, _ in case.concluded)
+
+    @property
+    def reports(self) -> tuple[ReportRecord, ...]:
+        """All reports that lead to them."""
+        return tuple(report for case in self.cases for report in case.reports)
+
+    @property
+    def samples(self) -> int:
+        """Planned chunks in the visits that these verdicts count."""
+        return sum(verdict.samples for verdict in self.verdicts)
 
 
-def check_bundle(bundle: Bundle) -> Checked:
-    """What a bundle proves; raises `Malformed` at the first thing that does not hold."""
-    records = _Records(bundle)
+def check_bundle(bundle: Bundle, trusted: Checkpoint | None = None) -> Checked:
+    """What a bundle proves; raises `Malformed` at the first thing that does not hold.
+
+    `trusted` is a place in the chain that the history must pass, where it is one's own.
+    """
+    records = _Records(bundle, trusted)
     feed = records.need(FeedRecord, Table.FEED, bundle.feed)
     listed = records.need(Availability, Table.AVAILABILITY, bundle.feed).verdicts
     if len(listed) % 2:
         raise Malformed("the list of verdicts names half of one")
-    pairs = [
-        (challenge, contract)
-        for challenge, contract in zip(listed[::2], listed[1::2], strict=True)
-        if records.has(Table.VERDICT, challenge + contract)
-    ]
+    shown: dict[bytes, list[bytes]] = {}
+    for challenge, contract in zip(listed[::2], listed[1::2], strict=True):
+        if records.has(Table.VERDICT, challenge + contract):
+            shown.setdefault(challenge, []).append(contract)
     evidence = {(e.challenge, e.attestor): e.evidence for e in bundle.evidence}
-    verdicts, reports, samples = [], 0, 0
-    for challenge_id in dict.fromkeys(challenge for challenge, _ in pairs):
-        challenge = records.need(ChallengeRecord, Table.CHALLENGE, challenge_id)
-        draw = records.need(DrawRecord, Table.DRAW, challenge_id)
-        _require_sound(bundle.genesis.parameters, challenge, draw)
-        opened = [
-            records.need(ReportRecord, Table.REPORT, challenge_id + member)
-            for member in challenge.opened
-        ]
-        for report in opened:
-            _judge_again(bundle.genesis, challenge, draw, report, evidence)
-        reports += len(opened)
-        for other, contract in pairs:
-            if other != challenge_id:
-                continue
-            verdict = records.need(VerdictRecord, Table.VERDICT, challenge_id + contract)
-            plan = records.need(PlanRecord, Table.PLAN, verdict.plan)
-            _conclude_again(challenge, plan, opened, verdict)
-            samples += verdict.samples
-            verdicts.append(verdict)
-    header = bundle.state.header
+    cases = [
+        _check_case(bundle.genesis, records, challenge, contracts, evidence)
+        for challenge, contracts in shown.items()
+    ]
     return Checked(
         network=bundle.genesis.network,
-        height=header.height,
-        time_ms=header.time_ms,
+        header=bundle.state.header,
         feed=feed,
-        verdicts=tuple(verdicts),
+        cases=tuple(cases),
         listed=len(listed) // 2,
-        reports=reports,
-        samples=samples,
     )
+
+
+def _check_case(
+    genesis: Genesis,
+    records: "_Records",
+    challenge_id: bytes,
+    contracts: list[bytes],
+    evidence: dict[tuple[bytes, bytes], bytes],
+) -> Case:
+    challenge = records.need(ChallengeRecord, Table.CHALLENGE, challenge_id)
+    draw = records.need(DrawRecord, Table.DRAW, challenge_id)
+    _require_sound(genesis.parameters, challenge, draw)
+    opened = [
+        records.need(ReportRecord, Table.REPORT, challenge_id + member)
+        for member in challenge.opened
+    ]
+    authors = tuple(report.attestor for report in opened)
+    if (challenge.challenge, authors) != (challenge_id, challenge.opened):
+        raise Malformed("a record is not what its key says")
+    for report in opened:
+        _judge_again(genesis, challenge, draw, report, evidence)
+    concluded = []
+    for contract in contracts:
+        verdict = records.need(VerdictRecord, Table.VERDICT, challenge_id + contract)
+        plan = records.need(PlanRecord, Table.PLAN, verdict.plan)
+        _conclude_again(genesis.parameters, challenge, draw, plan, opened, verdict)
+        concluded.append((verdict, plan))
+    shown = {author: evidence[challenge_id, author] for author in authors}
+    return Case(challenge, draw, opened, shown, concluded)
 
 
 class _Records:
     """The proven records of a bundle by name."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, trusted: Checkpoint | None) -> None:
         trust = Trust(bundle.genesis)
         for step in bundle.steps:
             trust.advance(step)
+        if trusted is not None:
+            _require_history(trust, trusted)
         proven = verify_state(trust, bundle.state)
         self._found = {
             (name.table, name.key): record
@@ -148,6 +175,17 @@ class _Records:
         return record
 
 
+def _require_history(trust: Trust, trusted: Checkpoint) -> None:
+    """Raise `Malformed` unless the history goes through a checkpoint."""
+    if trusted.network != trust.network:
+        raise Malformed("the checkpoint is of another network")
+    if trusted.validators.term > trust.term:
+        raise Malformed(
+            f"it ends in term {trust.term}, before the checkpoint of term {trusted.validators.term}"
+        )
+    trust.require_passes(trusted)
+
+
 def _require_sound(parameters: Parameters, challenge: ChallengeRecord, draw: DrawRecord) -> None:
     """Raise `Malformed` for records that no ledger writes.
 
@@ -163,7 +201,7 @@ def _require_sound(parameters: Parameters, challenge: ChallengeRecord, draw: Dra
     for drawn in draw.eligible:
         if not (0 < drawn.head.length <= MAX_LENGTH):
             raise Malformed(f"a feed of {drawn.head.length} chunks was drawn")
-        if drawn.samples > parameters.samples_maximum:
+        if not 0 < drawn.samples <= parameters.samples_maximum:
             raise Malformed(f"{drawn.samples} samples are more than the network allows")
 
 
@@ -195,18 +233,19 @@ def _judge_again(
 
 
 def _conclude_again(
+    parameters: Parameters,
     challenge: ChallengeRecord,
+    draw: DrawRecord,
     plan: PlanRecord,
     opened: Sequence[ReportRecord],
     verdict: VerdictRecord,
 ) -> None:
-    visits = [
-        Visit(record.attestor, judged, judged.summary)
-        for record in opened
-        for judged in record.visits
-        if judged.contract == verdict.contract and not judged.skipped
-    ]
-    score = score_of(visits)
-    concluded = classify(visits, len(challenge.members), plan.sla.availability_ppm)
-    if (concluded, score, len(visits)) != (verdict.verdict, verdict.score_ppm, verdict.reports):
+    drawn = next((one for one in draw.eligible if one.contract == verdict.contract), None)
+    if drawn is None or verdict.contract not in plan.contracts:
+        raise Malformed("a verdict is on a contract that was not drawn, or not of its plan")
+    visits = visits_to(verdict.contract, opened)
+    concluded = conclude(challenge, drawn, plan, visits, verdict.height)
+    used = verdict.epoch_used and concluded.verdict != "skipped"
+    paid = hoster_pay_base(parameters, plan, concluded) if used else 0
+    if concluded.model_copy(update={"epoch_used": used, "paid_base": paid}) != verdict:
         raise Malformed("the reports lead to another verdict than the chain's")

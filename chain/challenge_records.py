@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer
 
-from audit.messages import Outcome, VisitSummary
+from audit.messages import MAX_LISTED, Outcome, VisitSummary
 from chain.committee import AbsenceVote, FlipAttempt, MemberHash, MemberKey, Unrevealed
 from chain.head import Head
 from chain.hosting_records import Absence
+from coinflip.messages import MAX_MEMBERS
 from wire.codec import Message
 from wire.primitives import Hash, Natural, Ppm, PublicKey
 
@@ -97,6 +98,8 @@ class ChallengeRecord(Message):
     coin: Hash | None = None
     commitments: tuple[MemberHash, ...] = ()
     opened: tuple[PublicKey, ...] = ()
+    voided: tuple[PublicKey, ...] = ()
+    """Whose report was opened and does not hold."""
     absences: tuple[AbsenceVote, ...] = ()
     unrevealed: tuple[Unrevealed, ...] = ()
     """Who is asked, since the coin is open, for its Reveal; after the deadline, who has paid."""
@@ -119,6 +122,13 @@ class ChallengeRecord(Message):
         return (*self.earlier, present)
 
 
+Asked = Annotated[
+    bytes,
+    Field(max_length=MAX_MEMBERS * MAX_LISTED // 8),
+    PlainSerializer(bytes.hex, when_used="json"),
+]
+
+
 class JudgedVisit(Message):
     """What the chain found in one visit of a report."""
 
@@ -127,6 +137,9 @@ class JudgedVisit(Message):
     """What the attestor reported; the evidence proves the outcome and what was served."""
     vouched: Hash | None = None
     """Of the digests that its evidence shows: `audit.faults.vouched_id`."""
+    asked: Asked = b""
+    """Of a feed so short that members' plans overlap: the planned chunks, chunk i as bit i mod 8
+    of byte i // 8."""
     unproven: tuple[Natural, ...] = ()
     """Planned chunks that are not proven served, in the order of the plan: the first few."""
     excused: bool = False
@@ -187,6 +200,8 @@ class VerdictRecord(Message):
     """Reports that count: sound, opened in time, not skipped."""
     samples: Natural
     missing: Natural
+    distinct: Natural
+    """Different chunks that were planned in visits which prove something."""
     latency_p50_us: Natural
     latency_p95_us: Natural
     first_byte_us: Natural
@@ -194,8 +209,10 @@ class VerdictRecord(Message):
     lower_bound_ppm: Ppm
     """Share of chunks that it serves at least, with 95 % confidence, going by these samples."""
     detection_ppm: Ppm
-    """Chance that these samples see the loss of 1 % of the chunks."""
+    """Chance that so many different chunks see the loss of 1 % of the feed's, or of one."""
     within_sla: bool
+    epoch_used: bool
+    """Whether it was paid for: something was concluded, of a contract that still ran."""
     paid_base: Natural
 
 

@@ -36,6 +36,10 @@ class Parameters(Message):
     committee_members: Annotated[int, Field(ge=MIN_MEMBERS, le=MAX_MEMBERS)] = 10
     committee_minimum: Annotated[int, Field(ge=MIN_MEMBERS, le=MAX_MEMBERS)] = 4
     """No challenge opens, and no retry, with fewer attestors."""
+    suspension_epochs_maximum: Annotated[int, Field(ge=1, le=1 << 20)] = 32
+    """How long an attestor that offends again and again rests at most, in epoch_blocks."""
+    cooling_rounds: Positive = 8
+    """Clean rounds that take back one offence."""
     committee_per_address: Positive = 2
     """Members of one committee at one IPv4 address; with names for addresses, all together."""
     committee_per_subnet: Positive = 1

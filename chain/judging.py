@@ -6,7 +6,15 @@ The ledger does this when a report is opened; whoever holds an exported bundle d
 from audit.evidence import Target, Task, judge_visit, require_plan_length
 from audit.faults import vouched_id
 from audit.messages import Evidence, Outcome, VisitEvidence
-from audit.plan import Eligible, VisitPlan, draw_targets, plan_input, visit_plans
+from audit.plan import (
+    Eligible,
+    VisitPlan,
+    as_bits,
+    draw_targets,
+    may_overlap,
+    plan_input,
+    visit_plans,
+)
 from chain.challenge_records import ChallengeRecord, DrawnContract, DrawRecord, JudgedVisit
 from chain.genesis import Parameters
 from chain.reasons import Reason
@@ -30,8 +38,8 @@ def judge_report(
     try:
         evidence: Evidence = decode(Evidence, sidecar)
     except Malformed as error:
-        raise Rejected(Reason.EVIDENCE_MISMATCH, str(error)) from None
-    plans = _plans(network, parameters, challenge, draw, attestor, evidence.plan_proof)
+        raise Rejected(Reason.EVIDENCE_UNREADABLE, str(error)) from None
+    plans = plans_of(network, parameters, challenge, draw, attestor, evidence.plan_proof)
     require_plan_length(len(evidence.visits), plans)
     task = Task(
         challenge.challenge, attestor, challenge.window_opened_ms, challenge.window_closed_ms
@@ -43,11 +51,15 @@ def judge_report(
         target = target_of(contract)
         visit = judge_visit(network, task, target, plan, summary, reported.evidence)
         unproven = () if summary.outcome is Outcome.SKIPPED else visit.unproven
+        asked = b""
+        if may_overlap(target.length, contract.samples, len(challenge.members)):
+            asked = as_bits(plan.indices, target.length)
         judged.append(
             JudgedVisit(
                 contract=plan.contract,
                 summary=summary,
                 vouched=_vouched_id(reported.evidence),
+                asked=asked,
                 unproven=unproven,
                 excused=summary.served < summary.planned
                 and not visit.fault
@@ -73,7 +85,7 @@ def _was_away(challenge: ChallengeRecord, contract: DrawnContract, plan: VisitPl
     )
 
 
-def _plans(
+def plans_of(
     network: bytes,
     parameters: Parameters,
     challenge: ChallengeRecord,
@@ -81,7 +93,7 @@ def _plans(
     attestor: bytes,
     proof: bytes,
 ) -> list[VisitPlan]:
-    """What the attestor had to do, from its VRF proof and the opened coin."""
+    """What an attestor had to do, from its VRF proof and the opened coin; or `Rejected`."""
     assert challenge.coin is not None
     alpha = plan_input(network, challenge.challenge, challenge.coin)
     vrf_key = next(drawn.vrf_key for drawn in draw.attestors if drawn.account == attestor)

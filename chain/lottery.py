@@ -7,7 +7,7 @@ them by the beacon of the block before. Who is in the line-up cannot know that b
 knows it can no longer join, leave, or change its weight or its keys.
 """
 
-from chain import schedule
+from chain import conduct, schedule
 from chain.addresses import committees, place_of
 from chain.challenge_records import (
     ChallengeRecord,
@@ -73,29 +73,34 @@ def line_up(draft: Draft, block: BlockContext) -> None:
 
 
 def _attestors(draft: Draft, block: BlockContext) -> tuple[LinedUpAttestor, ...]:
-    """All whose stake is old enough; of too many those with the most."""
-    found: list[LinedUpAttestor] = []
-    voices = set()
+    """All whose stake is old enough and who are not suspended; of too many those with the most."""
+    lag, known = block.parameters.registration_lag_blocks, list[bytes]()
     for account in draft.roster(RosterName.ATTESTORS):
         stake = draft.stakes.at(stake_key("attestor", account))
-        if stake.since_height + block.parameters.registration_lag_blocks <= block.height:
-            signer = draft.accounts.at(account).signer or account
-            if signer in voices:
-                continue  # two accounts with one key would be one voice in a flip
-            voices.add(signer)
-            registration = draft.registrations.at(account)
-            attestor = LinedUpAttestor(
-                account=account,
-                signer=signer,
-                vrf_key=registration.vrf_key,
-                weight_base=stake.amount_base,
-                place=place_of(registration.endpoint.host),
-            )
+        if stake.since_height + lag <= block.height:
+            known.append(account)
+    resting = conduct.resting(draft, block, known)
+    found: list[LinedUpAttestor] = []
+    voices = set()
+    for attestor in (_lined_up(draft, account) for account in known if account not in resting):
+        if attestor.signer not in voices:  # two accounts with one key would be one voice in a flip
+            voices.add(attestor.signer)
             found.append(attestor)
     if len(found) > ATTESTORS_MAXIMUM:
         found.sort(key=lambda attestor: (-attestor.weight_base, attestor.account))
         found = sorted(found[:ATTESTORS_MAXIMUM], key=lambda attestor: attestor.account)
     return tuple(found)
+
+
+def _lined_up(draft: Draft, account: bytes) -> LinedUpAttestor:
+    registration = draft.registrations.at(account)
+    return LinedUpAttestor(
+        account=account,
+        signer=draft.accounts.at(account).signer or account,
+        vrf_key=registration.vrf_key,
+        weight_base=draft.stakes.at(stake_key("attestor", account)).amount_base,
+        place=place_of(registration.endpoint.host),
+    )
 
 
 def _some(contracts: tuple[bytes, ...], epoch: int) -> tuple[bytes, ...]:
@@ -230,7 +235,10 @@ def try_again(
 ) -> None:
     """Open the next attempt without the faulty and the silent, if there may be one."""
     challenge, parameters = draft.challenges.at(challenge_id), block.parameters
-    out = {*faulty, *_majority_absent(challenge)}
+    silent = _majority_absent(challenge)
+    for member in silent:
+        conduct.offend(draft, block, member, "missing")
+    out = {*faulty, *silent}
     members = tuple(member for member in challenge.members if member not in out)
     excluded = (*challenge.excluded, *sorted(out))
     attempt = challenge.attempt + 1

@@ -21,6 +21,7 @@ from chain.endpoint import Endpoint
 from chain.head import Head
 from chain.hosting_records import Asker, DataRequest, Maintenance
 from chain.sponsors import Sponsor
+from chain.standing import Standing
 from chain.validators import Validator, ValidatorSet
 from wire.codec import Message
 from wire.primitives import Bytes, Hash, Natural, PublicKey
@@ -56,6 +57,7 @@ class Table(IntEnum):
     DATA_REQUEST = 20
     ASKER = 21
     MAINTENANCE = 22
+    STANDING = 25
 
 
 class Meta(Message):
@@ -327,6 +329,7 @@ RECORDS: dict[Table, type[Message]] = {
     Table.DATA_REQUEST: DataRequest,
     Table.ASKER: Asker,
     Table.MAINTENANCE: Maintenance,
+    Table.STANDING: Standing,
 }
 
 

@@ -39,6 +39,7 @@ from chain.records import (
     Table,
     ValidatorKey,
 )
+from chain.standing import Standing
 from chain.validators import ValidatorSet
 from wire.codec import Message, digest
 from wire.errors import Rejected
@@ -177,6 +178,7 @@ class Draft:
     data_requests = _Rows[DataRequest](Table.DATA_REQUEST)
     askers = _Rows[Asker](Table.ASKER)
     maintenance = _Rows[Maintenance](Table.MAINTENANCE)
+    standings = _Rows[Standing](Table.STANDING)
     _validators = _Rows[ValidatorSet](Table.VALIDATORS)
     _metas = _Rows[Meta](Table.META)
 

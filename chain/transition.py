@@ -2,7 +2,7 @@
 
 This file is the whole list: one `case` for each kind of transaction, one for each kind of
 deadline. A transaction that a rule rejects stays in the block with its reason, pays its fee
-and uses its nonce, and changes nothing else.
+and uses its nonce, and changes nothing else; but a void report is remembered as void.
 """
 
 from dataclasses import dataclass
@@ -191,6 +191,9 @@ def _include(draft: Draft, block: BlockContext, signed: SignedTransaction) -> Tr
     try:
         apply_body(above, block, signed)
     except Rejected as rejected:
+        if isinstance(rejected, open_report.Void):
+            assert isinstance(transaction.body, OpenReport)
+            open_report.leave_trace(draft, block, transaction.sender, transaction.body)
         return TransactionOutcome(
             transaction=transaction.id,
             reason=rejected.reason.value,

@@ -2,10 +2,28 @@
 
 import sys
 
-from holdfast import chain_cli, feed_cli, flip_cli, owner_cli, role_cli, rotate_cli, simulate_cli
+from holdfast import (
+    chain_cli,
+    explain_cli,
+    feed_cli,
+    flip_cli,
+    owner_cli,
+    role_cli,
+    rotate_cli,
+    simulate_cli,
+)
 from holdfast.cli import app, run
 
-for group in (chain_cli, feed_cli, flip_cli, owner_cli, role_cli, rotate_cli, simulate_cli):
+for group in (
+    chain_cli,
+    feed_cli,
+    flip_cli,
+    owner_cli,
+    explain_cli,
+    role_cli,
+    rotate_cli,
+    simulate_cli,
+):
     group.add_to(app)
 
 

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table as Grid
 
 from chain.bodies.plans import Sla
-from chain.challenge_records import VerdictRecord
 from feed.folder import CHUNK_BYTES, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
 from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, Session, session
@@ -20,16 +18,14 @@ from holdfast.daemon import first_error, until_stopped
 from holdfast.following import with_chain
 from holdfast.output import (
     Exit,
-    bytes_text,
     err,
     out,
-    ppm_text,
     print_json,
-    time_text,
 )
 from holdfast.plan_cli import plan
+from holdfast.verdict_page import UNKNOWN, verdict_table
 from wire import zbase32
-from wire.codec import decode, encode
+from wire.codec import encode
 from wire.errors import Malformed, Unavailable
 
 
@@ -38,7 +34,6 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(plan, name="plan")
     app.command()(publish)
     app.command()(report)
-    app.command()(verify)
     app.command()(demo)
 
 
@@ -162,75 +157,9 @@ def report(
         print_json([verdict.model_dump(mode="json") for verdict in verdicts])
     elif verdicts:
         out.print(verdict_table(verdicts))
+        out.print(UNKNOWN, style="dim")
     else:
         out.print("no audit has been settled yet")
-
-
-COLOURS = {"served": "green", "fault": "red", "unproven": "yellow", "skipped": "dim"}
-
-
-def verdict_table(verdicts: list[VerdictRecord]) -> Grid:
-    """Verdicts for people, one a line."""
-    grid = Grid(box=None, pad_edge=False, header_style="bold")
-    for column in ("epoch", "hoster", "verdict", "score", "chunks proven", "p50", "p95", "rate"):
-        grid.add_column(column, justify="left" if column in ("hoster", "verdict") else "right")
-    grid.add_column("paid", justify="right")
-    for verdict in verdicts:
-        grid.add_row(
-            str(verdict.epoch),
-            zbase32.encode(verdict.hoster)[:12] + "…",
-            f"[{COLOURS[verdict.verdict]}]{verdict.verdict}[/]",
-            ppm_text(verdict.score_ppm),
-            f"{verdict.samples - verdict.missing}/{verdict.samples}",
-            time_text(verdict.latency_p50_us),
-            time_text(verdict.latency_p95_us),
-            bytes_text(verdict.throughput_bytes_per_s) + "/s",
-            str(verdict.paid_base),
-        )
-    return grid
-
-
-def verify(
-    bundle: Annotated[Path, typer.Argument(help="A file written by `report --export`.")],
-    network: Annotated[
-        str | None, typer.Option(help="The network id you trust, in hexadecimal.")
-    ] = None,
-    json: JsonFlag = False,
-) -> None:
-    """Check an exported report with no network: signatures, proofs, receipts, verdicts."""
-    from chain.bundle import MAX_BUNDLE_BYTES, Bundle, check_bundle
-
-    try:
-        data = bundle.read_bytes()
-    except OSError as error:
-        raise Unavailable(f"cannot read {bundle}: {error.strerror}") from None
-    try:
-        checked = check_bundle(decode(Bundle, data, MAX_BUNDLE_BYTES))
-    except Malformed as error:
-        raise Malformed(f"{bundle} proves nothing: {error}") from None
-    if network is not None and checked.network.hex() != network.lower():
-        raise Malformed(f"{bundle} is of network {checked.network.hex()}, not of the one you trust")
-    if json:
-        print_json(
-            {
-                "valid": True,
-                "network": checked.network.hex(),
-                "height": checked.height,
-                "feed": zbase32.encode(checked.feed.feed),
-                "listed": checked.listed,
-                "reports": checked.reports,
-                "samples": checked.samples,
-                "verdicts": [verdict.model_dump(mode="json") for verdict in checked.verdicts],
-            }
-        )
-        return
-    out.print(verdict_table(list(checked.verdicts)))
-    out.print(
-        f"[green]valid[/]: {len(checked.verdicts)} of {checked.listed} verdicts from "
-        f"{checked.reports} reports over {checked.samples} samples"
-    )
-    out.print(f"final at height {checked.height}")
-    out.print(f"network {checked.network.hex()}" + ("" if network else "  (is it yours?)"))
 
 
 class SabotageName(StrEnum):

@@ -58,6 +58,8 @@ def _print_account(found: dict[str, Any], proof: dict[str, Any] | None, json: bo
         print_json(found if proof is None else {**found, "verified": proof})
         return
     out.print(f"balance {found['balance_base']} base units, next nonce {found['nonce']}")
+    if "standing" in found:
+        out.print(f"as an attestor {found['standing']['state']}: see `holdfast attest status`")
     if proof is not None:
         print_proof(proof)
 
@@ -113,7 +115,7 @@ def report(
     json: JsonFlag = False,
 ) -> None:
     """Show a feed's newest verdicts. They are verified in any case; --verify says how."""
-    from holdfast.owner_cli import verdict_table
+    from holdfast.verdict_page import verdict_table
     from owner.service import verdicts_of
 
     key = parse_key(feed)

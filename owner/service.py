@@ -5,6 +5,7 @@ continued by running it again: nothing is registered, and no plan paid, twice.
 """
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,17 @@ from chain.blocks import MAX_PROVEN_RECORDS
 from chain.bodies.feeds import PublishFeed, Root, SignedHead, UpdateHead, consent_to_publish
 from chain.bodies.plans import CancelPlan, CreatePlan, PausePlan, ResumePlan, Sla, TopUpPlan
 from chain.bundle import MAX_BUNDLE_BYTES, Bundle, ReportEvidence
-from chain.challenge_records import Availability, ChallengeRecord, VerdictRecord
+from chain.challenge_records import (
+    Availability,
+    ChallengeRecord,
+    DrawRecord,
+    ReportRecord,
+    VerdictRecord,
+)
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
+from chain.explaining import Case
+from chain.judging import targets_of
 from chain.records import ContractRecord, FeedRecord, PlanRecord, Table
 from chain.wallet_client import Wallet
 from feed.feed import Feed
@@ -27,6 +36,7 @@ from swarm.server import listen
 from wire.errors import HoldfastError, NotFound, Unavailable
 from wire.keys import KeyPair, Use
 from wire.ports import Connection
+from wire.primitives import blake2b_256
 
 log = structlog.get_logger()
 
@@ -188,6 +198,35 @@ async def verdicts_of(chain: ChainClient, feed: bytes, most: int) -> list[Verdic
     pairs = list(zip(listed.verdicts[::2], listed.verdicts[1::2], strict=True))
     names = [challenge + contract for challenge, contract in reversed(pairs[-most:])]
     return await chain.records(VerdictRecord, Table.VERDICT, names)
+
+
+async def case_of(chain: ChainClient, name: bytes) -> Case:
+    """All that is known of a settled challenge, proven: by its id, or of a feed the newest one."""
+    challenge = await chain.record(ChallengeRecord, Table.CHALLENGE, name)
+    if challenge is None:
+        newest = await verdicts_of(chain, name, 1)
+        if not newest:
+            raise NotFound("there is no verdict on this feed yet")
+        challenge = await chain.need(ChallengeRecord, Table.CHALLENGE, newest[0].challenge)
+    if challenge.coin is None or challenge.status != "settled":
+        raise NotFound(f"this challenge is {challenge.status}: nothing is concluded")
+    draw = await chain.need(DrawRecord, Table.DRAW, challenge.challenge)
+    keys = [challenge.challenge + member for member in challenge.opened]
+    reports = await chain.records(ReportRecord, Table.REPORT, keys)
+    targets = targets_of(chain.genesis.parameters, draw, challenge.coin)
+    names = [challenge.challenge + target.contract for target in targets]
+    verdicts = await chain.records(VerdictRecord, Table.VERDICT, names)
+    ids = list(dict.fromkeys(verdict.plan for verdict in verdicts))
+    plans = {plan.plan: plan for plan in await chain.records(PlanRecord, Table.PLAN, ids)}
+    evidence = {}
+    for report in reports:
+        with suppress(NotFound):  # it may have been pruned
+            shown = await chain.evidence(challenge.challenge, report.attestor)
+            if blake2b_256(shown) == report.evidence:
+                evidence[report.attestor] = shown
+    return Case(
+        challenge, draw, reports, evidence, [(verdict, plans[verdict.plan]) for verdict in verdicts]
+    )
 
 
 async def export_bundle(chain: ChainClient, feed: bytes) -> Bundle:

@@ -3,7 +3,7 @@
 from audit.entries import fresh_key
 from audit.faults import FalseDigest, false_digest, vouched_id
 from audit.messages import ShownChunk
-from chain import penalties
+from chain import conduct, penalties
 from chain.bodies.faults import DigestFault
 from chain.challenge_records import ChallengeRecord, ReportRecord
 from chain.context import BlockContext
@@ -48,6 +48,7 @@ def convict_attestor(
     draft.reports.change(report.challenge + report.attestor, forged=True)
     _keep_out(draft, draft.challenges.at(report.challenge), report.attestor)
     penalties.report_forged(draft, block, report, reporter)
+    conduct.offend(draft, block, report.attestor, "forged")
     return True
 
 

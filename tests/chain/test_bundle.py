@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from audit.messages import Evidence
-from chain.bodies.challenges import OpenReport
 from chain.bundle import MAX_BUNDLE_BYTES, Bundle, Checked, ReportEvidence, check_bundle
 from chain.challenge_records import (
     Availability,
@@ -21,60 +20,17 @@ from chain.challenge_records import (
     ReportRecord,
     VerdictRecord,
 )
+from chain.light import Forked
 from chain.records import Table
 from chain.state import Draft, State
-from tests.builders import World
+from chain.trust import beginning
+from tests.chain.bundles import audited, evidence_of, listed, names_of
 from tests.chain.final import Name, genesis_of, state_proof
 from tests.people import ATTESTORS
-from tests.stages import drawn, play, settled
+from tests.stages import drawn
 from wire.codec import decode, encode
 from wire.errors import Malformed
 from wire.primitives import blake2b_256
-
-
-@cache
-def _world() -> World:
-    """Two challenges: all served, then one hoster at fault."""
-    first = settled()
-    liar = first.contracts[0].contract
-
-    def behave(attestor: object, plan: Any) -> str:
-        return "fault" if plan.contract == liar else "served"
-
-    return play(first, behave)
-
-
-def listed(world: World) -> list[tuple[bytes, bytes]]:
-    verdicts = world.draft.availability.at(world.library.key).verdicts
-    return list(zip(verdicts[::2], verdicts[1::2], strict=True))
-
-
-def names_of(world: World) -> list[Name]:
-    names: list[Name] = [
-        (Table.META, b""),
-        (Table.FEED, world.library.key),
-        (Table.AVAILABILITY, world.library.key),
-        (Table.PLAN, world.plan.plan),
-    ]
-    names += [(Table.VERDICT, challenge + contract) for challenge, contract in listed(world)]
-    for challenge in dict.fromkeys(challenge for challenge, _ in listed(world)):
-        names += [(Table.CHALLENGE, challenge), (Table.DRAW, challenge)]
-        opened = world.draft.challenges.at(challenge).opened
-        names += [(Table.REPORT, challenge + member) for member in opened]
-    return names
-
-
-def evidence_of(world: World) -> tuple[ReportEvidence, ...]:
-    return tuple(
-        ReportEvidence(
-            challenge=signed.transaction.body.challenge,
-            attestor=signed.transaction.sender,
-            evidence=signed.sidecar,
-        )
-        for _, transactions in world.blocks
-        for signed in transactions
-        if isinstance(signed.transaction.body, OpenReport)
-    )
 
 
 @dataclass(frozen=True)
@@ -86,7 +42,7 @@ class Parts:
     evidence: tuple[ReportEvidence, ...]
 
     def bundle(self) -> Bundle:
-        world = _world()
+        world = audited()
         proof = state_proof(world.genesis, self.state, world.height, self.names)
         return Bundle(
             genesis=world.genesis,
@@ -99,7 +55,7 @@ class Parts:
 
 @cache
 def parts() -> Parts:
-    world = _world()
+    world = audited()
     return Parts(world.state, tuple(names_of(world)), evidence_of(world))
 
 
@@ -110,20 +66,20 @@ def good() -> Bundle:
 
 def test_a_bundle_proves_every_verdict_by_itself():
     checked = check_bundle(decode(Bundle, encode(good()), MAX_BUNDLE_BYTES))
-    world = _world()
+    world = audited()
     assert isinstance(checked, Checked)
-    assert (checked.network, checked.height) == (world.network, world.height)
+    assert (checked.network, checked.header.height) == (world.network, world.height)
     assert checked.feed == world.draft.feeds.at(world.library.key)
     assert [v.verdict for v in checked.verdicts].count("fault") == 1
     assert [v.verdict for v in checked.verdicts].count("served") == 3
-    assert (checked.listed, checked.reports, checked.samples) == (4, 8, 48)
+    assert (checked.listed, len(checked.reports), checked.samples) == (4, 8, 48)
     for verdict in checked.verdicts:
         assert world.draft.verdicts.at(verdict.challenge + verdict.contract) == verdict
 
 
 def test_a_bundle_may_show_only_some_verdicts_and_says_so():
-    newest = listed(_world())[-1]
-    left_out = {(Table.VERDICT, a + b) for a, b in listed(_world()) if (a, b) != newest}
+    newest = listed(audited())[-1]
+    left_out = {(Table.VERDICT, a + b) for a, b in listed(audited()) if (a, b) != newest}
     names = tuple(name for name in parts().names if name not in left_out)
     checked = check_bundle(replace(parts(), names=names).bundle())
     assert (len(checked.verdicts), checked.listed) == (1, 4)
@@ -296,6 +252,25 @@ LIES: dict[str, Callable[[], Bundle]] = {
     "a fault forgiven": lambda: signed_for(faulty(), verdict="served"),
     "a better score": lambda: signed_for(faulty(), score_ppm=1_000_000),
     "fewer reports": lambda: signed_for(first(Table.VERDICT), reports=3),
+    "a share of chunks that is proven by nothing": lambda: signed_for(
+        first(Table.VERDICT), lower_bound_ppm=999_999
+    ),
+    "more power": lambda: signed_for(first(Table.VERDICT), detection_ppm=1_000_000),
+    "more chunks looked at": lambda: signed_for(first(Table.VERDICT), distinct=40),
+    "quicker": lambda: signed_for(first(Table.VERDICT), latency_p95_us=1),
+    "not as agreed": lambda: signed_for(first(Table.VERDICT), within_sla=False),
+    "paid more": lambda: signed_for(first(Table.VERDICT), paid_base=7_001),
+    "paid nothing": lambda: signed_for(first(Table.VERDICT), paid_base=0),
+    "paid at fault": lambda: signed_for(faulty(), paid_base=7_000),
+    "another hoster": lambda: signed_for(first(Table.VERDICT), hoster=b"x" * 32),
+    "another contract": lambda: signed_for(first(Table.VERDICT), contract=b"x" * 32),
+    "another epoch": lambda: signed_for(first(Table.VERDICT), epoch=9),
+    "another SLA": lambda: signed_for(
+        first(Table.PLAN),
+        sla=at_first(Table.PLAN).sla.model_copy(update={"latency_us": 1}),
+    ),
+    "another price": lambda: signed_for(first(Table.PLAN), price_base=9_999),
+    "a plan without the contract": lambda: signed_for(first(Table.PLAN), contracts=()),
     "another coin": lambda: signed_for(first(Table.CHALLENGE), coin=b"x" * 32),
     "no coin": lambda: signed_for(first(Table.CHALLENGE), coin=None),
     "another attestor's VRF key": lambda: signed_for(
@@ -340,6 +315,9 @@ def without_attestors() -> Bundle:
 
 
 ABSURD: dict[str, Callable[[], Bundle]] = {
+    "a challenge by another name": absurd(Table.CHALLENGE, challenge=b"x" * 32),
+    "a report by another member": absurd(Table.REPORT, attestor=b"x" * 32),
+    "no samples": lambda: signed_for(first(Table.DRAW), **draw_changes(samples=0)),
     "half a verdict listed": absurd(Table.AVAILABILITY, verdicts=(b"x" * 32,)),
     "a report of no member": absurd(Table.CHALLENGE, members=(b"x" * 32, b"y" * 32)),
     "no members": absurd(Table.CHALLENGE, members=()),
@@ -384,3 +362,21 @@ def test_the_builders_made_what_they_say():
     assert isinstance(at_first(Table.CHALLENGE), ChallengeRecord)
     assert isinstance(at_first(Table.AVAILABILITY), Availability)
     assert len(drawn().members) <= len(ATTESTORS)
+
+
+# a history of one's own
+
+
+def test_a_history_must_pass_a_checkpoint_that_is_trusted():
+    world = audited()
+    own = beginning(world.genesis)
+    assert check_bundle(good(), own) == check_bundle(good())
+    other = own.model_copy(update={"network": b"x" * 32})
+    with pytest.raises(Malformed, match="another network"):
+        check_bundle(good(), other)
+    newer = own.validators.model_copy(update={"term": 3})
+    with pytest.raises(Malformed, match="before the checkpoint"):
+        check_bundle(good(), own.model_copy(update={"validators": newer}))
+    forked = own.model_copy(update={"block": b"x" * 32})
+    with pytest.raises(Forked, match="not the one of the checkpoint"):
+        check_bundle(good(), forked)

@@ -1,17 +1,24 @@
 """What a challenge concludes, and who is paid how much."""
 
-from fractions import Fraction
-
 import pytest
 
-from audit.confidence import lower_bound_ppm
+from audit.confidence import detection_ppm, lower_bound_ppm
 from audit.messages import Outcome
 from audit.plan import VisitPlan
 from chain import settlement
 from chain.challenge_records import JudgedVisit
 from chain.records import stake_key
-from chain.settlement import Visit, classify, detection_ppm, quorum, score_of
-from tests.people import ATTESTORS, BY_ID, OWNER, SLA, STRANGER, VALIDATOR, create_plan
+from chain.verdicts import Visit, classify, quorum, score_of
+from tests.people import (
+    ATTESTORS,
+    BY_ID,
+    OWNER,
+    SLA,
+    STRANGER,
+    VALIDATOR,
+    Library,
+    create_plan,
+)
 from tests.reports import account_of, summary
 from tests.stages import (
     coin_opened,
@@ -22,6 +29,7 @@ from tests.stages import (
     published,
     sealed,
     settled,
+    staffed,
 )
 
 
@@ -34,7 +42,7 @@ def judged(served=3, *, planned=3, fault=False, skipped=False):
 def visits(*served, faults=0):
     """Visits of three chunks each; `served` says how many were proven."""
     made = [
-        Visit(bytes([place]) * 32, judged(count, fault=place < faults), None)
+        Visit(bytes([place]) * 32, judged(count, fault=place < faults))
         for place, count in enumerate(served)
     ]
     assert faults <= len(made)
@@ -136,16 +144,6 @@ def test_a_quorum_is_more_than_two_thirds(members, needed):
     assert 3 * needed > 2 * members
 
 
-@pytest.mark.parametrize("samples", [0, 1, 2, 30, 299, 300, 4_096])
-def test_the_power_of_samples_is_exact_and_rounded_down(samples):
-    power = (1 - Fraction(99, 100) ** samples) * 1_000_000
-    assert detection_ppm(samples) == power.numerator // power.denominator
-
-
-def test_the_power_of_very_many_samples_is_bounded_work():
-    assert detection_ppm(10**15) == detection_ppm(4_096) < 1_000_000
-
-
 # settling whole challenges
 
 
@@ -180,7 +178,8 @@ def test_a_served_epoch_is_described_and_published():
     for verdict, contract in zip(verdicts(world), world.contracts, strict=True):
         assert (verdict.verdict, verdict.score_ppm, verdict.within_sla) == ("served", 10**6, True)
         assert (verdict.reports, verdict.samples, verdict.missing) == (4, 12, 0)
-        assert verdict.detection_ppm == detection_ppm(12)
+        assert verdict.detection_ppm == detection_ppm(40, 12)
+        assert verdict.distinct == 12
         assert verdict.lower_bound_ppm == lower_bound_ppm(12, 0)
         assert (verdict.latency_p50_us, verdict.latency_p95_us) == (10_000, 20_000)
         assert (verdict.first_byte_us, verdict.throughput_bytes_per_s) == (2_000, 5_000)
@@ -219,6 +218,8 @@ def test_silence_is_unproven_and_pays_the_hoster_nothing_and_attestors_less():
     for verdict, contract in zip(verdicts(world), world.contracts, strict=True):
         assert (verdict.verdict, verdict.score_ppm, verdict.within_sla) == ("unproven", 0, False)
         assert (verdict.samples, verdict.missing, verdict.paid_base) == (12, 12, 0)
+        # Silence has shown nothing about any chunk.
+        assert (verdict.distinct, verdict.detection_ppm) == (0, 0)
         assert (verdict.latency_p95_us, verdict.throughput_bytes_per_s) == (0, 0)
         assert contract.epochs_left == 2
         assert earned(world, before, BY_ID[contract.hoster]) == 0
@@ -379,6 +380,22 @@ def test_without_a_single_report_nothing_is_concluded():
     world.pass_until(world.challenge.opening_deadline)
     assert world.challenge.status == "settled"
     assert {verdict.verdict for verdict in verdicts(world)} == {"skipped"}
+
+
+def test_chunks_that_two_ask_for_count_once_for_what_a_loss_would_show():
+    world = staffed()
+    world.libraries["library"] = Library("library", 10)
+    world.must(OWNER, world.library.publish())
+    world.must(OWNER, create_plan(world.library.key))
+    world.pass_blocks()
+    world.block(*(world.sign(BY_ID[c.hoster], world.acknowledge(c)) for c in world.contracts))
+    play(world, only("silent", 0))
+    for verdict in verdicts(world):
+        plans = [p for m in world.members[1:] for p in world.visit_plans(m)]
+        asked = {i for p in plans if p.contract == verdict.contract for i in p.indices}
+        assert (verdict.samples, verdict.distinct) == (12, len(asked))
+        assert len(asked) < 9
+        assert verdict.detection_ppm == detection_ppm(10, len(asked)) == len(asked) * 100_000
 
 
 # the agreed service level, at its edges

@@ -169,7 +169,7 @@ def test_other_evidence_than_the_named_is_refused():
 )
 def test_evidence_of_another_shape_is_refused(evidence):
     world, member, parts = claimed(lambda w, m, p: replace(p, evidence=evidence))
-    assert_refused(world, member, parts.open(), Reason.EVIDENCE_MISMATCH, encode(evidence))
+    assert_refused(world, member, parts.open(), Reason.EVIDENCE_UNREADABLE, encode(evidence))
 
 
 def test_evidence_in_another_spelling_is_refused():
@@ -179,7 +179,7 @@ def test_evidence_in_another_spelling_is_refused():
             return super().sidecar.replace(b"\x84", b"\x98\x04", 1)
 
     world, member, parts = claimed(lambda w, m, p: Otherwise(p.challenge, p.evidence))
-    assert_refused(world, member, parts.open(), Reason.EVIDENCE_MISMATCH, parts.sidecar)
+    assert_refused(world, member, parts.open(), Reason.EVIDENCE_UNREADABLE, parts.sidecar)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,164 @@
+"""Verdicts, and the story of a challenge, for people."""
+
+from collections.abc import Iterable, Iterator
+
+from rich.table import Table as Grid
+
+from chain.challenge_records import VerdictRecord
+from chain.explaining import MEANINGS, Story, VerdictStory, VisitStory
+from holdfast.output import bytes_text, ppm_text, time_text
+from wire.zbase32 import encode
+
+COLOURS = {"served": "green", "fault": "red", "unproven": "yellow", "skipped": "dim"}
+
+UNKNOWN = (
+    "What no figure here says: that a feed is whole. *Least* is the share of chunks that is "
+    "served at least, with 95 % confidence; *power* is the chance that a loss of 1 % of the "
+    "chunks would have shown. The loss of a single chunk of many rarely does: only erasure coding "
+    "by the owner helps there. Nor is it shown that a hoster keeps the chunks on its own disk."
+)
+
+SHOWN_CHUNKS = 12
+"""Of a visit, for people; --json has all."""
+
+
+def short(account: bytes) -> str:
+    """An account as people tell it from others."""
+    return encode(account)[:12] + "…"
+
+
+def verdict_table(verdicts: Iterable[VerdictRecord]) -> Grid:
+    """Verdicts, one a line."""
+    grid = Grid(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
+    left = ("hoster", "verdict")
+    for column in (
+        *("epoch", "hoster", "verdict", "score", "least", "power", "proven"),
+        *("p95", "per s", "paid"),
+    ):
+        grid.add_column(column, justify="left" if column in left else "right", overflow="fold")
+    for verdict in verdicts:
+        shares = (verdict.score_ppm, verdict.lower_bound_ppm, verdict.detection_ppm)
+        grid.add_row(
+            str(verdict.epoch),
+            encode(verdict.hoster)[:8] + "…",
+            f"[{COLOURS[verdict.verdict]}]{verdict.verdict}[/]",
+            *(ppm_text(share).removesuffix(" %") for share in shares),
+            f"{verdict.samples - verdict.missing}/{verdict.samples}",
+            time_text(verdict.latency_p95_us),
+            bytes_text(verdict.throughput_bytes_per_s),
+            str(verdict.paid_base),
+        )
+    return grid
+
+
+def story_lines(story: Story) -> Iterator[str]:
+    """A whole challenge, line by line."""
+    challenge = story.challenge
+    yield f"challenge {challenge.challenge.hex()}, epoch {challenge.epoch}: {challenge.status}"
+    yield (
+        f"drawn at height {challenge.drawn_height}, visits from {challenge.window_start} to "
+        f"{challenge.window_end}, attempt {challenge.attempt} of its coin flip"
+    )
+    yield "members"
+    for member in story.members:
+        yield f"  {short(member.account)}  {member.conduct}, paid {member.paid_base} in all"
+    for verdict in story.verdicts:
+        yield ""
+        yield from verdict_lines(verdict)
+
+
+def verdict_lines(story: VerdictStory) -> Iterator[str]:
+    """One target: the visits, what they come to, and each coin."""
+    verdict = story.verdict
+    colour = COLOURS[verdict.verdict]
+    yield f"hoster {encode(verdict.hoster)}: [{colour}]{verdict.verdict}[/]"
+    yield f"  contract {verdict.contract.hex()}, feed {encode(verdict.feed)}"
+    for visit in story.visits:
+        yield from _visit_lines(visit)
+    yield f"  why {verdict.verdict}: {_because(story)}"
+    yield (
+        f"  {verdict.samples - verdict.missing} of {verdict.samples} requests proven: "
+        f"{ppm_text(verdict.lower_bound_ppm)} at least are served (95 % confidence); "
+        f"{verdict.distinct} different chunks: a loss of 1 % would show with "
+        f"{ppm_text(verdict.detection_ppm)}"
+    )
+    yield from (f"  {line}" for line in _pay_lines(story))
+
+
+def _visit_lines(visit: VisitStory) -> Iterator[str]:
+    summary = visit.judged.summary
+    outcome = summary.outcome
+    yield (
+        f"  visit by {short(visit.attestor)}: {outcome.name.lower()} ({int(outcome)}), "
+        f"{summary.served} of {summary.planned} chunks; {MEANINGS[outcome]}; fault of: "
+        f"{visit.blame}; paid {visit.paid_base}"
+        + (f", and {visit.rewarded_base} of the collateral" if visit.rewarded_base else "")
+    )
+    if visit.task is not None:
+        chunks = visit.task.indices
+        more = f" and {len(chunks) - SHOWN_CHUNKS} more" if len(chunks) > SHOWN_CHUNKS else ""
+        yield (
+            f"    planned at {ppm_text(visit.task.join_ppm)} of the window, chunks "
+            f"{', '.join(map(str, chunks[:SHOWN_CHUNKS]))}{more}"
+        )
+    else:
+        yield "    its evidence is not at hand, so neither are its plan's time and chunks"
+    if visit.judged.unproven:
+        yield f"    not proven: {', '.join(map(str, visit.judged.unproven))}"
+    if summary.served:
+        yield (
+            f"    connected in {time_text(summary.connect_us)}, first chunk after "
+            f"{time_text(summary.first_byte_us)}, p95 {time_text(summary.latency_p95_us)}, "
+            f"{bytes_text(summary.throughput_bytes_per_s)}/s"
+        )
+
+
+def _because(story: VerdictStory) -> str:
+    verdict, sla = story.verdict, story.plan.sla
+    proving = sum(visit.judged.served > 0 for visit in story.visits if not visit.judged.skipped)
+    match verdict.verdict:
+        case "fault":
+            return (
+                "a receipt of the hoster's own is for bytes that are not the feed's; one is enough"
+            )
+        case "skipped":
+            return f"{verdict.reports} visits count, not more than half of the committee"
+        case "served":
+            return (
+                f"more than two thirds of {verdict.reports} visits each prove "
+                f"{ppm_text(sla.availability_ppm)} of their chunks or more"
+            )
+        case "unproven":
+            return (
+                f"{proving} of {verdict.reports} visits prove anything; more than two thirds had "
+                f"to prove {ppm_text(sla.availability_ppm)} of their chunks"
+            )
+
+
+def _pay_lines(story: VerdictStory) -> Iterator[str]:
+    verdict, price = story.verdict, story.plan.price_base
+    if not verdict.epoch_used:
+        reason = (
+            "nothing is concluded" if verdict.verdict == "skipped" else "the contract had ended"
+        )
+        yield f"pay: none, and no epoch is used up, for {reason}"
+        return
+    if verdict.verdict == "served":
+        yield (
+            f"hoster: {verdict.paid_base} = {story.full_base} * {ppm_text(story.score_pay_ppm)} "
+            f"for a score of {ppm_text(verdict.score_ppm)} * {ppm_text(story.speed_pay_ppm)} for "
+            f"{ppm_text(story.speed_ppm)} of the agreed speed"
+        )
+    else:
+        yield f"hoster: 0 of {story.full_base}, for only *served* is paid"
+    if story.slashed_base:
+        rewards = sum(visit.rewarded_base for visit in story.visits)
+        yield (
+            f"hoster: loses its collateral of {story.slashed_base}; {rewards} to who proved it, "
+            "the rest is burnt"
+        )
+    attestors = sum(visit.paid_base for visit in story.visits)
+    yield (
+        f"of the price of {price}: {verdict.paid_base} to the hoster, {attestors} to attestors, "
+        f"{story.validator_base} to the block's writer, {story.kept_base} stays in escrow"
+    )
