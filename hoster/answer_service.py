@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from chain.bodies.data import AnswerData, Answer
+from chain.bodies.data import Answer, AnswerData
 from chain.client import ChainClient
 from chain.hosting_records import DataRequest
 from chain.records import ContractRecord, Table

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from audit.entries import pack_uncles
-from chain.bodies.data import AnsweredChunk, Answer
+from chain.bodies.data import Answer, AnsweredChunk
 from chain.messages import MAX_SIDECAR_BYTES
 from feed import multiproof
 from feed.feed import Feed

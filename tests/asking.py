@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chain.bodies.data import AnswerData, AskData, AnsweredChunk, Answer
+from chain.bodies.data import Answer, AnswerData, AnsweredChunk, AskData
 from chain.hosting_records import DataRequest
 from chain.records import ContractRecord
 from tests.builders import World

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from chain.bodies.data import MAX_CHUNK_BYTES, AskData, Answer
+from chain.bodies.data import MAX_CHUNK_BYTES, Answer, AskData
 from chain.client import ChainClient
 from chain.hosting_records import DataRequest
 from chain.messages import MAX_SIDECAR_BYTES

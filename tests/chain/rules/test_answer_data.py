@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.bodies.data import AskData, AnsweredChunk
+from chain.bodies.data import AnsweredChunk, AskData
 from chain.bodies.hosting import Drain
 from chain.bodies.plans import CancelPlan, PausePlan, ResumePlan, TopUpPlan
 from chain.reasons import Reason
