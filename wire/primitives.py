@@ -13,6 +13,8 @@ from pydantic import Field, PlainSerializer
 from wire import zbase32
 
 MAX_INT = 2**63 - 1
+MAX_HEIGHT = 2**53
+"""The last height that anybody may name: what is counted from it stays below `MAX_INT`."""
 
 
 def _hex(value: bytes) -> str:
@@ -27,6 +29,8 @@ Hash = Annotated[bytes, Field(min_length=32, max_length=32), _AsHex]
 PublicKey = Annotated[bytes, Field(min_length=32, max_length=32), _AsKey]
 Signature = Annotated[bytes, Field(min_length=64, max_length=64), _AsHex]
 Natural = Annotated[int, Field(ge=0, le=MAX_INT)]
+Height = Annotated[int, Field(ge=0, le=MAX_HEIGHT)]
+"""Of a block that somebody names."""
 Positive = Annotated[int, Field(ge=1, le=MAX_INT)]
 Ppm = Annotated[int, Field(ge=0, le=1_000_000)]
 """Parts per million: the only fractions there are."""

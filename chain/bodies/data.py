@@ -6,7 +6,7 @@ from pydantic import Field, PlainSerializer
 
 from audit.entries import UNCLE_BYTES
 from wire.codec import Message
-from wire.primitives import Hash, Natural
+from wire.primitives import Hash, Height, Natural
 
 MAX_ASKED = 4
 """Chunks that one request names; one more is drawn."""
@@ -60,5 +60,5 @@ class Maintain(Message):
     """Announce that a hoster will be away: what fails then is nobody's fault."""
 
     kind: Literal["maintain"] = "maintain"
-    from_height: Natural
+    from_height: Height
     blocks: Annotated[int, Field(ge=1)]

@@ -7,6 +7,7 @@ from pydantic import Field
 from wire.codec import Message
 from wire.primitives import (
     Hash,
+    Height,
     Natural,
     Positive,
     Ppm,
@@ -37,7 +38,7 @@ class CreatePlan(Message):
     sla: Sla
     samples: Positive
     """Chunks that each attestor asks of each hoster."""
-    start_height: Natural
+    start_height: Height
 
 
 class TopUpPlan(Message):

@@ -3,12 +3,16 @@
 import pytest
 
 from chain import schedule
+from chain.bodies.plans import CreatePlan
 from chain.reasons import Reason
 from chain.records import Due, DueItem, Table, height_key
 from chain.rules.create_plan import PLANS_LISTED
 from tests.chain.refusals import assert_refused
 from tests.people import BALANCE, OWNER, STRANGER, Library, create_plan
 from tests.stages import published
+from wire.codec import decode, encode
+from wire.errors import Malformed
+from wire.primitives import MAX_HEIGHT, MAX_INT
 
 FEED = Library("library", 40).key
 
@@ -82,6 +86,19 @@ def test_a_height_that_is_full_moves_the_start():
     world.state.records[Table.DUE, height_key(full)] = Due(items=(item,) * schedule.ROOM)
     world.must(OWNER, create_plan(FEED, start_height=full))
     assert world.plan.start_height == full + 1
+
+
+def test_the_last_height_that_can_be_named_has_room_behind_it():
+    """A start that is no height would stop every node that let it into a block."""
+    world = published()
+    item = DueItem(kind="unbond", id=b"h" + STRANGER.id)
+    full = Due(items=(item,) * schedule.ROOM)
+    world.state.records[Table.DUE, height_key(MAX_HEIGHT)] = full
+    body = create_plan(FEED, start_height=MAX_HEIGHT)
+    world.must(OWNER, body)
+    assert world.plan.start_height == MAX_HEIGHT + 1
+    with pytest.raises(Malformed, match="start_height"):
+        decode(CreatePlan, encode(body.model_copy(update={"start_height": MAX_INT})))
 
 
 def test_a_feed_names_its_newest_plans():

@@ -10,6 +10,9 @@ from tests.asking import asked
 from tests.chain.refusals import assert_refused
 from tests.people import BY_ID, HOSTERS, PARAMETERS, STRANGER
 from tests.stages import lined_up, staffed
+from wire.codec import decode, encode
+from wire.errors import Malformed
+from wire.primitives import MAX_HEIGHT, MAX_INT
 
 AHEAD = PARAMETERS.challenge_blocks
 
@@ -85,3 +88,15 @@ def test_a_request_waits_for_who_is_away():
     world.pass_until(absence.from_height - 4)
     request = asked(world, contract, 1)
     assert request.deadline == world.height + PARAMETERS.answer_blocks + 3
+
+
+def test_an_absence_beyond_all_heights_is_no_message():
+    """Its end would be no height: every node that let it into a block would stop there."""
+    world = staffed()
+    person, body = announced(world)
+    latest = body.model_copy(update={"from_height": MAX_HEIGHT})
+    assert decode(Maintain, encode(latest)) == latest
+    world.must(person, latest)
+    for height in (MAX_HEIGHT + 1, MAX_INT):
+        with pytest.raises(Malformed, match="from_height"):
+            decode(Maintain, encode(body.model_copy(update={"from_height": height})))
