@@ -222,6 +222,12 @@ def cancel(draft: Draft, block: BlockContext, plan_id: bytes) -> None:
         end_plan(draft, plan_id)
 
 
+def expire(draft: Draft, block: BlockContext, plan_id: bytes) -> None:
+    """The plan's time is over: as if its owner cancelled it now."""
+    if draft.plans.at(plan_id).status not in ("ending", "ended"):
+        cancel(draft, block, plan_id)
+
+
 def end_plan(draft: Draft, plan_id: bytes) -> None:
     """A cancelled plan ends: collateral returns, and what is unspent."""
     for contract_id in draft.plans.at(plan_id).contracts:

@@ -84,6 +84,7 @@ class Reason(StrEnum):
     ANNOUNCED_TOO_LATE = "announced_too_late"
     ABSENT_TOO_LONG = "absent_too_long"
     ABSENT_TOO_OFTEN = "absent_too_often"
+    EXPIRES_TOO_SOON = "expires_too_soon"
     EVIDENCE_UNREADABLE = "evidence_unreadable"
 
 

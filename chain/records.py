@@ -193,6 +193,8 @@ class PlanRecord(Message):
     paused_at: Natural = 0
     paused_epochs: Natural = 0
     """That its pauses which are over have left out at most."""
+    expires_height: Natural = 0
+    """When it is cancelled at the latest; 0: never."""
 
 
 ContractStatus = Literal["assigned", "active", "lapsed", "ended"]
@@ -289,6 +291,7 @@ class DueItem(Message):
         "end_plan",
         "reveals",
         "pause_over",
+        "expire_plan",
         "forfeit",
         "draw_chunk",
         "answer_due",

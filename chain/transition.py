@@ -314,6 +314,8 @@ def _fall_due(  # noqa: C901, PLR0912 - one case per kind is the point
             assignment.end_plan(draft, item.id)
         case "forfeit":
             assignment.forfeit(draft, block, item.id, beacon)
+        case "expire_plan":
+            assignment.expire(draft, block, item.id)
         case "pause_over":
             pause_plan.over(draft, block, item.id)
         case "draw_chunk":

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from chain.bodies.data import MAX_CHUNK_BYTES
 from chain.bodies.plans import Sla
-from feed.folder import CHUNK_BYTES, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
+from feed.folder import CHUNK_BYTES, MIN_CHUNK_BYTES
 from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, Session, session
 from holdfast.daemon import first_error, until_stopped
@@ -88,6 +89,10 @@ def publish(
     ] = 2_000,
     throughput: Annotated[int, typer.Option(min=0, help="Bytes per second, at least.")] = 0,
     samples: Annotated[int, typer.Option(min=1, help="Chunks that each attestor asks for.")] = 30,
+    start_height: Annotated[int, typer.Option(min=0, help="When it begins; 0: at once.")] = 0,
+    expires_height: Annotated[
+        int, typer.Option(min=0, help="When it ends at the latest; 0: when it is served.")
+    ] = 0,
     listen: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where hosters fetch it from.")
     ] = None,
@@ -113,6 +118,8 @@ def publish(
             throughput_bytes_per_s=throughput,
         ),
         samples=samples,
+        start_height=start_height,
+        expires_height=expires_height,
     )
     with FeedStore(current.home.feeds) as store:
         if is_key(what) and not Path(what).exists():

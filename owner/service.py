@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from chain.blocks import MAX_PROVEN_RECORDS
+from chain.bodies.data import MAX_CHUNK_BYTES
 from chain.bodies.feeds import PublishFeed, Root, SignedHead, UpdateHead, consent_to_publish
 from chain.bodies.plans import CancelPlan, CreatePlan, PausePlan, ResumePlan, Sla, TopUpPlan
 from chain.bundle import MAX_BUNDLE_BYTES, Bundle, ReportEvidence
@@ -28,12 +29,13 @@ from chain.explaining import Case
 from chain.judging import targets_of
 from chain.records import ContractRecord, FeedRecord, PlanRecord, Table
 from chain.wallet_client import Wallet
+from feed.check import larger_chunk
 from feed.feed import Feed
 from feed.manifest import discovery_key, encode_manifest
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
 from feed.session import serve
 from swarm.server import listen
-from wire.errors import HoldfastError, NotFound, Unavailable
+from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
 from wire.keys import KeyPair, Use
 from wire.ports import Connection
 from wire.primitives import blake2b_256
@@ -57,6 +59,9 @@ class PlanTerms:
     price_base: int
     sla: Sla
     samples: int
+    start_height: int = 0
+    expires_height: int = 0
+    """When it is cancelled at the latest; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,11 @@ class Owner:
 
         `pair` is the feed's first signer: it consents to this account's being its owner.
         """
+        if (large := larger_chunk(feed, MAX_CHUNK_BYTES)) is not None:
+            raise Malformed(
+                f"chunk {large.index // 2} has {large.size} bytes, and hosters take none above "
+                f"{MAX_CHUNK_BYTES}: make the feed with smaller chunks"
+            )
         async with listen(host, port, self._swarm_key, on_open=_serving(feed)) as listener:
             source = Endpoint(
                 host=public_host, port=listener.port, swarm_key=self._swarm_key.public
@@ -136,11 +146,11 @@ class Owner:
         """The plan with these terms: one of ours that has not ended, or a new one."""
         known = await self._chain.need(FeedRecord, Table.FEED, feed)
         for plan in await self._chain.records(PlanRecord, Table.PLAN, known.plans):
-            agreed = (plan.replicas, plan.epochs, plan.price_base, plan.sla, plan.samples)
-            wanted = (terms.replicas, terms.epochs, terms.price_base, terms.sla, terms.samples)
+            names = ("replicas", "epochs", "price_base", "sla", "samples", "expires_height")
+            agreed = all(getattr(plan, name) == getattr(terms, name) for name in names)
             lasts = plan.status in ("waiting", "running", "paused")
             ours = plan.owner == self._wallet.account and lasts
-            if ours and agreed == wanted:
+            if ours and agreed:
                 return plan.plan
         return await self._wallet.send(
             CreatePlan(
@@ -150,7 +160,8 @@ class Owner:
                 price_base=terms.price_base,
                 sla=terms.sla,
                 samples=terms.samples,
-                start_height=0,
+                start_height=terms.start_height,
+                expires_height=terms.expires_height,
             )
         )
 

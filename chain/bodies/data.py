@@ -6,7 +6,7 @@ from pydantic import Field, PlainSerializer
 
 from audit.entries import UNCLE_BYTES
 from wire.codec import Message
-from wire.primitives import Hash, Height, Natural
+from wire.primitives import Hash, Height, Natural, Positive
 
 MAX_ASKED = 4
 """Chunks that one request names; one more is drawn."""
@@ -61,4 +61,4 @@ class Maintain(Message):
 
     kind: Literal["maintain"] = "maintain"
     from_height: Height
-    blocks: Annotated[int, Field(ge=1)]
+    blocks: Positive

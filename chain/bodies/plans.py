@@ -39,6 +39,8 @@ class CreatePlan(Message):
     samples: Positive
     """Chunks that each attestor asks of each hoster."""
     start_height: Height
+    expires_height: Height = 0
+    """When it is cancelled if it has not ended by then; 0: never."""
 
 
 class TopUpPlan(Message):

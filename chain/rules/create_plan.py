@@ -22,6 +22,8 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, plan: bytes, body: C
         )
     if body.start_height and body.start_height < block.height:
         raise Rejected(Reason.START_IN_PAST, f"this is height {block.height}")
+    if body.expires_height and body.expires_height <= max(body.start_height, block.height + 1):
+        raise Rejected(Reason.EXPIRES_TOO_SOON, "it would end before it begins")
     escrow = body.price_base * body.replicas * body.epochs
     money.debit(draft, sender, escrow)
 
@@ -43,7 +45,10 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, plan: bytes, body: C
             sponsors=(Sponsor(account=sender, part_base=escrow),),
             status="waiting",
             vacancies=(body.epochs,) * body.replicas,
+            expires_height=body.expires_height,
         ),
     )
+    if body.expires_height:
+        schedule.soon(draft, body.expires_height, DueItem(kind="expire_plan", id=plan))
     plans = (*feed.plans, plan)[-PLANS_LISTED:]
     draft.feeds.put(body.feed, feed.model_copy(update={"plans": plans}))

@@ -3,13 +3,13 @@
 import pytest
 
 from chain import schedule
-from chain.bodies.plans import CreatePlan
+from chain.bodies.plans import CancelPlan, CreatePlan
 from chain.reasons import Reason
 from chain.records import Due, DueItem, Table, height_key
 from chain.rules.create_plan import PLANS_LISTED
 from tests.chain.refusals import assert_refused
-from tests.people import BALANCE, OWNER, STRANGER, Library, create_plan
-from tests.stages import published
+from tests.people import BALANCE, BY_ID, OWNER, STRANGER, Library, create_plan
+from tests.stages import play, published
 from wire.codec import decode, encode
 from wire.errors import Malformed
 from wire.primitives import MAX_HEIGHT, MAX_INT
@@ -109,3 +109,49 @@ def test_a_feed_names_its_newest_plans():
     world.block(*signed)
     plans = world.draft.feeds.at(FEED).plans
     assert plans == tuple(one.transaction.id for one in signed[3:])
+
+
+def test_a_plan_that_expires_is_cancelled_and_what_is_unspent_returns():
+    world = published()
+    before = world.balance(OWNER)
+    expires = world.height + 9
+    world.must(OWNER, create_plan(FEED, epochs=3, expires_height=expires))
+    world.pass_until(expires - 1)
+    assert world.plan.status == "running"
+    world.pass_blocks()
+    assert world.plan.status == "ended"
+    assert world.balance(OWNER) == before - 10
+    assert all(contract.status != "active" for contract in world.contracts)
+
+
+def test_what_is_drawn_when_a_plan_expires_is_paid_as_agreed():
+    world = published()
+    expires = world.height + 12
+    world.must(OWNER, create_plan(FEED, epochs=3, expires_height=expires))
+    world.pass_blocks()
+    world.block(*(world.sign(BY_ID[c.hoster], world.acknowledge(c)) for c in world.contracts))
+    play(world)
+    assert world.height >= expires and world.plan.status in ("ending", "ended")
+    assert [contract.earned_base for contract in world.contracts] == [7_000, 7_000]
+    world.pass_until(world.plan.ends_at)
+    assert (world.plan.status, world.plan.escrow_base) == ("ended", 0)
+
+
+def test_a_plan_does_not_expire_before_it_begins():
+    world = published()
+    begins = world.height + 5
+    body = create_plan(FEED, start_height=begins, expires_height=begins)
+    assert_refused(world, OWNER, body, Reason.EXPIRES_TOO_SOON)
+    at_once = create_plan(FEED, expires_height=world.height + 2)
+    assert_refused(world, OWNER, at_once, Reason.EXPIRES_TOO_SOON)
+    world.must(OWNER, body.model_copy(update={"expires_height": begins + 1}))
+
+
+def test_what_has_ended_before_it_expires_has_ended():
+    world = published()
+    expires = world.height + 9
+    world.must(OWNER, create_plan(FEED, expires_height=expires))
+    world.must(OWNER, CancelPlan(plan=world.plan.plan))
+    before = world.balance(OWNER)
+    world.pass_until(expires + 1)
+    assert (world.plan.status, world.balance(OWNER)) == ("ended", before)
