@@ -1,7 +1,6 @@
 """`holdfast explain` and `verify`: why an audit ended as it did, and whether that is so."""
 
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +12,9 @@ from chain.explaining import Case, Story, explain
 from chain.genesis import Genesis
 from holdfast.cli import JsonFlag, session
 from holdfast.output import out, print_json
-from holdfast.verdict_page import UNKNOWN, story_lines, verdict_table
+from holdfast.verdict_page import UNKNOWN, plain, story_lines, verdict_table
 from wire import zbase32
-from wire.codec import Message, decode
+from wire.codec import decode
 from wire.errors import Malformed, NotFound, Unavailable
 
 NetworkFlag = Annotated[str | None, typer.Option(help="The network id you trust, in hexadecimal.")]
@@ -201,22 +200,3 @@ def _only(story: Story, hoster: bytes | None, attestor: bytes | None) -> Story:
     if not verdicts:
         raise NotFound("there is no verdict on that hoster in this challenge")
     return replace(story, members=members, verdicts=tuple(verdicts))
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses and records as JSON: keys in z-base-32, other bytes in hexadecimal."""
-    if isinstance(value, Message):
-        return value.model_dump(mode="json")
-    if is_dataclass(value):
-        return dict(_fields(value))
-    if isinstance(value, tuple | list):
-        return [plain(each) for each in value]
-    return value
-
-
-def _fields(value: Any) -> Iterator[tuple[str, Any]]:
-    for field in fields(value):
-        found = getattr(value, field.name)
-        if isinstance(found, bytes):
-            found = zbase32.encode(found) if field.name in ("account", "attestor") else found.hex()
-        yield field.name, plain(found)

@@ -24,7 +24,7 @@ from holdfast.output import (
     print_json,
 )
 from holdfast.plan_cli import plan
-from holdfast.verdict_page import UNKNOWN, verdict_table
+from holdfast.verdict_page import UNKNOWN, hint_lines, plain, verdict_table
 from wire import zbase32
 from wire.codec import encode
 from wire.errors import Malformed, Unavailable
@@ -148,6 +148,9 @@ def report(
     json: JsonFlag = False,
 ) -> None:
     """Show a feed's availability, proven by the chain; export it for `holdfast verify`."""
+    from chain.challenge_records import VerdictRecord
+    from chain.client import ChainClient
+    from owner.hints_service import Hints, hints_of
     from owner.service import export_bundle, verdicts_of
 
     current = session(context)
@@ -159,11 +162,19 @@ def report(
         except OSError as error:
             raise Unavailable(f"cannot write {export}: {error.strerror}") from None
         err.print(f"wrote {export}: check it with `holdfast verify {export}`")
-    verdicts = with_chain(current, lambda chain: verdicts_of(chain, key, limit))
+
+    async def read(chain: ChainClient) -> tuple[list[VerdictRecord], Hints]:
+        verdicts = await verdicts_of(chain, key, limit)
+        return verdicts, await hints_of(chain, verdicts)
+
+    verdicts, hints = with_chain(current, read)
     if json:
-        print_json([verdict.model_dump(mode="json") for verdict in verdicts])
+        shown = [verdict.model_dump(mode="json") for verdict in verdicts]
+        print_json({"verdicts": shown, "hints": plain(hints)})
     elif verdicts:
         out.print(verdict_table(verdicts))
+        for line in hint_lines(hints):
+            out.print(line)
         out.print(UNKNOWN, style="dim")
     else:
         out.print("no audit has been settled yet")

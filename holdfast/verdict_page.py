@@ -1,12 +1,16 @@
 """Verdicts, and the story of a challenge, for people."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 from rich.table import Table as Grid
 
 from chain.challenge_records import VerdictRecord
 from chain.explaining import MEANINGS, Story, VerdictStory, VisitStory
 from holdfast.output import bytes_text, ppm_text, time_text
+from owner.hints_service import Hints
+from wire.codec import Message
 from wire.zbase32 import encode
 
 COLOURS = {"served": "green", "fault": "red", "unproven": "yellow", "skipped": "dim"}
@@ -17,6 +21,8 @@ UNKNOWN = (
     "chunks would have shown. The loss of a single chunk of many rarely does: only erasure coding "
     "by the owner helps there. Nor is it shown that a hoster keeps the chunks on its own disk."
 )
+
+KEYS = ("account", "attestor", "hoster", "hosters")
 
 SHOWN_CHUNKS = 12
 """Of a visit, for people; --json has all."""
@@ -162,3 +168,33 @@ def _pay_lines(story: VerdictStory) -> Iterator[str]:
         f"of the price of {price}: {verdict.paid_base} to the hoster, {attestors} to attestors, "
         f"{story.validator_base} to the block's writer, {story.kept_base} stays in escrow"
     )
+
+
+def hint_lines(hints: Hints) -> Iterator[str]:
+    """What visits hint at, or that they hint at nothing."""
+    for relay in hints.relays:
+        yield (
+            f"[yellow]hint[/]: {encode(relay.hoster)} may fetch elsewhere what it is asked for: in "
+            f"{relay.slow} of {relay.visits} visits the first chunk took longer than its line and "
+            f"the other hosters explain, {time_text(relay.extra_us)} in the median"
+        )
+    for group in hints.clusters:
+        yield (
+            "[yellow]hint[/]: these may be one store, or stand in one place, for they are reached "
+            f"alike or fail together: {', '.join(map(encode, group))}"
+        )
+    if hints.relays or hints.clusters:
+        yield "hints are the attestors' word; nobody is paid or punished by them"
+
+
+def plain(value: Any, name: str = "") -> Any:
+    """Dataclasses and records as JSON: keys in z-base-32, other bytes in hexadecimal."""
+    if isinstance(value, Message):
+        return value.model_dump(mode="json")
+    if is_dataclass(value):
+        return {each.name: plain(getattr(value, each.name), each.name) for each in fields(value)}
+    if isinstance(value, tuple | list):
+        return [plain(each, name) for each in value]
+    if isinstance(value, bytes):
+        return encode(value) if name in KEYS else value.hex()
+    return value

@@ -5,10 +5,13 @@ import json
 import pytest
 
 import holdfast.__main__  # noqa: F401 - hangs the commands into the application
+from audit.suspicion import OneStore, Relay
 from chain.trust import beginning
 from holdfast.cli import run
+from holdfast.verdict_page import hint_lines, plain
+from owner.hints_service import Hints
 from tests.chain.bundles import audited, bundle_of
-from tests.people import BY_ID, OWNER
+from tests.people import BY_ID, HOSTERS, OWNER
 from wire.codec import encode
 from wire.zbase32 import encode as key_text
 
@@ -110,3 +113,18 @@ def test_what_cannot_be_explained_is_told_in_one_line(file, tmp_path, capsys):
         (("explain", "--bundle", file, "--network", "00"), "not of the one you trust"),
     ):
         assert why in refused(capsys, *arguments)
+
+
+def test_hints_are_told_as_hints_and_as_json():
+    one, other, third = (key.id for key in HOSTERS)
+    alike = [OneStore(pair, 0, 0, 20, 0) for pair in ((one, other), (other, third))]
+    hints = Hints(9, [Relay(one, 9, 9, 31_000)], alike)
+    relay, group, word = hint_lines(hints)
+    assert key_text(one) in relay
+    assert "31.0 ms" in relay
+    assert all(key_text(hoster) in group for hoster in (one, other, third))
+    assert "nobody is paid or punished" in word
+    assert list(hint_lines(Hints(9, [], []))) == []
+    found = json.loads(json.dumps(plain(hints)))
+    assert found["relays"][0]["hoster"] == key_text(one)
+    assert found["pairs"][1]["hosters"] == [key_text(other), key_text(third)]
