@@ -43,6 +43,8 @@ PARAMETERS = LOCAL_PARAMETERS.model_copy(
         "committee_minimum": 3,
         "window_blocks": 60,
         "opening_blocks": 60,
+        # Who is killed all the time is asked on the chain, and answers when it lives.
+        "answer_blocks": 2_000,
     }
 )
 COMMANDS = {"attestor-1": ("attest", "run"), "hoster-1": ("host", "run")}
