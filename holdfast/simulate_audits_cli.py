@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_MEMBERS = 10_000
 MAX_ROUNDS = 100_000
-WIDTH = 130
+WIDTH = 150
 """Of the widest table: rich would cut it where there is no terminal."""
 LEAST_ATTESTORS = 20
 LEAST_CONTRACTS = 20
@@ -100,13 +100,14 @@ def _print(played: "Played") -> None:
     _table(
         (
             *("hosters", "number", "verdicts", "served", "unproven", "fault", "skipped"),
-            *("missing", "caught", "after", "asked", "unanswered", "slashed"),
+            *("missing", "caught", "after", "asked", "unanswered", "slashed", "suspected"),
         ),
         [
             (
                 *(row.group, row.hosters, row.verdicts, row.served, row.unproven, row.fault),
                 *(row.skipped, f"{row.missing / max(row.samples, 1):.2%}", row.caught),
-                *(row.first_caught or "-", row.asked, row.unanswered, row.slashed),
+                *(row.first_caught or "-", row.asked, row.unanswered),
+                *(row.slashed, row.suspected),
             )
             for row in figures.hosting
         ],
@@ -114,12 +115,12 @@ def _print(played: "Played") -> None:
     _table(
         (
             *("attestors", "number", "drawn", "away", "withheld", "void", "opened"),
-            *("convicted", "stake lost"),
+            *("convicted", "suspended", "stake lost"),
         ),
         [
             (
                 *(row.group, row.attestors, row.due, row.away, row.withheld, row.void),
-                *(row.opened, row.convicted, f"{row.stake_lost_base:,}"),
+                *(row.opened, row.convicted, row.suspended, f"{row.stake_lost_base:,}"),
             )
             for row in figures.attesting
         ],
@@ -134,7 +135,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     from rich.table import Table
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    grid.add_column(columns[0])
+    grid.add_column(columns[0], no_wrap=True)
     for column in columns[1:]:
         grid.add_column(column, justify="right")
     for row in rows:

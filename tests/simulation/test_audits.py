@@ -213,6 +213,10 @@ def test_a_relay_is_paid_like_any_and_slow_service_is_not() -> None:
     figures = figures_of("outsourcing")
     honest = figures.each_base("honest hosters")
     assert figures.each_base("relays, 30 ms away") == honest
+    for group in ("relays, 30 ms away", "relays, 300 ms away"):
+        row = figures.hosting_of(group)
+        assert row.suspected == row.hosters and row.slashed == 0
+    assert figures.hosting_of("honest hosters").suspected == 0
     assert figures.each_base("relays, 300 ms away") < honest
 
 

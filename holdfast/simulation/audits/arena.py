@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from audit.entries import LISTED_BYTES, UNCLE_BYTES
 from audit.messages import Evidence, ReportedVisit, VisitSummary, report_commitment
 from audit.plan import Eligible, VisitPlan, plan_input, visit_plans
+from audit.suspicion import Timed
 from chain import data_requests, money, penalties
 from chain.bodies.challenges import CommitReport, OpenReport
 from chain.bodies.data import AnswerData
 from chain.bodies.hosting import Acknowledge
-from chain.challenge_records import JudgedVisit, VerdictRecord
+from chain.challenge_records import JudgedVisit, ReportRecord, VerdictRecord
 from chain.context import BlockContext
 from chain.fees import least_fee_base
 from chain.genesis import Parameters
@@ -368,6 +369,8 @@ class Arena:
                     open_report.require_turn(above, block, task.member, body)
                     open_report.keep(above, block, task.member, body, task.visits)
             except Rejected as rejected:
+                if isinstance(rejected, open_report.Void):
+                    open_report.leave_trace(draft, block, task.member, body)
                 tally.void += 1
                 self.flaws[rejected.reason.value] += 1
                 return
@@ -384,6 +387,17 @@ class Arena:
                 verdict = draft.verdicts.get(challenge + target.contract)
                 if verdict is not None:
                     self.verdicts.append(verdict)
+
+    def timed(self) -> Iterator[Timed]:
+        """All visits that brought chunks, as opened reports tell of them."""
+        draft = self.ledger.draft
+        for record in self.ledger.state.records.values():
+            if isinstance(record, ReportRecord):
+                for visit in record.visits:
+                    if visit.served:
+                        hoster = draft.contracts.at(visit.contract).hoster
+                        times = visit.summary.connect_us, visit.summary.first_byte_us
+                        yield Timed(record.challenge, record.attestor, hoster, *times)
 
     def requests(self) -> list[DataRequest]:
         """What hosters were asked on the chain, and what became of it."""

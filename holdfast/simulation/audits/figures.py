@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from statistics import median_low
 from typing import Any
 
+from audit.suspicion import relays
 from chain.money import held_base
 from chain.records import PlanRecord, StakeRecord, Table, stake_key
 from holdfast.simulation.audits.arena import Arena
@@ -50,6 +51,8 @@ class Hosting:
     """Of these, those that cost the contract."""
     slashed: int
     """Hosters that have lost collateral."""
+    suspected: int
+    """Hosters whose first chunks take longer than their lines explain: no rule reads that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Attesting:
     opened: int
     convicted: int
     """Reports that were proven to be made up."""
+    suspended: int
+    """Members that are kept out of line-ups at the end."""
     stake_lost_base: int
 
 
@@ -135,6 +140,7 @@ def measure(arena: Arena, before: Counter[bytes]) -> Figures:
 
 def _hosting(arena: Arena) -> list[Hosting]:
     group_of = {seat.account: seat.group for seat in arena.cast.hosters.values()}
+    suspected = {relay.hoster for relay in relays(arena.timed())}
     rows = []
     for group in dict.fromkeys(group_of.values()):
         verdicts = [each for each in arena.verdicts if group_of[each.hoster] == group]
@@ -163,6 +169,7 @@ def _hosting(arena: Arena) -> list[Hosting]:
                 asked=len(asked),
                 unanswered=sum(each.status == "unanswered" for each in asked),
                 slashed=sum(_has_lost_stake(arena, one) for one in members),
+                suspected=len(suspected & {*members}),
             )
         )
     return rows
@@ -171,6 +178,12 @@ def _hosting(arena: Arena) -> list[Hosting]:
 def _has_lost_stake(arena: Arena, hoster: bytes) -> bool:
     stake = arena.ledger.draft.stakes.at(stake_key("hoster", hoster))
     return stake.amount_base + stake.unbonding_base < hoster_stake_base(arena.parameters)
+
+
+def _is_suspended(arena: Arena, attestor: bytes) -> bool:
+    draft = arena.ledger.draft
+    standing = draft.standings.get(attestor)
+    return standing is not None and standing.says(draft.meta.height) == "suspended"
 
 
 def _attesting(arena: Arena) -> list[Attesting]:
@@ -195,6 +208,7 @@ def _attesting(arena: Arena) -> list[Attesting]:
                 void=sum(tally.void for tally in tallies),
                 opened=sum(tally.opened for tally in tallies),
                 convicted=sum(tally.convicted for tally in tallies),
+                suspended=sum(_is_suspended(arena, seat.account) for seat in seats),
                 stake_lost_base=lost,
             )
         )

@@ -42,7 +42,7 @@ SLA = Sla(availability_ppm=900_000, latency_us=250_000, throughput_bytes_per_s=1
 
 PARAMETERS = Parameters(
     registration_lag_blocks=0,
-    epoch_blocks=1,
+    epoch_blocks=10,
     gathering_blocks=0,
     flip_blocks=2,
     flip_attempts=1,
