@@ -1,6 +1,6 @@
 """Who hosts what: contracts are made, replaced and ended here, by the beacon and by rule."""
 
-from chain import money, schedule, sponsors
+from chain import money, penalties, schedule, sponsors
 from chain.bodies.plans import MAX_EPOCHS
 from chain.context import BlockContext
 from chain.reasons import Reason
@@ -296,10 +296,15 @@ def slash(
 
 
 def forfeit(draft: Draft, block: BlockContext, id: bytes, beacon: bytes) -> None:
-    """What was reported in the block before: contract || reporter."""
-    contract_id, reporter = id[:32], id[32:]
-    if draft.contracts.at(contract_id).status == "active":
-        slash(draft, block, contract_id, [reporter], beacon)
+    """What was reported in the block before: contract || reporter.
+
+    A contract that has ended since has set its collateral free, and its hoster pays all the same.
+    """
+    contract, reporter = draft.contracts.at(id[:32]), id[32:]
+    if contract.status == "active":
+        slash(draft, block, contract.contract, [reporter], beacon)
+    else:
+        penalties.collateral_worth(draft, block, contract.hoster, reporter)
 
 
 def _vacate(draft: Draft, block: BlockContext, contract: ContractRecord, beacon: bytes) -> None:

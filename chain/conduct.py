@@ -16,11 +16,13 @@ def offend(draft: Draft, block: BlockContext, account: bytes, offence: Offence) 
 def conclude(draft: Draft, block: BlockContext, challenge: ChallengeRecord) -> None:
     """A sealed challenge is over: each member had a report to make.
 
-    Who was convicted in the flip has paid for it, and had no report to make any more.
+    Who was convicted in the flip has paid for it, and had no report to make any more; who made
+    its report up has paid for that.
     """
     committed = {known.member for known in challenge.commitments}
     for member in challenge.members:
-        if member in challenge.convicted:
+        report = draft.reports.get(challenge.challenge + member)
+        if member in challenge.convicted or (report is not None and report.forged):
             continue
         before = draft.standings.get(member) or Standing()
         draft.standings.put(member, before.model_copy(update={"rounds": before.rounds + 1}))

@@ -67,6 +67,11 @@ def receipts_false(
         item = DueItem(kind="forfeit", id=contract.contract + reporter)
         schedule.soon(draft, block.height + 1, item)
         return
+    collateral_worth(draft, block, hoster, reporter)
+
+
+def collateral_worth(draft: Draft, block: BlockContext, hoster: bytes, reporter: bytes) -> None:
+    """As much as a contract's collateral, of what no contract has locked."""
     due_base = block.parameters.contract_collateral_base
     taken_base = take(draft, block, "hoster", hoster, due_base)
     reward_base = taken_base // 2

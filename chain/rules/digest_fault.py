@@ -66,6 +66,6 @@ def _keep_out(draft: Draft, challenge: ChallengeRecord, attestor: bytes) -> None
     if challenge.status == "opening":
         draft.challenges.change(
             challenge.challenge,
-            convicted=(*challenge.convicted, attestor),
+            voided=(*challenge.voided, attestor),
             opened=tuple(member for member in challenge.opened if member != attestor),
         )

@@ -11,11 +11,13 @@ from wire.errors import Rejected
 def apply(draft: Draft, block: BlockContext, sender: bytes, body: Rotate) -> None:
     """The account stays what it is, with all that it has and owes; only who speaks for it changes.
 
-    A key that is an account itself, as each first key is, cannot speak for another as well.
+    A key that has spoken as an account itself cannot speak for another as well. One that was sent
+    coins can: else whoever sees which key it is to be could keep it from being.
     """
     if not signing.is_signed(body.key, ROTATE_DOMAIN, block.network, sender, body.proof):
         raise Rejected(Reason.KEY_UNPROVEN, "the new key has not signed for this account")
     account = draft.accounts.at(sender)
-    if body.key == account.signer or draft.accounts.get(body.key) is not None:
+    other = draft.accounts.get(body.key)
+    if body.key in (account.signer, sender) or (other is not None and other.nonce):
         raise Rejected(Reason.KEY_TAKEN, "use a key that has never signed here")
     draft.accounts.put(sender, account.model_copy(update={"signer": body.key}))

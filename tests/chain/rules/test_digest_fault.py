@@ -8,11 +8,13 @@ from audit.entries import pack_listed, unpack_listed
 from audit.faults import vouched
 from audit.messages import ShownChunk, VisitEvidence, Vouched
 from audit.plan import VisitPlan
+from chain.bodies.challenges import CoinFault, OpenReport
 from chain.bodies.faults import DigestFault
 from chain.reasons import Reason
 from chain.records import stake_key
 from tests.builders import World
 from tests.chain.refusals import assert_refused
+from tests.faults import equivocation
 from tests.people import BY_ID, OWNER, STRANGER, Library, Person
 from tests.reports import ReportParts, account_of, leaf_hashes, make_receipt
 from tests.stages import sealed
@@ -135,10 +137,25 @@ def test_before_it_is_settled_a_forged_report_does_not_count():
     world.must(STRANGER, case.body, case.sidecar)
     challenge = world.draft.challenges.at(world.focus)
     assert case.crook.id not in challenge.opened
-    assert case.crook.id in challenge.convicted
+    assert case.crook.id in challenge.voided and not challenge.convicted
     world.pass_until(challenge.opening_deadline)
     assert world.draft.challenges.at(world.focus).status == "settled"
     assert case.report.paid_base == 0
+    standing = world.draft.standings.at(case.crook.id)
+    assert (standing.forged, standing.void, standing.rounds) == (1, 0, 0)
+
+
+def test_a_forged_report_cannot_come_again():
+    case = opened()
+    case.world.must(STRANGER, case.body, case.sidecar)
+    sent = next(
+        signed
+        for _, block in reversed(case.world.blocks)
+        for signed in block
+        if isinstance(signed.transaction.body, OpenReport)
+    )
+    body, sidecar = sent.transaction.body, sent.sidecar
+    assert_refused(case.world, case.crook, body, Reason.ALREADY_OPENED, sidecar)
 
 
 def test_after_it_is_settled_the_pay_is_taken_back():
@@ -212,3 +229,15 @@ def test_a_report_that_there_is_not_is_refused():
     ):
         body = case.body.model_copy(update=changes)
         assert_refused(case.world, STRANGER, body, reason, case.sidecar)
+
+
+def test_who_made_a_report_up_answers_for_the_flip_as_well():
+    """Else a friend's small claim would spare it the large one."""
+    case = opened("fresh")
+    world = case.world
+    world.must(STRANGER, case.body, case.sidecar)
+    staked = case.stake("attestor", case.crook)
+    body = CoinFault(challenge=world.focus, attempt=0, evidence=equivocation(world, case.crook))
+    world.must(world.members[1], body)
+    assert case.stake("attestor", case.crook) == staked - staked // 2
+    assert_refused(world, world.members[1], body, Reason.ALREADY_CONVICTED)

@@ -4,13 +4,14 @@ import pytest
 
 from audit.messages import SignedReceipt
 from chain.bodies.faults import ReceiptFault
+from chain.bodies.plans import CancelPlan
 from chain.reasons import Reason
 from chain.records import RosterName, stake_key
 from tests.builders import World
 from tests.chain.refusals import assert_refused
 from tests.people import ATTESTORS, BY_ID, OWNER, STRANGER, Person, register
 from tests.reports import make_receipt
-from tests.stages import sealed, staffed
+from tests.stages import sealed, settled, staffed
 from wire.keys import Use
 
 COLLATERAL = 301
@@ -55,6 +56,18 @@ def test_a_lie_costs_the_contract_and_its_collateral_in_the_next_block():
     assert world.draft.meta.burnt_base == COLLATERAL - COLLATERAL // 2
     assert world.draft.contracts.at(contract.contract).status == "ended"
     assert contract.contract not in world.draft.roster(RosterName.ACTIVE_CONTRACTS)
+
+
+def test_who_has_its_contract_ended_in_that_block_pays_all_the_same():
+    """A hoster's own plan can be cancelled in the very block in which the collateral is forfeit."""
+    world = settled()
+    hoster, before = hoster_of(world), balance(world, STRANGER)
+    staked, _ = stake_of(world, hoster)
+    world.must(STRANGER, lie(world))
+    world.must(OWNER, CancelPlan(plan=world.plan.plan))
+    assert {contract.status for contract in world.contracts} == {"ended"}
+    assert stake_of(world, hoster) == (staked - COLLATERAL, 0)
+    assert balance(world, STRANGER) == before - 10 + COLLATERAL // 2
 
 
 def test_a_session_is_punished_once_and_another_again():

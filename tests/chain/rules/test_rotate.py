@@ -59,11 +59,24 @@ def test_a_key_that_nobody_appointed_says_nothing():
         (rotate_to(NEW, bytes(32), OWNER.id), Reason.KEY_UNPROVEN),
         (rotate_to(NEW, funded().network, STRANGER.id), Reason.KEY_UNPROVEN),
         (rotate_to(OWNER.account, funded().network, OWNER.id), Reason.KEY_TAKEN),
-        (rotate_to(STRANGER.account, funded().network, OWNER.id), Reason.KEY_TAKEN),
     ],
 )
 def test_a_key_has_to_be_fresh_and_to_agree(body, reason):
     assert_refused(funded(), OWNER, body, reason)
+
+
+def test_a_key_that_has_spoken_for_an_account_of_its_own_is_taken():
+    world = funded()
+    world.must(STRANGER, Transfer(to=OWNER.id, amount_base=1))
+    body = rotate_to(STRANGER.account, world.network, OWNER.id)
+    assert_refused(world, OWNER, body, Reason.KEY_TAKEN)
+
+
+def test_nobody_keeps_a_key_from_being_rotated_to_by_sending_it_coins():
+    world = funded()
+    world.must(STRANGER, Transfer(to=NEW.public, amount_base=1))
+    world.rotate(OWNER, NEW)
+    world.must(OWNER, SEND)
 
 
 def test_the_present_key_cannot_be_rotated_to():
