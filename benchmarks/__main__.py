@@ -17,6 +17,7 @@ NAMES = (
     "memory",
     "mempool",
     "replication",
+    "truth",
 )
 
 

@@ -5,10 +5,12 @@ an event loop each way, some tens of microseconds on an idle machine.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 HOST = "127.0.0.1"
 READ_BYTES = 16 << 10
@@ -49,6 +51,8 @@ class Forwarder:
         self.port = 0
         self.outgoing: list[int] = []
         """The local ports from which connections go on."""
+        self.took_s: list[list[float]] = []
+        """How long each piece really took, a list for each direction of each connection."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
         self._line = line
@@ -75,43 +79,55 @@ class Forwarder:
         await asyncio.gather(*(w.wait_closed() for w in self._writers), return_exceptions=True)
 
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        loop, line = asyncio.get_running_loop(), self._line
-        waiting = deque[tuple[float, bytes]]()
+        line = self._line
+        waiting = deque[_Piece]()
         news = asyncio.Event()
-
-        async def deliver() -> None:
-            while True:
-                while not waiting:
-                    news.clear()
-                    await news.wait()
-                due, piece = waiting[0]
-                if due > loop.time():
-                    await asyncio.sleep(due - loop.time())
-                waiting.popleft()
-                if not piece:
-                    sink.close()
-                    return
-                sink.write(piece)
-                await sink.drain()
-
-        delivering = asyncio.create_task(deliver())
-        free = due = loop.time()
+        took: list[float] = []
+        self.took_s.append(took)
+        delivering = asyncio.create_task(_deliver(waiting, news, sink, took))
+        free = due = time.monotonic()
         try:
             while True:
-                piece = await _read(source)
-                free = max(free, loop.time()) + len(piece) / line.bytes_per_s
+                data = await _read(source)
+                now = time.monotonic()
+                free = max(free, now) + len(data) / line.bytes_per_s
                 due = max(due, free + line.delay_s + line.jitter_s())
-                waiting.append((due, piece))
+                waiting.append(_Piece(now, due, data))
                 news.set()
-                if not piece:
+                if not data:
                     break
-                if free - loop.time() > AHEAD_S:
-                    await asyncio.sleep(free - loop.time() - AHEAD_S)
+                if free - time.monotonic() > AHEAD_S:
+                    await asyncio.sleep(free - time.monotonic() - AHEAD_S)
             await delivering
         except OSError:
             sink.close()
         finally:
             delivering.cancel()
+
+
+class _Piece(NamedTuple):
+    came: float
+    due: float
+    data: bytes
+
+
+async def _deliver(
+    waiting: deque[_Piece], news: asyncio.Event, sink: asyncio.StreamWriter, took: list[float]
+) -> None:
+    while True:
+        while not waiting:
+            news.clear()
+            await news.wait()
+        came, due, data = waiting[0]
+        if due > time.monotonic():
+            await asyncio.sleep(due - time.monotonic())
+        waiting.popleft()
+        if not data:
+            sink.close()
+            return
+        took.append(time.monotonic() - came)
+        sink.write(data)
+        await sink.drain()
 
 
 async def _read(source: asyncio.StreamReader) -> bytes:

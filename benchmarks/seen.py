@@ -96,7 +96,9 @@ class _Listening:
 
 
 @asynccontextmanager
-async def hosting(feeds: Sequence[Feed]) -> AsyncIterator[tuple[Listener, dict[int, Seen]]]:
+async def hosting(
+    feeds: Sequence[Feed], host: str = HOST
+) -> AsyncIterator[tuple[Listener, dict[int, Seen]]]:
     """A hoster of these feeds, and what it sees, by the port that a reader comes from."""
     all_seen: dict[int, Seen] = {}
     by_name = {discovery_key(feed.key): feed for feed in feeds}
@@ -124,7 +126,7 @@ async def hosting(feeds: Sequence[Feed]) -> AsyncIterator[tuple[Listener, dict[i
         finally:
             serving.finish()
 
-    async with listen(HOST, 0, SWARM, on_open=on_open, limits=MANY) as listener:
+    async with listen(host, 0, SWARM, on_open=on_open, limits=MANY) as listener:
         yield listener, all_seen
         await asyncio.sleep(0)
 
