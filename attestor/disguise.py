@@ -139,5 +139,4 @@ def start_us(disguise: Disguise) -> int:
     """How long a reader's program takes from knowing the feed's length to its first request."""
     if disguise.habit is Habit.CLONE:
         return 0
-    times = 4 if disguise.habit is Habit.DOWNLOAD else 1
-    return times * node_work(disguise.seed).take_in_us()
+    return node_work(disguise.seed).take_in_us()

@@ -43,7 +43,7 @@ from tests.interop.packages import MissingPackages, node_packages
 from wire.keys import KeyPair
 
 SESSIONS = int(os.environ.get("SESSIONS", "2000"))
-AT_ONCE = int(os.environ.get("AT_ONCE", "32"))
+AT_ONCE = int(os.environ.get("AT_ONCE", "16"))
 SEED = 1
 LIMIT = 0.55
 HERE = Path(__file__).parent

@@ -282,7 +282,7 @@ class Downloader:
     def _look_up(self, lookups: Lookups, now_us: int) -> None:
         while (known := lookups.known(now_us)) is not None:
             self._request(*known, [], True, now_us)
-        if not self._batch.chunks:
+        if self.picker.picks_singly or not (self._asked or lookups or self._batch.chunks):
             lookups.choose(len(self._asked), now_us)
 
     def settle(self, now_us: int, *, flush: bool = False) -> None:
@@ -330,7 +330,9 @@ class Downloader:
         return index in self._batch.nodes or self.feed.node(index) is not None
 
     def _missing_levels(self, chunk: int) -> int:
-        return missing_levels(chunk, self.feed.length, self._is_stored)
+        """As hypercore finds them, which looks while it stores: some that came it does not see."""
+        known = self._is_stored if chunk % 4 else lambda index: self.feed.node(index) is not None
+        return missing_levels(chunk, self.feed.length, known)
 
     def _is_coming(self, index: int) -> bool:
         return index in self._coming or self._is_stored(index)
