@@ -135,6 +135,7 @@ async def observe(count: int, packages: Path | None) -> list[Row]:
                 chance.shuffle(sessions)
                 gate = asyncio.Semaphore(AT_ONCE)
                 rows: list[Row] = []
+                failed: list[Session] = []
 
                 async def play(number: int, session: Session) -> None:
                     async with gate:
@@ -143,11 +144,10 @@ async def observe(count: int, packages: Path | None) -> list[Row]:
                         async with lined(_line(session["line"]), listener.port) as line:
                             outcome = await worker.ask({**session, "port": line.port})
                             seen = await over(all_seen, line.outgoing[0])
-                        assert outcome in (None, "served"), (
-                            session["habit"],
-                            session["role"],
-                            outcome,
-                        )
+                        if outcome not in (None, "served"):
+                            print(f"  {session['role']}: {outcome}", file=sys.stderr)
+                            failed.append(session)
+                            return
                         is_attestor = session["role"] == "attest"
                         found = features(seen, session["length"])
                         rows.append((session["habit"], is_attestor, found))
@@ -155,6 +155,7 @@ async def observe(count: int, packages: Path | None) -> list[Row]:
                 async with asyncio.TaskGroup() as tasks:
                     for number, session in enumerate(sessions):
                         tasks.create_task(play(number, session))
+        assert len(failed) * 100 <= count, "an honest hoster serves"
         return rows
 
 
@@ -262,9 +263,12 @@ class Worker:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             found = json.loads(line)
-            self._asked.pop(found["id"]).set_result(found)
+            answer = self._asked.pop(found["id"])
+            if not answer.done():
+                answer.set_result(found)
         for answer in self._asked.values():
-            answer.set_exception(AssertionError("the process has ended"))
+            if not answer.done():
+                answer.set_exception(AssertionError("the process has ended"))
 
 
 @contextlib.asynccontextmanager

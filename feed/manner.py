@@ -34,7 +34,7 @@ class Manner:
 
 OURS = Manner()
 
-LINGER_MS = (1_000, 2_500)
+LINGER_MS = (1_500, 3_000)
 """How long a reader stays when it has all: longer than a hoster waits before it signs for what
 was served last. If attestors alone did, hosters would know them by it."""
 
