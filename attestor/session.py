@@ -52,7 +52,7 @@ OUR_LINE_PERHAPS = frozenset(
 class Patience:
     """How long a visit waits for what."""
 
-    quiet_s: float = 3.0
+    quiet_s: float = 8.0
     """With nothing coming for so long, what is still open is not coming: chunks that a hoster does
     not announce are asked for by telling it so, and to that there need not be an answer."""
     linger_s: float | None = None

@@ -145,7 +145,8 @@ async def observe(count: int, packages: Path | None) -> list[Row]:
                             outcome = await worker.ask({**session, "port": line.port})
                             seen = await over(all_seen, line.outgoing[0])
                         if outcome not in (None, "served"):
-                            print(f"  {session['role']}: {outcome}", file=sys.stderr)
+                            told = session["role"], session["habit"], outcome
+                            print("  not counted:", *told, file=sys.stderr)
                             failed.append(session)
                             return
                         is_attestor = session["role"] == "attest"
