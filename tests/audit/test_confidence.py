@@ -53,7 +53,7 @@ def test_the_lower_bound_is_exact_for_all_few_samples():
 
 
 @given(st.integers(0, 700), st.integers(0, 700))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_lower_bound_is_exact(served, missed):
     assert is_bound(served, missed, lower_bound_ppm(served, missed))
 
@@ -68,7 +68,7 @@ def test_of_nothing_known_every_share_is_as_likely():
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_another_chunk_served_never_lowers_it_and_one_missed_never_lifts_it(served, missed):
     bound = lower_bound_ppm(served, missed)
     assert lower_bound_ppm(served, missed + 1) <= bound <= lower_bound_ppm(served + 1, missed)
