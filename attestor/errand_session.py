@@ -1,6 +1,7 @@
 """Small fetches beside a visit, as another ordinary reader with a key of its own.
 
 fetch_truth    from other peers, what a visit left open
+fetch_chunk    to compare it with what others say of it in their reports
 reaches_any    whether our own line carries anything: a chunk from hosters that are not suspected
 """
 
@@ -30,6 +31,16 @@ async def fetch_truth(
     for endpoint in peers:
         if await _fetch(feed, chunks, endpoint, seconds, limits):
             return
+
+
+async def fetch_chunk(
+    feed: bytes, chunk: int, peers: Iterable[Endpoint], seconds: float
+) -> bytes | None:
+    """A chunk of a feed from the first peer that gives it."""
+    with FeedStore(":memory:") as store:
+        kept = store.create(feed)
+        await fetch_truth(kept, [chunk], peers, seconds, Limits())
+        return kept.chunk(chunk).value if kept.has(chunk) else None
 
 
 async def reaches_any(controls: Sequence[Control], seconds: float, limits: Limits) -> bool:

@@ -5,9 +5,11 @@ What one challenge asks of a member is in `round_service.py`.
 
 import asyncio
 from dataclasses import dataclass
+from secrets import token_bytes
 
 import structlog
 
+from attestor.errand_session import fetch_chunk
 from attestor.identity import Identity
 from attestor.itinerary import VISIT_BYTES
 from attestor.round_service import Round
@@ -15,14 +17,23 @@ from attestor.store import AttestorStore
 from chain.bodies.hosting import Register
 from chain.challenge_records import ChallengeRecord
 from chain.client import ChainClient
+from chain.directory_client import active_hosters
 from chain.endpoint import Endpoint
-from chain.records import Meta, Table
+from chain.records import FeedRecord, Meta, Table
+from chain.spot_client import watch
 from chain.wallet_client import Wallet
 from swarm.service import Swarm, open_swarm
 from wire import zbase32
 from wire.errors import HoldfastError
+from wire.prng import Stream
 
 log = structlog.get_logger()
+
+SPOT_CHECKS = 4
+"""Chunks that are fetched after each challenge, to compare others' reports with."""
+
+SPOT_CHECK_S = 30.0
+"""For fetching one of them from one peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,17 @@ class Attestor:
                 terms.stake_base,
             )
             log.info("attestor enrolled", account=zbase32.encode(self._wallet.account))
+            tasks.create_task(
+                watch(self._chain, self._wallet, self._chunk, lambda _: True, SPOT_CHECKS)
+            )
             await self._follow(swarm, tasks)
+
+    async def _chunk(self, feed: bytes, index: int) -> bytes | None:
+        """A chunk from whoever has it, to compare with what others say of it."""
+        record = await self._chain.need(FeedRecord, Table.FEED, feed)
+        hosters = [each.endpoint for each in await active_hosters(self._chain, record)]
+        hosters = Stream(token_bytes(32), b"checks").shuffle(hosters)
+        return await fetch_chunk(feed, index, (*hosters, record.source), SPOT_CHECK_S)
 
     async def _follow(self, swarm: Swarm, tasks: asyncio.TaskGroup) -> None:
         """Start a round for each open challenge that names us, and end what a restart cut off."""

@@ -91,9 +91,9 @@ def _take_in(store: FeedStore, feeds: dict[bytes, Feed]) -> None:
 def hosters(context: typer.Context, key: str, json: JsonFlag = False) -> None:
     """Show where a feed can be read: the address and the Noise key of each of its hosters."""
     from chain.client import ChainClient
+    from chain.directory_client import active_hosters
     from chain.records import FeedRecord, Registration, Table
     from holdfast.following import with_chain
-    from hoster.directory_client import active_hosters
 
     name = zbase32.parse_key(key)
 

@@ -19,6 +19,7 @@ GENESIS_NAME = "genesis.cbor"
 FEEDS_NAME = "feeds.db"
 CHAIN_NAME = "chain.db"
 ATTESTOR_NAME = "attestor.db"
+RECEIPTS_NAME = "receipts.db"
 CHECKPOINT_NAME = "checkpoint.cbor"
 VOTES_NAME = "votes.log"
 SNAPSHOTS_NAME = "snapshots"
@@ -49,6 +50,11 @@ class Home:
     def votes(self) -> Path:
         """A validator's memory of what it has signed."""
         return self.path / VOTES_NAME
+
+    @property
+    def receipts(self) -> Path:
+        """Copies of what a hoster has signed."""
+        return self.path / RECEIPTS_NAME
 
     @property
     def attestor(self) -> Path:

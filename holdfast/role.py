@@ -78,11 +78,13 @@ async def _chain(home: Home, terms: Terms) -> AsyncIterator[ChainClient]:
 
 async def _host(home: Home, terms: Terms) -> None:
     from feed.store import FeedStore
+    from hoster.receipt_store import ReceiptStore
     from hoster.service import Hoster, HosterTerms
 
-    with FeedStore(home.feeds) as store:
+    with FeedStore(home.feeds) as store, ReceiptStore(home.receipts) as receipts:
         async with _chain(home, terms) as chain:
-            await Hoster(chain, home.seed(), store, HosterTerms(**terms.role), home.account()).run()
+            role = HosterTerms(**terms.role)
+            await Hoster(chain, home.seed(), store, role, home.account(), receipts).run()
 
 
 async def _attest(home: Home, terms: Terms) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from chain.genesis import Genesis
-from holdfast import duty_cli, standing_cli
+from holdfast import duty_cli, receipts_cli, standing_cli
 from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, Session, session
 from holdfast.following import with_chain
@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     standing_cli.add_to(attest, host)
     app.add_typer(host, name="host")
     duty_cli.add_to(app, host)
+    receipts_cli.add_to(host)
     app.add_typer(attest, name="attest")
 
 

@@ -6,21 +6,23 @@ Killed at any line, it reads its desk on the chain, completes what it lacks, and
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import structlog
 
-from audit.messages import RECEIPT_EXTENSION
+from audit.messages import RECEIPT_EXTENSION, SignedReceipt
 from audit.receipts import SessionBinding
 from chain.bodies.data import MAX_CHUNK_BYTES
 from chain.bodies.hosting import Acknowledge, Offer, Register
 from chain.client import ChainClient
+from chain.directory_client import active_hosters
 from chain.endpoint import Endpoint
 from chain.head import Head
 from chain.records import ContractRecord, Desk, FeedRecord, PlanRecord, Registration, Table
+from chain.spot_client import watch
 from chain.wallet_client import Wallet
 from feed.check import larger_chunk
 from feed.events import Damaged, Event, Served
@@ -30,8 +32,8 @@ from feed.messages import PROTOCOL, PROTOCOL_ALIAS
 from feed.session import Session, serve
 from feed.store import FeedStore
 from hoster.answer_service import CLOSED, answer_requests
-from hoster.directory_client import active_hosters
 from hoster.fetch_session import download_within, is_complete
+from hoster.receipt_store import ReceiptStore
 from hoster.receipts import ReceiptBook
 from swarm.server import listen
 from swarm.tcp import dial
@@ -46,6 +48,9 @@ log = structlog.get_logger()
 IDLE_RECEIPT_S = 0.25
 """Quiet time after which what was served is signed for: above the gap between requests on a
 slow line, below the time that a reader lingers."""
+
+SPOT_CHECKS = 64
+"""Digests in others' reports that are compared with our chunks after each challenge."""
 
 RETRY_S = (0.5, 1, 2, 5, 15)
 """Waits between attempts to fetch a feed, the last one for ever after."""
@@ -76,8 +81,13 @@ class Hoster:
         store: FeedStore,
         terms: HosterTerms,
         account: bytes | None = None,
+        receipts: ReceiptStore | None = None,
     ) -> None:
-        """`account` is needed where the seed's own is not it (`Wallet`)."""
+        """`account` is needed where the seed's own is not it (`Wallet`).
+
+        In `receipts` copies are kept of all that is signed.
+        """
+        self._receipts = receipts
         self._chain = chain
         self._wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT), account)
         self._swarm_key = KeyPair.derive(seed, Use.SWARM)
@@ -125,6 +135,9 @@ class Hoster:
             )
             log.info("hoster enrolled", account=zbase32.encode(self._wallet.account))
             tasks.create_task(self._watch_store())
+            tasks.create_task(
+                watch(self._chain, self._wallet, self._chunk, self._holds, SPOT_CHECKS)
+            )
             try:
                 await self._follow_desk(tasks)
             finally:
@@ -336,8 +349,23 @@ class Hoster:
             books[feed.key] = ReceiptBook(self._receipt_key, binding, feed.fork)
         return books[feed.key]
 
+    def _keep(self, signed: SignedReceipt) -> None:
+        try:
+            if self._receipts is not None:
+                self._receipts.keep(signed)
+        except HoldfastError as error:
+            log.warning("no copy of a receipt is kept", reason=str(error))
+
+    def _holds(self, feed: bytes) -> bool:
+        return discovery_key(feed) in self._served
+
+    async def _chunk(self, feed: bytes, index: int) -> bytes | None:
+        """A chunk that we hold, to compare with what others say of it."""
+        held = self._feed(feed)
+        return held.chunk(index).value if held is not None and held.has(index) else None
+
     async def _serve(self, connection: Connection, feed: Feed, book: ReceiptBook) -> None:
-        serving = Serving(book, feed)
+        serving = Serving(book, feed, keep=self._keep)
         self._servings.add(serving)
         try:
             await serve(connection, feed, serving.on_event)
@@ -360,8 +388,15 @@ class Serving:
     receipt says of the new fork what was served of the old one.
     """
 
-    def __init__(self, book: ReceiptBook, feed: Feed, idle_s: float = IDLE_RECEIPT_S) -> None:
+    def __init__(
+        self,
+        book: ReceiptBook,
+        feed: Feed,
+        idle_s: float = IDLE_RECEIPT_S,
+        keep: Callable[[SignedReceipt], None] | None = None,
+    ) -> None:
         self.damaged = False
+        self._keep = keep
         self._idle_s = idle_s
         self._book = book
         self._feed = feed
@@ -410,4 +445,6 @@ class Serving:
             return
         time_ms = time.time_ns() // 1_000_000
         signed = self._book.sign(fork=self._fork, length=self._length, time_ms=time_ms)
+        if self._keep is not None:
+            self._keep(signed)
         self._session.send_extension(RECEIPT_EXTENSION, encode(signed))

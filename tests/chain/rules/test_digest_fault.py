@@ -34,6 +34,7 @@ class Case:
     plan: VisitPlan
     visit: VisitEvidence
     data: bytes
+    parts: ReportParts
     said: Vouched | None = None
     """Instead of what the visit vouches for."""
 
@@ -105,7 +106,7 @@ def opened(lies: str = "digest", others: int = 0) -> Case:
     feed = next(d.feed for d in world.draw.eligible if d.contract == plan.contract)
     library: Library = next(one for one in world.libraries.values() if one.key == feed)
     chunk = unpack_listed(visit.listed)[0].entry.chunk
-    return Case(world, crook, plan, visit, library.chunk(chunk))
+    return Case(world, crook, plan, visit, library.chunk(chunk), parts)
 
 
 def test_a_made_up_digest_costs_the_hoster_its_contract_and_the_attestor_its_stake():
