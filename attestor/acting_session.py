@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from attestor.disguise import (
     NODE_IN_FLIGHT,
+    WHOLE_CHUNKS,
     Disguise,
     Habit,
     node_work,
@@ -42,7 +43,7 @@ async def act(
     if witness.is_over:
         return
     await asyncio.sleep(start_us(disguise) / MILLION)
-    if feed.byte_length > room_bytes:
+    if feed.byte_length > room_bytes or feed.length > WHOLE_CHUNKS:
         # It has grown since the draw.
         disguise = replace(disguise, habit=Habit.LOOKUPS)
     if disguise.habit is not Habit.LOOKUPS:

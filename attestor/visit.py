@@ -22,6 +22,9 @@ from wire.keys import KeyPair
 
 MILLION = 1_000_000
 
+WRONG_SHOWN = 4
+"""Chunks of which evidence shows that they are not the feed's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -167,7 +170,8 @@ def _worth_showing(
 ) -> tuple[list[int], set[int], set[int]]:
     """Places of the entries that prove something, and the chunks proven served, and proven wrong.
 
-    Each planned chunk once as it should be, and each chunk once as it should not.
+    Each planned chunk once as it should be, and a few chunks once as they should not: one proves
+    the fault, and with thousands the evidence of a whole visit would not fit.
     """
     planned = set(plan.indices)
     good, wrong = set[int](), set[int]()
@@ -176,8 +180,11 @@ def _worth_showing(
         leaf = node(2 * entry.chunk)
         if leaf is None or len(places) == MAX_LISTED:
             continue
-        seen = wrong if leaf.hash != entry.hash else good
-        if entry.chunk not in seen and (seen is wrong or entry.chunk in planned):
+        if leaf.hash != entry.hash:
+            seen, is_worth = wrong, len(wrong) < WRONG_SHOWN
+        else:
+            seen, is_worth = good, entry.chunk in planned
+        if is_worth and entry.chunk not in seen:
             seen.add(entry.chunk)
             places.append(place)
     return places, good, wrong

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from attestor.disguise import WHOLE_CHUNKS, Habit
 from attestor.session import Patience
 from audit.messages import Outcome, SignedReceipt
 from chain.endpoint import Endpoint
@@ -22,6 +23,7 @@ from tests.attestor.hosters import (
     OTHER,
     PLANNED,
     QUICK,
+    bare,
     falsified,
     grown,
     hosting,
@@ -261,6 +263,17 @@ async def test_a_hoster_whose_feed_has_grown_since_is_served(length):
     async with hosting(grown(stored(), length)) as hoster:
         result, judged = await visit(hoster.endpoint, planned=planned, target=target_of(stored()))
     assert (result.summary.outcome, judged.served) == (Outcome.SERVED, 5)
+
+
+async def test_what_an_owner_appends_by_the_thousand_is_not_fetched():
+    """Else it could have its hosters found too slow, and unpaid, by a flood of tiny chunks."""
+    feed = stored()
+    feed.append([b"."] * WHOLE_CHUNKS, SIGN)
+    disguise = replace(bare(PLANNED), habit=Habit.CLONE)
+    async with hosting(feed) as hoster:
+        result, judged = await visit(hoster.endpoint, disguise=disguise)
+    assert (result.summary.outcome, judged.served) == (Outcome.SERVED, len(PLANNED))
+    assert result.summary.bytes == sum(len(feed.chunk(index).value) for index in PLANNED)
 
 
 # those that are not even reached

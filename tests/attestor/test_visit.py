@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from attestor.visit import Arrival, Visit, conclude, percentile, skipped
+from attestor.visit import WRONG_SHOWN, Arrival, Visit, conclude, percentile, skipped
 from audit.entries import Entry, unpack_leaves, unpack_listed
 from audit.evidence import judge_visit
 from audit.messages import Outcome, SignedReceipt, VisitEvidence, VisitSummary
@@ -154,6 +154,16 @@ def test_a_false_chunk_that_was_not_signed_for_is_bad_data():
     served = (*PLANNED[:3], false(PLAN.indices[3]))
     summary, _ = concluded(visit(served, receipt_over(served[:3]), Outcome.BAD_DATA))
     assert (summary.outcome, summary.served) == (Outcome.BAD_DATA, 3)
+
+
+def test_of_many_false_chunks_a_few_are_shown_beside_what_is_proven_served():
+    """Else a hoster could make the evidence against it too large to be sent."""
+    others = [index for index in range(TARGET.length) if index not in PLAN.indices]
+    entries = [*(false(index) for index in others), *PLANNED]
+    assert len(others) > WRONG_SHOWN
+    summary, evidence = concluded(visit(entries, receipt_over(entries)))
+    assert (summary.outcome, summary.served) == (Outcome.FAULT, 4)
+    assert evidence is not None and len(listed(evidence)) == WRONG_SHOWN + 4
 
 
 def test_a_chunk_served_falsely_and_then_rightly_is_still_a_fault():
