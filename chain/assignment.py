@@ -252,7 +252,7 @@ def _end(draft: Draft, contract: ContractRecord) -> None:
 def end_if_over(draft: Draft, contract_id: bytes) -> None:
     """A hoster has answered: a contract that was kept for that alone ends."""
     contract = draft.contracts.at(contract_id)
-    if contract.is_over and not (contract.asked or contract.warned):
+    if contract.is_over:
         _end(draft, contract)
         _end_if_served(draft, contract.plan)
 

@@ -63,7 +63,7 @@ def judge_report(
                 unproven=unproven,
                 excused=summary.served < summary.planned
                 and not visit.fault
-                and _was_away(challenge, contract, plan),
+                and was_away(challenge, contract, plan),
             )
         )
     return tuple(judged)
@@ -75,7 +75,7 @@ def _vouched_id(evidence: VisitEvidence | None) -> bytes | None:
     return vouched_id(evidence.receipt.receipt, evidence.listed)
 
 
-def _was_away(challenge: ChallengeRecord, contract: DrawnContract, plan: VisitPlan) -> bool:
+def was_away(challenge: ChallengeRecord, contract: DrawnContract, plan: VisitPlan) -> bool:
     """Whether a visit may have begun while the hoster was away as it had announced."""
     window_blocks = challenge.window_end - challenge.window_start
     first, last = plan.heights(challenge.window_start, window_blocks)

@@ -18,8 +18,10 @@ from typing import Any, Literal
 
 from chain.challenge_records import ChallengeRecord, DrawRecord, VerdictRecord
 from chain.client import ChainClient
+from chain.hosting_records import DataRequest
 from chain.records import (
     Account,
+    ContractRecord,
     FeedRecord,
     Meta,
     Roster,
@@ -144,6 +146,7 @@ class Demo:
             for verdict in await verdicts_of(chain, feed.feed, 64)
             if verdict.challenge == challenge.challenge
         ]
+        await self._tell_warnings(chain, verdicts)
         after = await self._holdings(chain)
         checked = await self._verify(feed.feed)
         self._tell(
@@ -245,6 +248,26 @@ class Demo:
             raise Unavailable("the challenge failed: no coin was agreed on, or nobody opened it")
         self._tell(f"coin and {len(record.opened)} reports opened and checked; settled")
         return record
+
+    async def _tell_warnings(self, chain: ChainClient, verdicts: list[VerdictRecord]) -> None:
+        """Who is asked to show chunks on the chain, or to lose the contract."""
+        names = {self._network.account(name): name for name in self._network.hosters}
+        contracts = await chain.records(
+            ContractRecord, Table.CONTRACT, [verdict.contract for verdict in verdicts]
+        )
+        for contract in contracts:
+            if contract.warned is None:
+                continue
+            request = await chain.wait(
+                DataRequest,
+                Table.DATA_REQUEST,
+                contract.warned,
+                lambda found: found.status != "asked",
+            )
+            self._tell(
+                f"the chain asks {names[contract.hoster]} to show {len(request.chunks)} chunks by "
+                f"height {request.deadline}, or to lose the contract"
+            )
 
     async def _verify(self, feed: bytes) -> dict[str, Any]:
         """Export the report and check it in a process that has only the file."""

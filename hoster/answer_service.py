@@ -29,12 +29,16 @@ FeedOf = Callable[[bytes], Feed | None]
 
 
 async def answer_requests(
-    chain: ChainClient, wallet: Wallet, contract_id: bytes, feed_of: FeedOf, mend: asyncio.Event
+    chain: ChainClient,
+    wallet: Wallet,
+    contract_id: bytes,
+    feed_of: FeedOf,
+    mend: Callable[[], None],
 ) -> None:
     """Answer whatever a contract is asked for until it is closed.
 
     Nothing is remembered here: after a restart the chain still says what is left to show. `mend`
-    is set when something is missing, for whoever fetches it again.
+    is called when something is missing, for whoever fetches it again.
     """
     failures, done = 0, set[bytes]()
 
@@ -62,7 +66,7 @@ async def answer_requests(
                 contract=contract_id.hex()[:16],
                 reason=str(error),
             )
-            mend.set()
+            mend()
             await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
             failures += 1
 

@@ -158,9 +158,10 @@ class Hoster:
             for contract in known.contracts:
                 if contract not in self._tended:
                     wake = self._tended[contract] = asyncio.Event()
+                    mend = wake.set if self._terms.repair else _leave
                     tasks.create_task(self._tend(contract))
                     tasks.create_task(
-                        answer_requests(self._chain, self._wallet, contract, self._feed, wake)
+                        answer_requests(self._chain, self._wallet, contract, self._feed, mend)
                     )
             for contract, wake in self._tended.items():
                 if contract not in known.contracts:
@@ -379,6 +380,10 @@ class Hoster:
         if serving.damaged:
             for wake in self._tended.values():
                 wake.set()
+
+
+def _leave() -> None:
+    """What is missing stays so: its operator wants to look first."""
 
 
 class Serving:

@@ -6,8 +6,9 @@ from attestor.schedule import MILLION, join_at_ms, longest_visit_ms
 from audit.plan import VisitPlan
 from chain.bodies.data import Maintain
 from chain.hosting_records import Absence
+from chain.judging import was_away
 from tests.people import BY_ID, PARAMETERS, genesis
-from tests.stages import lined_up, play
+from tests.stages import drawn, lined_up, play
 
 
 def silent_to(world, hoster, how="silent"):
@@ -32,8 +33,8 @@ def test_who_is_away_as_announced_loses_nothing_by_it_but_the_epoch(how, found):
     world.pass_until(begins)
     before = world.contracts[0]
     play(world, silent_to(world, hoster, how))
-    (drawn,) = [one for one in world.draw.eligible if one.contract == before.contract]
-    assert drawn.absences == (Absence(from_height=begins, until_height=begins + 60),)
+    (listed,) = [one for one in world.draw.eligible if one.contract == before.contract]
+    assert listed.absences == (Absence(from_height=begins, until_height=begins + 60),)
     assert verdict(world, hoster).verdict == found
     after = world.contracts[0]
     if found == "skipped":
@@ -65,3 +66,40 @@ def test_attestors_begin_when_the_chain_says_that_they_do(join_ppm, window, allo
     first, last = plan.heights(100, window)
     assert first <= begins <= last
     assert last - 100 <= window * join_ppm // MILLION
+
+
+@pytest.mark.parametrize(
+    ("join_ppm", "absence", "away"),
+    [
+        (500_000, (100, 145), False),
+        (500_000, (100, 146), True),
+        (500_000, (145, 146), True),
+        (500_000, (200, 201), True),
+        (500_000, (201, 300), False),
+        (0, (100, 101), True),
+        (0, (101, 300), False),
+        (0, (90, 100), False),
+    ],
+)
+def test_a_visit_is_excused_only_when_it_may_have_begun_in_the_absence(join_ppm, absence, away):
+    """Half a window of 200 blocks on, from height 100: between 145 and 200."""
+    world = drawn()
+    challenge = world.challenge.model_copy(update={"window_start": 100, "window_end": 300})
+    begins, ends = absence
+    contract = world.draw.eligible[0].model_copy(
+        update={"absences": (Absence(from_height=begins, until_height=ends),)}
+    )
+    plan = VisitPlan(contract.contract, join_ppm, (0,))
+    assert was_away(challenge, contract, plan) is away
+    assert not was_away(challenge, contract.model_copy(update={"absences": ()}), plan)
+
+
+def test_absences_that_are_over_are_not_drawn():
+    world = lined_up()
+    hoster = world.contracts[0].hoster
+    begins = world.height + 1 + PARAMETERS.challenge_blocks
+    world.must(BY_ID[hoster], Maintain(from_height=begins, blocks=1))
+    world.pass_until(begins + PARAMETERS.challenge_blocks)
+    play(world)
+    assert world.draw.height > begins
+    assert all(not one.absences for one in world.draw.eligible)
