@@ -21,7 +21,7 @@ from feed.manifest import discovery_key
 from feed.messages import Data, Message, Request
 from feed.session import serve
 from hoster.receipts import ReceiptBook
-from hoster.service import Serving
+from hoster.serving_service import Serving
 from swarm.peers import Limits
 from swarm.server import Listener, listen
 from wire.errors import HoldfastError

@@ -26,7 +26,7 @@ from feed.session import serve
 from feed.store import FeedStore
 from feed.tree import leaf_hash, tree_hash
 from hoster.receipts import ReceiptBook
-from hoster.service import Serving
+from hoster.serving_service import Serving
 from swarm.peers import Limits
 from swarm.server import listen
 from tests.feed.owner import KEY, SIGN, chunk, owned

@@ -13,7 +13,7 @@ from feed.feed import Feed
 from feed.session import Session, open_session, serve
 from feed.store import FeedStore
 from hoster.receipts import ReceiptBook
-from hoster.service import Serving
+from hoster.serving_service import Serving
 from tests.chain.nodes import until
 from tests.feed.channels import connect
 from tests.feed.owner import KEY, SIGN, chunk, owned

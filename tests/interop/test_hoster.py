@@ -17,7 +17,7 @@ from feed.session import serve
 from feed.store import FeedStore
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork
 from hoster.receipts import ReceiptBook
-from hoster.service import Serving as ReceiptServing
+from hoster.serving_service import Serving as ReceiptServing
 from swarm.server import listen
 from tests.e2e.published import publish
 from tests.interop.node import HOST, OWNER, Flavour, NodePeer, Stores
