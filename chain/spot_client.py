@@ -4,13 +4,13 @@ Hosters of a feed have its chunks anyway; attestors fetch a few, as readers do. 
 that is found costs its makers more than many that are not have earned them.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from secrets import token_bytes
 
 import structlog
 
-from audit.entries import Entry, fresh_key, unpack_listed
+from audit.entries import Entry, Listed, fresh_key, unpack_listed
 from audit.faults import false_digest, vouched
 from audit.messages import Evidence, ShownChunk, Vouched
 from chain.bodies.faults import DigestFault
@@ -120,9 +120,17 @@ async def _words(
             said = vouched(reported.evidence)
             words += [
                 Word(attestor, judged.contract, feed, said, listed.entry)
-                for listed in unpack_listed(said.listed)
+                for listed in different(said.listed)
             ]
     return words
+
+
+def different(listed: bytes) -> Iterable[Listed]:
+    """The entries that a visit lists, each once.
+
+    Else who lists a true chunk thousands of times would hide among them what it made up.
+    """
+    return {(one.entry, one.fresh): one for one in unpack_listed(listed)}.values()
 
 
 def _is_made_up(word: Word, key: bytes, data: bytes) -> bool:

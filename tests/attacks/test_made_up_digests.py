@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from audit.entries import fresh_key
+from audit.entries import Entry, Listed, fresh_key, pack_listed
 from audit.faults import false_digest, vouched
 from chain.client import ChainClient
 from chain.records import Account, Table
-from chain.spot_client import check
+from chain.spot_client import check, different
 from chain.wallet_client import Wallet
 from tests.chain.nodes import answering, following, node_at, write, writing
 from tests.chain.rules.test_digest_fault import Case, opened
@@ -62,6 +62,16 @@ def test_the_guesses_of_two_that_have_no_chunk_are_wrong():
     coin = case.world.challenge.coin
     key = fresh_key(case.world.focus, coin, case.plan.contract, case.crook.id)
     assert false_digest(vouched(case.visit), key, case.data).hoster
+
+
+def test_what_is_made_up_does_not_hide_behind_a_true_chunk_many_times_over():
+    true = Listed(0, Entry(1, 10, b"h" * 32, b"d" * 16), b"f" * 16)
+    false = [
+        true._replace(entry=true.entry._replace(digest=bytes(16))),
+        true._replace(fresh=bytes(16)),
+    ]
+    listed = [*(true._replace(place=place) for place in range(4_094)), *false]
+    assert len(list(different(pack_listed(listed)))) == 3
 
 
 def test_digests_under_a_handshake_hash_that_was_agreed_on_before_are_no_use():
