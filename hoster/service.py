@@ -31,6 +31,7 @@ from feed.session import serve
 from feed.store import FeedStore
 from hoster.answer_service import CLOSED, answer_requests
 from hoster.fetch_session import download_within, is_complete
+from hoster.fork_service import until_free
 from hoster.receipt_store import ReceiptStore
 from hoster.receipts import ReceiptBook
 from hoster.serving_service import Serving
@@ -239,7 +240,7 @@ class Hoster:
         feed.max_fork = (wanted or record.head).fork
         if wanted is not None and not is_complete(feed, wanted):
             if feed.fork != wanted.fork:
-                await self._until_nothing_is_asked(record.feed)
+                await until_free(self._chain, record.feed, tuple(self._tended))
             await self._fetch(feed, wanted, room_bytes, record)
         if wanted is not None and contract.head != wanted:
             if (large := larger_chunk(feed, MAX_CHUNK_BYTES)) is not None:
@@ -265,16 +266,6 @@ class Hoster:
                 "contract acknowledged",
                 feed=zbase32.encode(record.feed),
                 chunks=record.head.length,
-            )
-
-    async def _until_nothing_is_asked(self, feed: bytes) -> None:
-        """Requests are about the fork that was acknowledged: answer them before it goes."""
-        for contract in tuple(self._tended):
-            await self._chain.wait(
-                ContractRecord,
-                Table.CONTRACT,
-                contract,
-                lambda now: now.feed != feed or not (now.asked or now.warned),
             )
 
     async def _room_bytes(self, contract: ContractRecord, head: Head) -> int:
