@@ -45,6 +45,15 @@ def test_offences_escalate_from_a_warning_to_a_longest_rest(offences, strikes, e
     assert standing.suspended_until == (1_000 + epochs * 100 if epochs else 0)
 
 
+@pytest.mark.parametrize("longest", [1, 2, 3, 6, 8, 9, 1 << 20])
+def test_the_longest_rest_is_as_long_as_the_network_says(longest):
+    parameters = Parameters(epoch_blocks=100, suspension_epochs_maximum=longest)
+    standing = Standing()
+    for _ in range(40):
+        standing = after_offence(standing, "void", parameters, 1_000)
+    assert standing.suspended_until == 1_000 + 100 * longest
+
+
 def test_the_first_offence_only_warns():
     standing = after("missing")
     assert standing.says(1_000) == "warned"
