@@ -17,10 +17,15 @@ def largest_bytes(head: Head, named: int) -> int:
     return min(head.byte_length, count * MAX_CHUNK_BYTES) + count * PROOF_BYTES
 
 
-def bond_base(parameters: Parameters, head: Head, named: int, in_vain: int) -> int:
-    """The fees of the largest answer and a price, doubled for each request in vain."""
+def fees_base(parameters: Parameters, head: Head, named: int) -> int:
+    """The least fees of the largest answer."""
     kibs = -(-largest_bytes(head, named) // 1_024)
-    fees = parameters.fee_minimum_base * (named + 1) + parameters.fee_base_per_kib * kibs
+    return parameters.fee_minimum_base * (named + 1) + parameters.fee_base_per_kib * kibs
+
+
+def bond_base(parameters: Parameters, head: Head, named: int, in_vain: int) -> int:
+    """Those fees and a price, doubled for each request in vain."""
+    fees = fees_base(parameters, head, named)
     return (parameters.ask_bond_base + fees) << min(in_vain, MAX_DOUBLINGS)
 
 

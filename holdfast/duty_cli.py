@@ -95,6 +95,8 @@ def status(context: typer.Context, json: JsonFlag = False) -> None:
                 "contracts": [each.model_dump(mode="json") for each in found.contracts],
                 "requests": [each.model_dump(mode="json") for each in found.requests],
                 "absences": [each.model_dump(mode="json") for each in found.absences],
+                "balance_base": found.balance_base,
+                "largest_answer_fees_base": found.fees_base,
             }
         )
         return
@@ -115,6 +117,11 @@ def status(context: typer.Context, json: JsonFlag = False) -> None:
         out.print(f"  not shown, {parameters.contract_collateral_base} base units are lost")
     for absence in found.absences:
         _print_absence(absence, found.height, parameters)
+    if found.balance_base < found.fees_base:
+        out.print(
+            f"[red]too few coins[/]: to show chunks on the chain can cost {found.fees_base} base "
+            f"units, and there are {found.balance_base}"
+        )
 
 
 def maintenance(

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from chain.bodies.data import Maintain
+from chain.bodies.data import MAX_ASKED, Maintain
 from chain.client import ChainClient
+from chain.data_bonds import fees_base
 from chain.hosting_records import Absence, DataRequest, Maintenance
-from chain.records import ContractRecord, Desk, Table
+from chain.records import Account, ContractRecord, Desk, Table
 from chain.wallet_client import Wallet
 from wire.errors import Malformed
 
@@ -21,6 +22,9 @@ class Duties:
     contracts: tuple[ContractRecord, ...]
     requests: tuple[DataRequest, ...]
     absences: tuple[Absence, ...]
+    balance_base: int
+    fees_base: int
+    """That the largest answer about any one of the contracts costs."""
 
 
 async def duties_of(chain: ChainClient, account: bytes) -> Duties:
@@ -31,7 +35,17 @@ async def duties_of(chain: ChainClient, account: bytes) -> Duties:
     requests = await chain.records(DataRequest, Table.DATA_REQUEST, names)
     known = await chain.record(Maintenance, Table.MAINTENANCE, account) or Maintenance()
     absences = [each for each in known.absences if each.until_height > chain.height]
-    return Duties(chain.height, tuple(contracts), tuple(requests), tuple(absences))
+    coins = await chain.record(Account, Table.ACCOUNT, account) or Account()
+    heads = [one.head for one in contracts if one.head is not None]
+    fees = [fees_base(chain.genesis.parameters, head, MAX_ASKED) for head in heads]
+    return Duties(
+        height=chain.height,
+        contracts=tuple(contracts),
+        requests=tuple(requests),
+        absences=tuple(absences),
+        balance_base=coins.balance_base,
+        fees_base=max(fees, default=0),
+    )
 
 
 async def announce(chain: ChainClient, wallet: Wallet, blocks: int, from_height: int) -> Absence:

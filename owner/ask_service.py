@@ -12,15 +12,6 @@ from chain.wallet_client import Wallet
 from wire.errors import Malformed
 
 
-async def bond_of(chain: ChainClient, account: bytes, contract: ContractRecord, named: int) -> int:
-    """What asking for so many chunks takes now."""
-    if contract.head is None:
-        raise Malformed("its hoster has acknowledged nothing yet: there is nothing to ask for")
-    asker = await chain.record(Asker, Table.ASKER, account)
-    in_vain = asked_in_vain(asker, chain.height + 1)
-    return bond_base(chain.genesis.parameters, contract.head, named, in_vain)
-
-
 async def ask(
     chain: ChainClient, wallet: Wallet, name: bytes, chunks: Sequence[int]
 ) -> tuple[DataRequest, int]:
@@ -30,12 +21,15 @@ async def ask(
     Raises `Malformed` for chunks that cannot be, `Rejected` with the chain's reason.
     """
     contract = await chain.need(ContractRecord, Table.CONTRACT, name)
-    bond = await bond_of(chain, wallet.account, contract, max(len(chunks), 1))
-    assert contract.head is not None
+    if contract.head is None:
+        raise Malformed("its hoster has acknowledged nothing yet: there is nothing to ask for")
     length = contract.head.length
     chosen = tuple(sorted({*chunks})) or (randbelow(length),)
     if chosen[-1] >= length:
         raise Malformed(f"there is no chunk {chosen[-1]}: the hoster has {length}, from 0 on")
+    asker = await chain.record(Asker, Table.ASKER, wallet.account)
+    in_vain = asked_in_vain(asker, chain.height + 1)
+    bond = bond_base(chain.genesis.parameters, contract.head, len(chosen), in_vain)
     request = await wallet.send(AskData(contract=name, chunks=chosen))
     opened = await chain.wait(
         DataRequest, Table.DATA_REQUEST, request, lambda now: now.status != "asked"
