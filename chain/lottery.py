@@ -28,8 +28,8 @@ from wire.prng import Stream
 ELIGIBLE_MAXIMUM = 1_024
 """Contracts that one draw lists: its record stays below the 1 MiB that a proof may carry."""
 
-ATTESTORS_MAXIMUM, CONTRACTS_MAXIMUM = 6_144, 12_288
-"""In one line-up, for the same reason: 123 and 34 bytes each."""
+ATTESTORS_MAXIMUM, CONTRACTS_MAXIMUM = 6_144, 8_192
+"""In one line-up, for the same reason: 122 and 34 bytes each."""
 
 
 def next_beacon(beacon: bytes, vrf_output: bytes) -> bytes:

@@ -9,12 +9,14 @@ from chain import lottery
 from chain.bodies.coins import Stake, Unstake
 from chain.bodies.hosting import claim_receipt_key, claim_swarm_key
 from chain.bodies.plans import CancelPlan
+from chain.challenge_records import LinedUpAttestor, LineUp
 from chain.genesis import Parameters
 from chain.records import RosterName
 from tests.people import ATTESTORS, BY_ID, OWNER, PARAMETERS, create_plan, genesis, register
 from tests.stages import drawn, lined_up, planned
+from wire.codec import encode
 from wire.keys import Use
-from wire.primitives import tagged_hash
+from wire.primitives import MAX_INT, tagged_hash
 from wire.prng import Stream
 
 
@@ -219,3 +221,21 @@ def test_another_address_is_too_late_for_the_draw():
     # They are listed with the new ones the next time.
     world.pass_until(world.draft.meta.next_draw + 2)
     assert len(world.challenge.members) == 4
+
+
+def test_the_largest_line_up_can_be_proven():
+    """A proof carries records of 1 MiB at most, as does a snapshot."""
+    attestor = LinedUpAttestor(
+        account=bytes(32),
+        signer=bytes(32),
+        vrf_key=bytes(32),
+        weight_base=MAX_INT,
+        place=bytes(8),
+    )
+    largest = LineUp(
+        height=MAX_INT,
+        draw_height=MAX_INT,
+        attestors=(attestor,) * lottery.ATTESTORS_MAXIMUM,
+        contracts=(bytes(32),) * lottery.CONTRACTS_MAXIMUM,
+    )
+    assert len(encode(largest)) <= 1 << 20
