@@ -299,10 +299,13 @@ def forfeit(draft: Draft, block: BlockContext, id: bytes, beacon: bytes) -> None
     """What was reported in the block before: contract || reporter.
 
     A contract that has ended since has set its collateral free, and its hoster pays all the same.
+    The share is that of who asks in time for chunks that are gone: whoever owes them saves nothing
+    by having a friend report a lie first.
     """
     contract, reporter = draft.contracts.at(id[:32]), id[32:]
     if contract.status == "active":
-        slash(draft, block, contract.contract, [reporter], beacon)
+        share_ppm = block.parameters.reporter_share_ppm
+        slash(draft, block, contract.contract, [reporter], beacon, share_ppm)
     else:
         penalties.collateral_worth(draft, block, contract.hoster, reporter)
 

@@ -74,7 +74,7 @@ def collateral_worth(draft: Draft, block: BlockContext, hoster: bytes, reporter:
     """As much as a contract's collateral, of what no contract has locked."""
     due_base = block.parameters.contract_collateral_base
     taken_base = take(draft, block, "hoster", hoster, due_base)
-    reward_base = taken_base // 2
+    reward_base = taken_base * block.parameters.reporter_share_ppm // MILLION
     money.credit(draft, reporter, reward_base)
     money.burn(draft, taken_base - reward_base)
 

@@ -117,7 +117,7 @@ def test_a_made_up_digest_costs_the_hoster_its_contract_and_the_attestor_its_sta
     world.pass_blocks()
     assert case.stake("attestor", case.crook) == attestor - PENALTY
     assert case.stake("hoster", case.hoster) == hoster - COLLATERAL
-    assert case.balance(STRANGER) == before - 10 + PENALTY // 4 + COLLATERAL // 2
+    assert case.balance(STRANGER) == before - 10 + PENALTY // 4 + COLLATERAL // 4
     assert case.report.forged
     assert world.draft.contracts.at(case.plan.contract).status == "ended"
 

@@ -52,8 +52,8 @@ def test_a_lie_costs_the_contract_and_its_collateral_in_the_next_block():
     assert stake_of(world, hoster) == (staked, locked)
     world.pass_blocks()
     assert stake_of(world, hoster) == (staked - COLLATERAL, locked - COLLATERAL)
-    assert balance(world, STRANGER) == before - 10 + COLLATERAL // 2
-    assert world.draft.meta.burnt_base == COLLATERAL - COLLATERAL // 2
+    assert balance(world, STRANGER) == before - 10 + COLLATERAL // 4
+    assert world.draft.meta.burnt_base == COLLATERAL - COLLATERAL // 4
     assert world.draft.contracts.at(contract.contract).status == "ended"
     assert contract.contract not in world.draft.roster(RosterName.ACTIVE_CONTRACTS)
 
@@ -67,7 +67,7 @@ def test_who_has_its_contract_ended_in_that_block_pays_all_the_same():
     world.must(OWNER, CancelPlan(plan=world.plan.plan))
     assert {contract.status for contract in world.contracts} == {"ended"}
     assert stake_of(world, hoster) == (staked - COLLATERAL, 0)
-    assert balance(world, STRANGER) == before - 10 + COLLATERAL // 2
+    assert balance(world, STRANGER) == before - 10 + COLLATERAL // 4
 
 
 def test_a_session_is_punished_once_and_another_again():
@@ -99,7 +99,7 @@ def test_a_hoster_that_serves_the_feed_no_more_pays_from_what_it_has():
     )
     world.must(OWNER, body)
     assert stake_of(world, hoster) == (staked - COLLATERAL, 0)
-    assert balance(world, OWNER) == before - 10 + COLLATERAL // 2
+    assert balance(world, OWNER) == before - 10 + COLLATERAL // 4
 
 
 def test_collateral_of_other_contracts_is_left_alone():
