@@ -42,7 +42,8 @@ async def act(
     await witness.head()
     if witness.is_over:
         return
-    await asyncio.sleep(start_us(disguise) / MILLION)
+    if (pause_us := start_us(disguise)) > 0:  # a clone asks in the same breath
+        await asyncio.sleep(pause_us / MILLION)
     if feed.byte_length > room_bytes or feed.length > WHOLE_CHUNKS:
         # It has grown since the draw.
         disguise = replace(disguise, habit=Habit.LOOKUPS)

@@ -33,6 +33,9 @@ from wire.keys import KeyPair
 
 log = structlog.get_logger()
 
+LAST_THOUGHT_S = 0.5
+"""How long the reader that is copied may be busy with the last chunk."""
+
 IN_A_ROW = 4
 """Chunks that may be under way before the one that is waited for."""
 
@@ -165,6 +168,8 @@ async def _look(
             replicating.add_done_callback(witness.session_over)
             acting = tasks.create_task(act(disguise, session, witness, feed, task.room_bytes))
             await witness.all_answered(session, quiet_s, deadline)
+            if not witness.open_chunks:
+                await asyncio.wait([acting], timeout=LAST_THOUGHT_S)
             acting.cancel()
             linger_s = disguise.linger_ms / 1_000
             await witness.linger(linger_s if patience.linger_s is None else patience.linger_s)
