@@ -124,14 +124,22 @@ class Witness:
     async def all_answered(self, session: Session, quiet_s: float, deadline: float) -> None:
         """Wait until everything wanted came or was refused, nothing came for `quiet_s`, or the
         event loop's clock shows `deadline`.
+
+        A download of npm hypercore stalls before chunks that the peer lacks. When it has, what is
+        left of the plan is asked for by name, as a program would that needs these chunks.
         """
         loop = asyncio.get_running_loop()
+        has_stalled = False
         while (self._wanted or not self._has_head) and not self._over:
             self._news.clear()
             try:
                 async with asyncio.timeout_at(min(loop.time() + quiet_s, deadline)):
                     await self._news.wait()
             except TimeoutError:
+                if not has_stalled and self._open and self._has_head and not session.is_waiting:
+                    has_stalled = True
+                    session.fetch(sorted(self._open))
+                    continue
                 if self._open:
                     # What was asked for in time is late; what was not even announced is missing.
                     late = session.is_waiting or loop.time() >= deadline

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from attestor.disguise import WHOLE_CHUNKS, Habit
+from attestor.disguise import WHOLE_CHUNKS, Disguise, Habit
 from attestor.session import Patience
 from audit.messages import Outcome, SignedReceipt
 from chain.endpoint import Endpoint
@@ -63,6 +63,23 @@ async def test_a_hoster_that_lost_chunks_misses_just_these():
         result, judged = await visit(hoster.endpoint)
     assert (result.summary.outcome, judged.served) == (Outcome.CHUNKS_MISSING, 4)
     assert result.evidence is not None
+
+
+@pytest.mark.parametrize("habit", Habit)
+async def test_whatever_an_attestor_looks_like_a_hoster_misses_just_what_it_lost(habit):
+    lost = (0, 5, 17, 33)
+    for seed in range(4):
+        feed = stored()
+        feed.forget(lost)
+        disguise = Disguise(
+            habit, bytes([seed]) * 32, tuple(range(LENGTH)), at_once=4, think_ms=0, linger_ms=0
+        )
+        async with hosting(feed) as hoster:
+            result, judged = await visit(
+                hoster.endpoint, planned=tuple(range(0, LENGTH, 2)), disguise=disguise
+            )
+        assert (result.summary.outcome, judged.served) == (Outcome.CHUNKS_MISSING, LENGTH // 2 - 1)
+        assert judged.unproven == (0,)
 
 
 async def test_a_hoster_that_announces_what_it_lost_misses_it():
