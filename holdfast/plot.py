@@ -13,6 +13,9 @@ BAR_HEIGHT = 18
 ROW_HEIGHT = 30
 TOP = 78
 
+LONG_TITLE = 70
+"""Letters of the large size that fit."""
+
 INK, FAINT, GRID = "#1f2328", "#656d76", "#d0d7de"
 BAD, GOOD = "#cf222e", "#1a7f37"
 ATTACKED = 0.05
@@ -56,7 +59,7 @@ def draw(result: Result) -> Drawing:
     left, scale = MARGIN + LABEL_WIDTH, WIDTH - 2 * MARGIN - LABEL_WIDTH - NUMBER_WIDTH
     bottom = TOP + ROW_HEIGHT * len(result.bars)
     shapes: list[Rectangle | Text] = [
-        Text(MARGIN, 30, 16, result.title),
+        Text(MARGIN, 30, 16 if len(result.title) <= LONG_TITLE else 12, result.title),
         Text(MARGIN, 50, 12, result.question, FAINT),
     ]
     for percent in range(0, 101, 25):

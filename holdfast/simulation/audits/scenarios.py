@@ -24,6 +24,7 @@ from holdfast.simulation.result import Bar, Result, Tell
 
 HONEST_ATTESTORS, HONEST_HOSTERS, OWNERS = "honest attestors", "honest hosters", "owners"
 MILLION = 1_000_000
+PER_MILLE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ def _bars(scenario: Scenario, figures: Figures) -> list[Bar]:
             due = max(figures.each_base(honest), 1)
             for group in (honest, *(each.group for each in bad)):
                 earned = max(figures.each_base(group), 0)
-                bars.append(Bar(group, earned, due, 1.0))
+                bars.append(Bar(group, earned * PER_MILLE // due, PER_MILLE, 1.0))
     return bars
 
 
