@@ -4,11 +4,12 @@ Two hundred rounds of the same on the chain's rules are in `tests/simulation/tes
 """
 
 import asyncio
+from dataclasses import replace
 
 from audit.messages import Outcome
 from audit.plan import Eligible, visit_plans
 from feed.feed import Feed
-from tests.attestor.hosters import CONTRACT, HOSTER, hosting, stored, target_of, visit
+from tests.attestor.hosters import CONTRACT, HOSTER, QUICK, hosting, stored, target_of, visit
 from tests.people import OWNER, Person
 from wire import vrf
 from wire.keys import Use
@@ -16,6 +17,9 @@ from wire.primitives import blake2b_256
 from wire.prng import Stream
 
 LENGTH, SAMPLES = 1_000, 30
+PATIENT = replace(QUICK, quiet_s=4.0)
+"""Ten visits at once on a busy machine are slow, and nobody here is silent on purpose."""
+
 COMMITTEE = [Person(f"member {number}") for number in range(10)]
 
 
@@ -36,7 +40,10 @@ async def visited(feed: Feed, coin: bytes) -> list[tuple[Outcome, int]]:
     target = target_of(feed)
     async with hosting(feed) as there:
         results = await asyncio.gather(
-            *(visit(there.endpoint, planned=planned, target=target) for planned in plans_of(coin))
+            *(
+                visit(there.endpoint, planned=planned, target=target, patience=PATIENT)
+                for planned in plans_of(coin)
+            )
         )
     return [(result.summary.outcome, judged.served) for result, judged in results]
 
