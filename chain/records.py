@@ -268,6 +268,8 @@ class ReceiptKey(Message):
     """Which account a receipt key belongs to (key: the key), for ever."""
 
     account: PublicKey
+    retired: bool = False
+    """Whether the account was rotated since: a thief may sign with it, so it convicts nobody."""
 
 
 class FalseSession(Message):

@@ -13,7 +13,10 @@ from wire.errors import Malformed, Rejected
 
 def apply(draft: Draft, block: BlockContext, sender: bytes, body: ReceiptFault) -> None:
     """Slash the hoster, once a session, however old the receipts are."""
-    hoster = draft.receipt_keys.require(body.key, Reason.NOT_REGISTERED).account
+    known = draft.receipt_keys.require(body.key, Reason.NOT_REGISTERED)
+    hoster = known.account
+    if known.retired:
+        raise Rejected(Reason.KEY_RETIRED, "the account was rotated since")
     try:
         contradiction(block.network, body.key, body.first, body.second)
     except Malformed as error:

@@ -21,3 +21,7 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: Rotate) -> Non
     if body.key in (account.signer, sender) or (other is not None and other.nonce):
         raise Rejected(Reason.KEY_TAKEN, "use a key that has never signed here")
     draft.accounts.put(sender, account.model_copy(update={"signer": body.key}))
+    registration = draft.registrations.get(sender)
+    if registration is not None:
+        # From the old seed: who stole it would have the account slashed for ever, and be paid.
+        draft.receipt_keys.change(registration.receipt_key, retired=True)

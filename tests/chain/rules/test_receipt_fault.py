@@ -12,7 +12,7 @@ from tests.chain.refusals import assert_refused
 from tests.people import ATTESTORS, BY_ID, OWNER, STRANGER, Person, register
 from tests.reports import make_receipt
 from tests.stages import sealed, settled, staffed
-from wire.keys import Use
+from wire.keys import KeyPair, Use
 
 COLLATERAL = 301
 
@@ -123,6 +123,18 @@ def test_an_old_key_answers_for_its_receipts_for_ever():
     hoster, body = hoster_of(world), lie(world)
     world.must(hoster, register(hoster, receipts=hoster.key(Use.RECEIPT, b"another")))
     world.must(STRANGER, body)
+
+
+def test_who_stole_a_seed_has_nobody_slashed_with_it_after_the_rotation():
+    world = sealed()
+    hoster, body = hoster_of(world), lie(world)
+    world.rotate(hoster, KeyPair(b"n" * 32))
+    assert_refused(world, STRANGER, body, Reason.KEY_RETIRED)
+    fresh = hoster.key(Use.RECEIPT, b"another")
+    world.must(hoster, register(hoster, receipts=fresh))
+    assert_refused(world, STRANGER, body, Reason.KEY_RETIRED)
+    lies = (receipt(world, signer=fresh), receipt(world, signer=fresh, count=9))
+    world.must(STRANGER, ReceiptFault(key=fresh.public, first=lies[0], second=lies[1]))
 
 
 def test_a_key_of_nobody_convicts_nobody():
