@@ -15,7 +15,7 @@ from chain.challenge_records import JudgedVisit, VerdictRecord
 from chain.context import BlockContext
 from chain.data_bonds import asked_in_vain, largest_bytes
 from chain.genesis import Parameters
-from chain.hosting_records import Asker, DataRequest, Maintenance
+from chain.hosting_records import Asker, DataRequest, Maintenance, warning_id
 from chain.records import ContractRecord, DueItem
 from chain.state import Draft
 from feed import multiproof
@@ -158,7 +158,7 @@ def warn(
         return
     assert contract.head is not None, "an active contract has an acknowledged head"
     length = contract.head.length
-    request = tagged_hash("data/request", record.challenge, record.contract)
+    request = warning_id(record.challenge, record.contract)
     stream = Stream(tagged_hash("data/unproven", beacon, request), b"chunks")
     unproven = sorted({index for one in lacking for index in one.unproven if index < length})
     found = unproven or range(length)

@@ -5,7 +5,7 @@ give the same account. Nothing here decides anything: `chain.judging` and `chain
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from audit.messages import Evidence, Outcome
@@ -19,6 +19,7 @@ from chain.challenge_records import (
     VerdictRecord,
 )
 from chain.genesis import Genesis, Parameters
+from chain.hosting_records import DataRequest
 from chain.judging import plans_of
 from chain.records import PlanRecord
 from wire.codec import decode
@@ -99,6 +100,8 @@ class VerdictStory:
     kept_base: int
     """Stays in the plan's escrow."""
     slashed_base: int
+    warning: DataRequest | None = None
+    """What the chain asked for because of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,8 @@ class Case:
     evidence: Mapping[bytes, bytes]
     """Of reports, by attestor, as far as it is at hand."""
     concluded: Sequence[tuple[VerdictRecord, PlanRecord]]
+    warnings: Sequence[DataRequest] = ()
+    """What the chain asked for because of it, as far as it is at hand."""
 
 
 def explain(genesis: Genesis, case: Case) -> Story:
@@ -136,7 +141,10 @@ def explain(genesis: Genesis, case: Case) -> Story:
         for account in dict.fromkeys(accounts)
     )
     stories = tuple(
-        _verdict(genesis.parameters, verdict, plan, reports, plans)
+        replace(
+            _verdict(genesis.parameters, verdict, plan, reports, plans),
+            warning=next((w for w in case.warnings if w.contract == verdict.contract), None),
+        )
         for verdict, plan in case.concluded
     )
     return Story(challenge, members, stories)

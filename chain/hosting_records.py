@@ -4,7 +4,7 @@ from typing import Literal
 
 from chain.head import Head
 from wire.codec import Message
-from wire.primitives import Hash, Natural, PublicKey
+from wire.primitives import Hash, Natural, PublicKey, tagged_hash
 
 RequestStatus = Literal["asked", "open", "answered", "unanswered", "void"]
 """*Asked*: its last chunk is not drawn yet. *Void*: the contract ended for another reason."""
@@ -33,6 +33,11 @@ class DataRequest(Message):
     def left(self) -> tuple[int, ...]:
         """The chunks that are still to be shown."""
         return tuple(index for index in self.chunks if index not in self.shown)
+
+
+def warning_id(challenge: bytes, contract: bytes) -> bytes:
+    """The request that the chain makes when a challenge finds too little of a contract."""
+    return tagged_hash("data/request", challenge, contract)
 
 
 class Asker(Message):

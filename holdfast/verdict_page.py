@@ -8,6 +8,7 @@ from rich.table import Table as Grid
 
 from chain.challenge_records import VerdictRecord
 from chain.explaining import MEANINGS, Story, VerdictStory, VisitStory
+from chain.hosting_records import DataRequest
 from holdfast.output import bytes_text, ppm_text, time_text
 from owner.hints_service import Hints
 from wire.codec import Message
@@ -89,6 +90,21 @@ def verdict_lines(story: VerdictStory) -> Iterator[str]:
         f"{ppm_text(verdict.detection_ppm)}"
     )
     yield from (f"  {line}" for line in _pay_lines(story))
+    if story.warning is not None:
+        chunks = ", ".join(map(str, story.warning.chunks))
+        yield f"  the chain then asked for chunks {chunks}: {_warning(story.warning)}"
+
+
+def _warning(request: DataRequest) -> str:
+    match request.status:
+        case "answered":
+            return "all were shown"
+        case "unanswered":
+            return "not shown in time, so the hoster lost its collateral and the contract"
+        case "void":
+            return "the contract ended meanwhile"
+        case _:
+            return f"due by height {request.deadline}" if request.deadline else "due soon"
 
 
 def _visit_lines(visit: VisitStory) -> Iterator[str]:

@@ -26,6 +26,7 @@ from chain.challenge_records import (
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
 from chain.explaining import Case
+from chain.hosting_records import DataRequest, warning_id
 from chain.judging import targets_of
 from chain.records import ContractRecord, FeedRecord, PlanRecord, Table
 from chain.wallet_client import Wallet
@@ -235,9 +236,16 @@ async def case_of(chain: ChainClient, name: bytes) -> Case:
             shown = await chain.evidence(challenge.challenge, report.attestor)
             if blake2b_256(shown) == report.evidence:
                 evidence[report.attestor] = shown
-    return Case(
-        challenge, draw, reports, evidence, [(verdict, plans[verdict.plan]) for verdict in verdicts]
-    )
+    concluded = [(verdict, plans[verdict.plan]) for verdict in verdicts]
+    asked = [
+        await chain.record(
+            DataRequest, Table.DATA_REQUEST, warning_id(challenge.challenge, verdict.contract)
+        )
+        for verdict in verdicts
+        if verdict.verdict == "unproven"
+    ]
+    warnings = [request for request in asked if request is not None]
+    return Case(challenge, draw, reports, evidence, concluded, warnings)
 
 
 async def export_bundle(chain: ChainClient, feed: bytes) -> Bundle:

@@ -13,10 +13,13 @@ from chain.bodies.plans import Sla
 from chain.bundle import MAX_BUNDLE_BYTES, Bundle, check_bundle
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
+from chain.explaining import explain
 from chain.records import Account, FeedRecord, PlanRecord, Table
 from feed.store import FeedStore
+from holdfast.verdict_page import verdict_lines
 from owner import service
-from owner.service import Owner, PlanTerms, export_bundle, verdicts_of
+from owner.service import Owner, PlanTerms, case_of, export_bundle, verdicts_of
+from tests.asking import answer_warnings
 from tests.builders import World
 from tests.chain.final import state_proof
 from tests.chain.front import serving
@@ -200,7 +203,7 @@ async def test_several_challenges_are_exported_into_one_file():
     async with chain_at(world) as chain:
         bundle = await export_bundle(chain, world.library.key)
     checked = check_bundle(decode(Bundle, encode(bundle), MAX_BUNDLE_BYTES))
-    assert (len(checked.verdicts), checked.listed, checked.reports) == (6, 6, 12)
+    assert (len(checked.verdicts), checked.listed, len(checked.reports)) == (6, 6, 12)
     assert len({verdict.challenge for verdict in checked.verdicts}) == 3
     assert checked.network == world.network
 
@@ -270,3 +273,23 @@ async def test_verdicts_come_newest_first():
     heights = [verdict.height for verdict in found]
     assert heights == sorted(heights, reverse=True)
     assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [(None, "due by height"), (True, "all were shown"), (False, "lost its collateral")],
+)
+async def test_what_the_chain_asked_for_after_an_audit_is_told(answers, told):
+    world = settled(lambda attestor, plan: "silent")
+    challenge = world.challenge.challenge
+    world.pass_blocks()
+    if answers:
+        answer_warnings(world)
+    elif answers is not None:
+        world.pass_blocks(world.parameters.answer_blocks)
+    async with chain_at(world) as chain:
+        case = await case_of(chain, challenge)
+    story = explain(world.genesis, case)
+    assert [one.warning is not None for one in story.verdicts] == [True, True]
+    lines = [line for one in story.verdicts for line in verdict_lines(one)]
+    assert sum("the chain then asked for chunks" in line and told in line for line in lines) == 2
