@@ -344,6 +344,7 @@ class Demo:
                         "p95": verdict.latency_p95_us,
                     },
                     "throughput_bytes_per_s": verdict.throughput_bytes_per_s,
+                    "lower_bound_ppm": verdict.lower_bound_ppm,
                     "detection_ppm": verdict.detection_ppm,
                     "paid_base": verdict.paid_base,
                 }

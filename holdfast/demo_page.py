@@ -19,10 +19,11 @@ def print_document(document: dict[str, Any]) -> None:
     )
     for challenge in document["challenges"]:
         out.print(_verdicts(challenge))
-        power = max((v["detection_ppm"] for v in challenge["verdicts"]), default=0)
+        power = min((v["detection_ppm"] for v in challenge["verdicts"]), default=0)
         out.print(
-            f"[dim]{challenge['reports']} of {challenge['attestors']} reports; these samples would "
-            f"show the loss of 1 % with {ppm_text(power)}[/]"
+            f"[dim]{challenge['reports']} of {challenge['attestors']} reports; *least* is served "
+            f"with 95 % confidence; the loss of 1 % of a hoster's chunks would have shown with "
+            f"{ppm_text(power)} at least[/]"
         )
     out.print()
     out.print(_accounts(document["accounts"]))
@@ -35,7 +36,7 @@ def _verdicts(challenge: dict[str, Any]) -> Grid:
     grid = Grid(box=None, pad_edge=False, header_style="bold")
     grid.add_column("hoster")
     grid.add_column("verdict")
-    for column in ("score", "chunks proven", "p50", "p95", "rate", "paid"):
+    for column in ("score", "least", "proven", "p50", "p95", "rate", "paid"):
         grid.add_column(column, justify="right")
     for verdict in challenge["verdicts"]:
         colour = COLOURS[verdict["class"]]
@@ -43,6 +44,7 @@ def _verdicts(challenge: dict[str, Any]) -> Grid:
             verdict["name"],
             f"[{colour}]{verdict['class']}[/]",
             ppm_text(verdict["score_ppm"]),
+            ppm_text(verdict["lower_bound_ppm"]),
             f"{verdict['samples'] - verdict['missing']}/{verdict['samples']}",
             time_text(verdict["latency_us"]["p50"]),
             time_text(verdict["latency_us"]["p95"]),
