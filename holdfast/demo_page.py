@@ -36,19 +36,18 @@ def _verdicts(challenge: dict[str, Any]) -> Grid:
     grid = Grid(box=None, pad_edge=False, header_style="bold")
     grid.add_column("hoster")
     grid.add_column("verdict")
-    for column in ("score", "least", "proven", "p50", "p95", "rate", "paid"):
+    for column in ("score", "least", "proven", "p50", "p95", "per s", "paid"):
         grid.add_column(column, justify="right")
     for verdict in challenge["verdicts"]:
         colour = COLOURS[verdict["class"]]
         grid.add_row(
             verdict["name"],
             f"[{colour}]{verdict['class']}[/]",
-            ppm_text(verdict["score_ppm"]),
-            ppm_text(verdict["lower_bound_ppm"]),
+            *(ppm_text(verdict[name])[:-2] for name in ("score_ppm", "lower_bound_ppm")),
             f"{verdict['samples'] - verdict['missing']}/{verdict['samples']}",
             time_text(verdict["latency_us"]["p50"]),
             time_text(verdict["latency_us"]["p95"]),
-            bytes_text(verdict["throughput_bytes_per_s"]) + "/s",
+            bytes_text(verdict["throughput_bytes_per_s"]),
             f"{verdict['paid_base']:,}",
         )
     return grid

@@ -114,6 +114,34 @@ def test_whom_a_majority_finds_silent_in_the_flip_is_missing():
     assert all(world.draft.standings.get(member.id) is None for member in others)
 
 
+def test_who_was_convicted_in_the_flip_has_no_round_to_answer_for():
+    world = sealed()
+    world.focus = world.challenge.challenge
+    cheat, *others = world.members
+    draft = world.draft
+    draft.challenges.change(world.focus, convicted=(cheat.id,))
+    world.state.commit(draft)
+    play(world, silent=[0])
+    assert world.draft.standings.get(cheat.id) is None
+    assert all(world.draft.standings.at(other.id).clean_rounds == 1 for other in others)
+
+
+def test_a_report_that_was_proven_forged_is_no_clean_round():
+    world = coin_opened()
+    world.focus = world.challenge.challenge
+    forger, *others = world.members
+    parts = account_of(world, forger)
+    world.must(forger, parts.open(), parts.sidecar)
+    draft = world.draft
+    draft.reports.change(world.focus + forger.id, forged=True)
+    world.state.commit(draft)
+    reports = [(other, account_of(world, other)) for other in others]
+    world.block(*(world.sign(other, parts.open(), parts.sidecar) for other, parts in reports))
+    assert world.challenge.status == "settled"
+    assert world.draft.standings.get(forger.id) is None
+    assert all(world.draft.standings.at(other.id).clean_rounds == 1 for other in others)
+
+
 def suspended(world, people, until):
     draft = world.draft
     for number, person in enumerate(people):
