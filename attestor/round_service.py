@@ -122,11 +122,8 @@ class Round:
         )
 
     async def _flip(self, record: ChallengeRecord, flips: FlipTable) -> None:
-        """Play the present attempt; a coin that landed is kept.
-
-        With another key than the one we were drawn with we have no voice in it.
-        """
-        if self._identity.account.public not in record.voices(record.members):
+        """Play the present attempt; a coin that landed is kept."""
+        if not self._is_as_drawn(record):
             await self._news(record)
             return
         attempt = await flips.play(record)
@@ -138,13 +135,18 @@ class Round:
         self._log.info("flip failed")
         await self._news(record)
 
+    def _is_as_drawn(self, record: ChallengeRecord) -> bool:
+        """Whether our keys are those we were drawn with: no others speak in the flip, or prove
+        what our plan was."""
+        return self._identity.account.public in record.voices(record.members)
+
     async def _visit(self, record: ChallengeRecord, flips: FlipTable) -> None:
         """Make the visits and commit the report while the window is open."""
         if self._store.coin(self._id) is None:
             # Restarted between the seal and the coin: the others still tell it.
             await self._while_it_lasts(record, self._flip(record, flips))
         coin = self._store.coin(self._id)
-        if coin is not None and self._store.report(self._id) is None:
+        if coin is not None and self._store.report(self._id) is None and self._is_as_drawn(record):
             itinerary = await self._itinerary(record, coin.coin)
             await self._make_visits(record, itinerary)
             self._store.keep_report(self._id, self._write_report(itinerary))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -242,3 +243,36 @@ async def test_who_is_excluded_ends_its_round_and_the_others_try_again(tmp_path:
         assert (record.status, record.excluded) == ("settled", (late.person.id,))
         assert late.store.unfinished() == []
         assert await hall.stakes() == [2_000] * 4
+
+
+async def test_who_got_another_key_since_the_draw_sits_out_and_opens_no_void_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its plan would be proven with a key that is not the one in the draw."""
+    async with assembled(tmp_path) as hall:
+        changed, *others = hall.seats
+        async with asyncio.TaskGroup() as tasks:
+            playing = tasks.create_task(hall.round(changed).play())
+            for seat in others:
+                tasks.create_task(hall.round(seat).play())
+            keep = changed.store.keep_coin
+
+            def keep_and_stop(*kept: Any) -> None:
+                keep(*kept)
+                playing.cancel()
+
+            monkeypatch.setattr(changed.store, "keep_coin", keep_and_stop)
+            await asyncio.wait([playing])  # and started again with another seed
+            wallet = Wallet(hall.chain, changed.person.account)
+            again = Round(
+                hall.challenge,
+                hall.chain,
+                wallet,
+                changed.store,
+                changed.swarm,
+                Identity(b"n" * 32),
+            )
+            tasks.create_task(again.play())
+        record = await hall.wait(lambda now: now.status == "settled")
+        assert changed.store.report(hall.challenge) is None
+        assert set(record.opened) == {seat.person.id for seat in others}
