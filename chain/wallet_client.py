@@ -40,11 +40,11 @@ class Wallet:
         """What signs for it."""
         return self._key
 
-    async def send(self, body: Body, sidecar: bytes = b"") -> bytes:
+    async def send(self, body: Body, sidecar: bytes = b"", *, again: bool = True) -> bytes:
         """Sign, submit and wait until final; returns the transaction's id.
 
         Raises `Rejected` with the chain's reason. Lost nodes are waited for, and a transaction
-        that expired without inclusion is signed anew.
+        that expired without inclusion is signed anew; not `again` raises `Unavailable` instead.
         """
         async with self._turn:
             signed: SignedTransaction | None = None
@@ -60,6 +60,9 @@ class Wallet:
                     # one is asked about until it is in a block, or can be in none.
                     level = logging.DEBUG if failures else logging.INFO
                     log.log(level, "transaction not through yet", reason=str(error))
+                else:
+                    if not again:
+                        raise Unavailable("another transaction came in its place, or none in time")
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                 failures += 1
 

@@ -94,4 +94,6 @@ async def _answer(chain: ChainClient, wallet: Wallet, name: bytes, feed_of: Feed
 
 async def _show(wallet: Wallet, request: bytes, part: Answer) -> None:
     sidecar = encode(part)
-    await wallet.send(AnswerData(request=request, evidence=blake2b_256(sidecar)), sidecar)
+    body = AnswerData(request=request, evidence=blake2b_256(sidecar))
+    # What we sent before we were killed may be in a block by then: look before saying it again.
+    await wallet.send(body, sidecar, again=False)

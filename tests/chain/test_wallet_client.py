@@ -119,6 +119,22 @@ async def test_two_programs_of_one_account_each_get_through(tmp_path):
         assert (len(set(names)), payments(node)) == (3, 7)
 
 
+async def test_what_is_not_to_be_said_again_is_not_signed_anew(tmp_path):
+    """As when its sender was killed, and what it had sent then comes through."""
+    async with bent_node(tmp_path) as (node, bent, chain):
+        before = asyncio.create_task(wallet(chain).send(payment()))
+        await until(lambda: node.waiting == 1)
+        after = asyncio.create_task(wallet(chain).send(payment(2), again=False))
+        await until(lambda: bent.asked.count("/api/v1/transactions") == 2)
+        await write(node)
+        await done(before)
+        for _ in range(3):
+            await write(node)
+        with pytest.raises(Unavailable, match="in its place"):
+            await done(after)
+        assert payments(node) == 1
+
+
 @pytest.mark.parametrize("where", ["/api/v1/transactions", "/api/v1/transactions/", "/api/v1/rec"])
 @pytest.mark.parametrize("how", ["dropped", "unavailable", "garbage"])
 async def test_an_answer_that_is_lost_does_not_send_twice(tmp_path, where, how):
