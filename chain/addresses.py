@@ -67,12 +67,12 @@ def committees(
     for _ in range(count):
         seats, committee, waiting = Seats(parameters), list[int](), deque(passed_over)
         passed_over = []
+        # All who wait are asked: what shut them out has fewer seats than a committee.
         while len(committee) < members:
             candidate = waiting.popleft() if waiting else next(order, None)
             if candidate is None:
                 break
             (committee if seats.take(places[candidate]) else passed_over).append(candidate)
-        passed_over += waiting
         if len(committee) < parameters.committee_minimum:
             break
         seated.append(committee)

@@ -70,3 +70,18 @@ def test_nobody_sits_in_two_committees(hosts):
     everybody = [one for committee in found for one in committee]
     assert len(everybody) == len(set(everybody))
     assert all(3 <= len(committee) <= 4 for committee in found)
+
+
+@given(
+    st.lists(st.sampled_from([f"10.0.{net}.{at}" for net in range(3) for at in range(4)])),
+    st.integers(2, 9),
+)
+def test_none_who_waits_is_forgotten(hosts, members):
+    places = [place_of(host) for host in hosts]
+    parameters = PARAMETERS.model_copy(update={"committee_minimum": 2})
+    order = iter(range(len(hosts)))
+    found = committees(parameters, order, places, 3, members)
+    if len(found) == 3:
+        return
+    # Too few are left: all were looked at, and who is out found no seat in the last committee.
+    assert list(order) == []
