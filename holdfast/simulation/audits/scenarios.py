@@ -150,10 +150,12 @@ def _order(cast: Cast, scenario: Scenario, seed: bytes, contracts: int) -> None:
         (plans - dealt, dealt, "dealer", dealers.group if dealers else "", ring),
     ):
         for place in range(count * REPLICAS):
-            number = place // REPLICAS
+            number, replica = divmod(place, REPLICAS)
             owner = account(role, number // PLANS_EACH, seed)
             cast.owners.setdefault(owner, Seat(owner, group, "192.0.2.3"))
-            cast.contracts.append((owner, pool[place % len(pool)], first + number))
+            # The replicas of a plan lie far apart: the bad ones stand side by side.
+            turn = number + replica * (len(pool) // REPLICAS)
+            cast.contracts.append((owner, pool[turn % len(pool)], first + number))
 
 
 def _groups(
