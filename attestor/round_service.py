@@ -20,8 +20,8 @@ from attestor.flip_service import FlipTable
 from attestor.identity import Identity
 from attestor.itinerary import VISIT_BYTES, VisitTask, tasks_of
 from attestor.messages import ReportKept
-from attestor.schedule import elapsed_ms, join_at_ms, longest_visit_ms, report_height
-from attestor.session import make_visit
+from attestor.schedule import elapsed_ms, elsewhere_ms, join_at_ms, longest_visit_ms, report_height
+from attestor.session import Patience, make_visit
 from attestor.store import AttestorStore
 from attestor.visit import skipped
 from audit.messages import (
@@ -230,7 +230,8 @@ class Round:
         passed_ms = elapsed_ms(self._chain.height, record.window_start, interval_ms)
         await asyncio.sleep(max(join_ms - passed_ms, 0) / 1_000)
         key = self._identity.visit_key(self._id, task.plan.contract)
-        result = await make_visit(task, key, longest_ms / 1_000)
+        patience = Patience(truth_s=elsewhere_ms(longest_ms) / 1_000)
+        result = await make_visit(task, key, longest_ms / 1_000, patience)
         self._store.keep_visit(self._id, result)
         self._log.info(
             "visited",

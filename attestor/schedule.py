@@ -7,8 +7,11 @@ be committed before the window closes.
 
 from audit.plan import VisitPlan
 
-LONGEST_VISIT_PPM = 350_000
+LONGEST_VISIT_PPM = 330_000
 """The share of the window that one visit may take at most, however slow its hoster is."""
+
+LONGEST_ELSEWHERE_MS = 10_000
+"""For what other peers are asked after a visit; half of what it may take, if that is less."""
 
 REPORTING_BLOCKS = 10
 """This long before the window's end the report is made, and no visit waited for any more: it must
@@ -28,10 +31,16 @@ def longest_visit_ms(allowance_ms: int, window_blocks: int, interval_ms: int) ->
 def join_at_ms(plan: VisitPlan, window_blocks: int, interval_ms: int, longest_ms: int) -> int:
     """When to start a visit, in milliseconds after the window's first block.
 
-    Anywhere in the window, as long as a visit of `longest_ms` ends before the report is due.
+    Anywhere in the window, as long as a visit of `longest_ms`, and the half of it for what is
+    fetched elsewhere after it, ends before the report is due.
     """
     due_ms = report_height(0, window_blocks) * interval_ms
-    return max(due_ms - longest_ms, 0) * plan.join_ppm // MILLION
+    return max(due_ms - longest_ms - elsewhere_ms(longest_ms), 0) * plan.join_ppm // MILLION
+
+
+def elsewhere_ms(longest_ms: int) -> int:
+    """How long an attestor may look elsewhere for what a visit left open."""
+    return min(longest_ms // 2, LONGEST_ELSEWHERE_MS)
 
 
 def report_height(window_start: int, window_blocks: int) -> int:

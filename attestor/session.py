@@ -73,7 +73,9 @@ def _now_us() -> int:
 async def make_visit(
     task: VisitTask, key: KeyPair, deadline_s: float, patience: Patience | None = None
 ) -> VisitResult:
-    """Visit one hoster with a key that is used only here."""
+    """Visit one hoster, with a key that is used only here; for `deadline_s` and what is fetched
+    elsewhere then.
+    """
     patience = patience or Patience()
     visit = Visit(started_us=_now_us())
     with FeedStore(":memory:") as store:
@@ -137,7 +139,9 @@ async def _look(
 ) -> None:
     """The visit itself; raises what ended it early."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + deadline_s
+    linger_s = task.disguise.linger_ms / 1_000 if patience.linger_s is None else patience.linger_s
+    linger_s = min(linger_s, deadline_s / 2)
+    deadline = loop.time() + deadline_s - linger_s
     async with asyncio.timeout_at(deadline):
         connection = await dial(
             task.endpoint.host,
@@ -171,8 +175,7 @@ async def _look(
             if not witness.open_chunks:
                 await asyncio.wait([acting], timeout=LAST_THOUGHT_S)
             acting.cancel()
-            linger_s = disguise.linger_ms / 1_000
-            await witness.linger(linger_s if patience.linger_s is None else patience.linger_s)
+            await witness.linger(linger_s)
             if disguise.habit is Habit.CLONE:
                 session.close()
             else:

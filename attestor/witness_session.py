@@ -141,8 +141,8 @@ class Witness:
                     session.fetch(sorted(self._open))
                     continue
                 if self._open:
-                    # What was asked for in time is late; what was not even announced is missing.
-                    late = session.is_waiting or loop.time() >= deadline
+                    # What was asked for is late; what was not even announced is missing.
+                    late = session.is_waiting
                     self._blame(Outcome.TOO_SLOW if late else Outcome.CHUNKS_MISSING)
                 return
 

@@ -6,6 +6,7 @@ And a hoster that is slow, or gone, is not excused by that.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -13,11 +14,13 @@ from attestor.itinerary import Control
 from audit.messages import Outcome
 from chain.endpoint import Endpoint
 from feed.messages import Data, Message
+from swarm.peers import Limits
 from tests.attestor.hosters import (
     HOST,
     HOSTER,
     HURRIED,
     OTHER,
+    QUICK,
     hosting,
     on_chunk,
     stored,
@@ -27,8 +30,12 @@ from tests.feed.owner import KEY
 from wire.keys import Use
 
 GONE = Endpoint(host=HOST, port=1, swarm_key=HOSTER.key(Use.SWARM).public)
-DEADLINE_S = 0.8
-"""For six chunks, of which one comes every 0.3 seconds."""
+DEADLINE_S = 2.4
+"""For six chunks, of which one comes every 0.6 seconds."""
+
+
+PATIENCE = replace(QUICK, quiet_s=1.0, limits=Limits(handshake_timeout_s=1.0, open_timeout_s=1.0))
+"""For machines that do other work too: an honest control must not be late."""
 
 
 @asynccontextmanager
@@ -56,7 +63,7 @@ async def dripping() -> AsyncIterator[Endpoint]:
         def drip(data: Data) -> Sequence[Message]:
             nonlocal dripped
             dripped += 1
-            loop.call_later(0.3 * dripped, hoster.channels[-1].send_plain, data)
+            loop.call_later(0.6 * dripped, hoster.channels[-1].send_plain, data)
             return []
 
         hoster.bend = on_chunk(drip)
@@ -79,7 +86,9 @@ FAILURES = {
 async def visited(how: str, controls: tuple[Control, ...]) -> Outcome:
     async with AsyncExitStack() as stack:
         endpoint = await stack.enter_async_context(FAILURES[how][0]())
-        result, judged = await visit(endpoint, controls=controls, deadline_s=DEADLINE_S)
+        result, judged = await visit(
+            endpoint, controls=controls, deadline_s=DEADLINE_S, patience=PATIENCE
+        )
         assert judged.served < judged.planned
         assert result.evidence is None or result.summary.outcome is not Outcome.SKIPPED
         return result.summary.outcome
