@@ -29,16 +29,12 @@ FeedOf = Callable[[bytes], Feed | None]
 
 
 async def answer_requests(
-    chain: ChainClient,
-    wallet: Wallet,
-    contract_id: bytes,
-    feed_of: FeedOf,
-    mend: Callable[[], None],
+    chain: ChainClient, wallet: Wallet, contract_id: bytes, feed_of: FeedOf
 ) -> None:
     """Answer whatever a contract is asked for until it is closed.
 
-    Nothing is remembered here: after a restart the chain still says what is left to show. `mend`
-    is called when something is missing, for whoever fetches it again.
+    Nothing is remembered here: after a restart the chain still says what is left to show. What is
+    missing is tried again, for it is fetched meanwhile.
     """
     failures, done = 0, set[bytes]()
 
@@ -66,7 +62,6 @@ async def answer_requests(
                 contract=contract_id.hex()[:16],
                 reason=str(error),
             )
-            mend()
             await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
             failures += 1
 

@@ -152,11 +152,10 @@ class Hoster:
             )
             for contract in known.contracts:
                 if contract not in self._tended:
-                    wake = self._tended[contract] = asyncio.Event()
-                    mend = wake.set if self._terms.repair else lambda: None
+                    self._tended[contract] = asyncio.Event()
                     tasks.create_task(self._tend(contract))
                     tasks.create_task(
-                        answer_requests(self._chain, self._wallet, contract, self._feed, mend)
+                        answer_requests(self._chain, self._wallet, contract, self._feed)
                     )
             for contract, wake in self._tended.items():
                 if contract not in known.contracts:
