@@ -171,7 +171,8 @@ async def _look(
             replicating = tasks.create_task(session.replicate())
             replicating.add_done_callback(witness.session_over)
             acting = tasks.create_task(act(disguise, session, witness, feed, task.room_bytes))
-            await witness.all_answered(session, quiet_s, deadline)
+            stall_s = {Habit.DOWNLOAD: quiet_s / 3, Habit.LOOKUPS: quiet_s}.get(disguise.habit)
+            await witness.all_answered(session, quiet_s, deadline, stall_s)
             if not witness.open_chunks:
                 await asyncio.wait([acting], timeout=LAST_THOUGHT_S)
             acting.cancel()

@@ -121,23 +121,28 @@ class Witness:
             self._news.clear()
             await self._news.wait()
 
-    async def all_answered(self, session: Session, quiet_s: float, deadline: float) -> None:
+    async def all_answered(
+        self, session: Session, quiet_s: float, deadline: float, stall_s: float | None = None
+    ) -> None:
         """Wait until everything wanted came or was refused, nothing came for `quiet_s`, or the
         event loop's clock shows `deadline`.
 
-        A download of npm hypercore stalls before chunks that the peer lacks. When it has, what is
-        left of the plan is asked for by name, as a program would that needs these chunks.
+        Node's readers stall before chunks that the peer lacks. When the peer owes nothing for
+        `stall_s`, what is left of the plan is asked for by name, once, as a program would that
+        needs these chunks.
         """
         loop = asyncio.get_running_loop()
-        has_stalled = False
+        asked = False
         while (self._wanted or not self._has_head) and not self._over:
             self._news.clear()
+            idle = stall_s is not None and self._has_head and not session.is_waiting
+            wait_s = stall_s if idle and stall_s is not None else quiet_s
             try:
-                async with asyncio.timeout_at(min(loop.time() + quiet_s, deadline)):
+                async with asyncio.timeout_at(min(loop.time() + wait_s, deadline)):
                     await self._news.wait()
             except TimeoutError:
-                if not has_stalled and self._open and self._has_head and not session.is_waiting:
-                    has_stalled = True
+                if idle and self._open and not asked:
+                    asked, stall_s = True, quiet_s / 3  # what is there comes at once
                     session.fetch(sorted(self._open))
                     continue
                 if self._open:
