@@ -119,7 +119,7 @@ def test_a_leaders_own_wrong_body_is_replaced_once_the_block_is_notarized(counci
 
 def test_final_blocks_come_from_who_is_further_and_garbage_costs_nothing(council: Council) -> None:
     others = [0, 1, 2]
-    council.run(4 * TIMEOUT_MS, lambda sender, target, _: 3 not in (sender, target))
+    council.run(8 * TIMEOUT_MS, lambda sender, target, _: 3 not in (sender, target))
     height = council.members[0].ledger.height
     assert height > 3 and not council.members[3].ledger.height
     blocks = tuple(
