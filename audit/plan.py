@@ -23,7 +23,7 @@ _HALF_IN_TABLE = 7
 that ask for 30 chunks each need 1,800."""
 
 
-EARLIEST_PPM = 450_000
+EARLIEST_PPM = 300_000
 """How early a visit that takes long begins, as a share of when the shortest does."""
 
 

@@ -71,9 +71,9 @@ def test_attestors_begin_when_the_chain_says_that_they_do(join_ppm, window, allo
 @pytest.mark.parametrize(
     ("join_ppm", "absence", "away"),
     [
-        (500_000, (100, 145), False),
-        (500_000, (100, 146), True),
-        (500_000, (145, 146), True),
+        (500_000, (100, 130), False),
+        (500_000, (100, 131), True),
+        (500_000, (130, 131), True),
         (500_000, (200, 201), True),
         (500_000, (201, 300), False),
         (0, (100, 101), True),
@@ -82,7 +82,7 @@ def test_attestors_begin_when_the_chain_says_that_they_do(join_ppm, window, allo
     ],
 )
 def test_a_visit_is_excused_only_when_it_may_have_begun_in_the_absence(join_ppm, absence, away):
-    """Half a window of 200 blocks on, from height 100: between 145 and 200."""
+    """Half a window of 200 blocks on, from height 100: between 130 and 200."""
     world = drawn()
     challenge = world.challenge.model_copy(update={"window_start": 100, "window_end": 300})
     begins, ends = absence
