@@ -32,11 +32,12 @@ def level(world: World, height: int) -> bool:
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7])
 def test_a_quiet_network_fails_no_view(count: int) -> None:
-    world = World(2, count, term_blocks=7).start()
+    """In one term: at the border of two, who is late with the last block may miss a first view."""
+    world = World(2, count, term_blocks=1_000).start()
     assert world.run(60_000, lambda: level(world, 30))
     assert all(not any(node.engine.core.missed) for node in world.nodes)
     views = [block.header.view for block in world.oracle.chain]
-    assert views[:7] == [1, 2, 3, 4, 5, 6, 7]
+    assert views == list(range(1, len(views) + 1))
 
 
 @pytest.mark.parametrize("villain", LIARS)
@@ -47,7 +48,7 @@ def test_one_liar_in_four_neither_splits_nor_stops_the_chain(
     world = world_of(villain, seed, term_blocks=5)
     assert world.run(300_000, lambda: level(world, 12))
     if villain in SPEAKS_WITH_TWO_TONGUES:
-        assert world.oracle.convicted == {1}
+        assert world.run(900_000, lambda: world.oracle.convicted == {1})
 
 
 @pytest.mark.parametrize("villain", LIARS)
