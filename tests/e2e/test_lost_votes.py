@@ -172,7 +172,10 @@ async def test_a_validator_that_runs_twice_is_convicted_and_the_others_go_on(
                     blocks += await chain.blocks(others[0], len(blocks))
                     await asyncio.sleep(0.1)
                     network.require_alive()
-                convicted = len(blocks)
+                account = zbase32.encode(network.account(twice))
+                while not (await chain.read(others[0], f"/validators/{account}"))["convicted"]:
+                    await chain.go_on(1, others[0])
+                convicted = await chain.height(others[0])
                 await chain.reach(convicted + 2 * TERM_BLOCKS, *others)
             for name in others:
                 await chain.blocks(name)
@@ -181,7 +184,6 @@ async def test_a_validator_that_runs_twice_is_convicted_and_the_others_go_on(
                     network.account(other) for other in others
                 }
                 assert not any(each["convicted"] for each in serving)
-                account = zbase32.encode(network.account(twice))
                 found = await chain.read(name, f"/validators/{account}")
                 assert found["convicted"]
                 assert found["stake_base"] == TERMS.validator_stake_base // 2
