@@ -70,6 +70,7 @@ def create_api(node: Reader) -> FastAPI:
     _add_proofs(api, node)
     _add_records(api, node)
     _add_reading(api, node)
+    _add_accounts(api, node)
     _add_validators(api, node)
     _add_audits(api, node)
     add_sync(api, node)
@@ -265,6 +266,8 @@ def _add_reading(api: FastAPI, node: Reader) -> None:
             ],
         }
 
+
+def _add_accounts(api: FastAPI, node: Reader) -> None:
     @api.get("/api/v1/accounts/{account}", tags=["reading"])
     async def account(account: KeyText) -> dict[str, Any]:
         """An account's balance and nonce; of one that has attested, how it stands."""

@@ -8,7 +8,8 @@ from chain.messages import sign_transaction
 from chain.reasons import Reason
 from tests.chain.refusals import assert_refused
 from tests.people import ATTESTORS, BY_ID, OWNER, STRANGER, Library, create_plan
-from tests.stages import drawn, funded, play, published, settled, staffed
+from tests.reports import account_of
+from tests.stages import coin_opened, drawn, funded, play, published, staffed
 from wire.errors import Rejected
 from wire.keys import KeyPair
 
@@ -110,13 +111,16 @@ def test_a_member_speaks_with_the_key_that_it_was_lined_up_with():
 
 
 def test_a_report_of_a_retired_key_is_refused():
-    world = settled()
+    world = coin_opened()
     attestor = world.members[0]
+    report = account_of(world, attestor)
     world.rotate(attestor, NEW)
-    world.keys.clear()
+    new = world.keys.pop(attestor.id)
     with pytest.raises(Rejected) as error:
-        world.do(attestor, SEND)
+        world.do(attestor, report.open(), report.sidecar)
     assert error.value.reason == Reason.KEY_RETIRED
+    world.keys[attestor.id] = new
+    world.must(attestor, report.open(), report.sidecar)
 
 
 def test_two_accounts_with_one_key_are_lined_up_as_one():
