@@ -49,14 +49,14 @@ CLOSED_MS = 4_000_000_000_000
 
 IDLE_S = 0.01
 QUICK = Patience(
-    quiet_s=0.4,
+    quiet_s=1.5,
     linger_s=0.3,
-    truth_s=2.0,
-    limits=Limits(handshake_timeout_s=0.3, open_timeout_s=0.3),
+    truth_s=5.0,
+    limits=Limits(handshake_timeout_s=2.0, open_timeout_s=2.0),
 )
 """Long enough for what comes, short enough to wait for what does not."""
 
-HURRIED = replace(QUICK, quiet_s=0.2, linger_s=0.1)
+HURRIED = replace(QUICK, quiet_s=1.0, linger_s=0.1)
 """For hosters from which nothing more comes."""
 
 DEADLINE_S = 10.0
