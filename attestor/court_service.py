@@ -152,7 +152,9 @@ class Court:
         if not known or self._chain.height >= record.reveal_deadline:
             return
         try:
-            await self._wallet.send(ShowReveals(challenge=self._id, reveals=known))
+            await self._wallet.send(
+                ShowReveals(challenge=self._id, reveals=known), by_height=record.reveal_deadline
+            )
             log.info("reveals shown", count=len(known))
         except Rejected as rejected:
             log.info("reveals not taken", reason=str(rejected))

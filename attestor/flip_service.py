@@ -146,7 +146,7 @@ class FlipTable:
             challenge=record.challenge, attempt=record.attempt, absent=tuple(sorted(silent))
         )
         try:
-            await self._wallet.send(body)
+            await self._wallet.send(body, by_height=record.seal_deadline)
         except Rejected as rejected:
             log.debug("absence not counted", reason=str(rejected))
 
@@ -217,7 +217,7 @@ class _Chain:
             signatures=signatures,
         )
         try:
-            await self._wallet.send(seal)
+            await self._wallet.send(seal, by_height=self._record.seal_deadline)
         except Rejected as rejected:
             log.debug("seal not taken", reason=str(rejected))
 

@@ -154,17 +154,18 @@ class Round:
         if kept is not None and not self._has_committed(record):
             network, hidden = self._chain.genesis.network, blake2b_256(kept.evidence)
             commitment = report_commitment(network, self._wallet.account, self._id, hidden)
-            if await self._try(CommitReport(challenge=self._id, commitment=commitment)):
+            body = CommitReport(challenge=self._id, commitment=commitment)
+            if await self._try(body, by_height=record.window_end):
                 self._log.info("report committed")
         await self._news(record)
 
     def _has_committed(self, record: ChallengeRecord) -> bool:
         return any(known.member == self._wallet.account for known in record.commitments)
 
-    async def _try(self, body: Body, sidecar: bytes = b"") -> bool:
+    async def _try(self, body: Body, sidecar: bytes = b"", *, by_height: int) -> bool:
         """Send a transaction that others or a deadline may have made pointless."""
         try:
-            await self._wallet.send(body, sidecar)
+            await self._wallet.send(body, sidecar, by_height=by_height)
         except Rejected as rejected:
             self._log.info("not taken by the chain", kind=body.kind, reason=str(rejected))
             return False
@@ -275,7 +276,7 @@ class Round:
         due = self._has_committed(record) and self._wallet.account not in record.opened
         if kept is not None and due and record.status == "opening":
             body = OpenReport(challenge=self._id, evidence=blake2b_256(kept.evidence))
-            if await self._try(body, kept.evidence):
+            if await self._try(body, kept.evidence, by_height=record.opening_deadline):
                 self._log.info("report opened")
         if record.status == "opening":
             await self._news(record)
@@ -293,7 +294,8 @@ class Round:
         if coin is not None and not opened(record):
             opening: CoinOpening = decode(CoinOpening, coin.opening)
             reveals = self._court.proofs(record)
-            await self._try(OpenCoin(challenge=self._id, opening=opening, reveals=reveals))
+            body = OpenCoin(challenge=self._id, opening=opening, reveals=reveals)
+            await self._try(body, by_height=record.opening_deadline)
         return await self._chain.wait(*watched)
 
     async def _while_it_lasts(

@@ -46,6 +46,8 @@ class AttestorTerms:
     stake_base: int
     visit_bytes: int = VISIT_BYTES
     """What one visit may fetch to hide its planned chunks."""
+    fee_limit_base: int = 0
+    """The most that is offered for a transaction when blocks are full."""
 
 
 class Attestor:
@@ -62,7 +64,7 @@ class Attestor:
         """`account` is needed where the seed's own is not it (`Wallet`)."""
         self._chain = chain
         self._identity = Identity(seed)
-        self._wallet = Wallet(chain, self._identity.account, account)
+        self._wallet = Wallet(chain, self._identity.account, account, terms.fee_limit_base)
         self._store = store
         self._terms = terms
         self._rounds: set[bytes] = set()

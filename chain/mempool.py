@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
+from chain.fees import replacement_base
 from chain.messages import SignedTransaction
 from chain.reasons import Reason
 from wire.errors import Rejected, Unavailable
@@ -25,9 +26,6 @@ MAX_PER_SENDER = 64
 
 RATE_BITS = 32
 """Fees per byte are compared to this many binary places: sizes are below 2^21."""
-
-REPLACEMENT_PERCENT = 110
-"""Of a waiting transaction's fee: what another with its nonce must pay to take its place."""
 
 Check = Callable[[SignedTransaction, int], None]
 """Raises `Rejected`; the number says how many of the sender's transactions wait before it."""
@@ -186,7 +184,7 @@ class Mempool:
         if not 0 <= place < len(queue):
             return len(queue), None
         before = queue[place]
-        least_base = -(-_fee(before) * REPLACEMENT_PERCENT // 100)
+        least_base = replacement_base(_fee(before))
         if _fee(waiting) < least_base or waiting.rate < before.rate:
             raise Rejected(
                 Reason.NONCE_USED,

@@ -1,14 +1,19 @@
-"""Send an account's transactions, and bring its registration to what its daemon is set to."""
+"""Send an account's transactions, and bring its registration to what its daemon is set to.
+
+Where blocks are full, what has a deadline is offered again for a higher fee: the same words under
+the same nonce, so a block holds one of the offers at most.
+"""
 
 import asyncio
 import logging
+from dataclasses import dataclass
 
 import structlog
 
 from chain.bodies.coins import Role, Stake
 from chain.bodies.hosting import Register, claim_receipt_key, claim_swarm_key
 from chain.client import RETRY_S, ChainClient
-from chain.fees import with_least_fee
+from chain.fees import offer_base, replacement_base, with_least_fee
 from chain.messages import Body, SignedTransaction, Transaction, sign_transaction
 from chain.reasons import Reason, parse_reason
 from chain.records import Account, Registration, StakeRecord, Table, stake_key
@@ -19,16 +24,39 @@ from wire.keys import KeyPair
 log = structlog.get_logger()
 
 
+@dataclass(slots=True)
+class _Sending:
+    """A transaction under way: the offers that were made for it differ in their fee alone."""
+
+    offers: list[SignedTransaction]
+    """The dearest comes last."""
+    begun: int
+    limit_base: int
+
+
 class Wallet:
     """One account's transactions, sent one at a time and followed until they are final."""
 
-    def __init__(self, chain: ChainClient, key: KeyPair, account: bytes | None = None) -> None:
-        """`key` signs for `account`; without that, the key is the account's first one."""
+    def __init__(
+        self,
+        chain: ChainClient,
+        key: KeyPair,
+        account: bytes | None = None,
+        fee_limit_base: int = 0,
+    ) -> None:
+        """`key` signs for `account`; without that, the key is the account's first one.
+
+        `fee_limit_base` is the most that is offered for what has a deadline, where that is above
+        the least fee.
+        """
         self._chain = chain
         self._key = key
         self._account = account or key.public
         self._turn = asyncio.Lock()
         """Nonces are used in order, so one transaction is under way at a time."""
+        self._fee_limit_base = fee_limit_base
+        self._deadlines: list[int] = []
+        """Of what is under way and of all that waits for its turn behind it."""
 
     @property
     def account(self) -> bytes:
@@ -40,21 +68,39 @@ class Wallet:
         """What signs for it."""
         return self._key
 
-    async def send(self, body: Body, sidecar: bytes = b"", *, again: bool = True) -> bytes:
+    async def send(
+        self,
+        body: Body,
+        sidecar: bytes = b"",
+        *,
+        again: bool = True,
+        by_height: int | None = None,
+    ) -> bytes:
         """Sign, submit and wait until final; returns the transaction's id.
 
         Raises `Rejected` with the chain's reason. Lost nodes are waited for, and a transaction
         that expired without inclusion is signed anew; not `again` raises `Unavailable` instead.
+        `by_height` is the last block in which it is of use: when the chain is there without it,
+        nothing is paid and `Rejected` says *expired*.
         """
+        if by_height is None:
+            return await self._send(body, sidecar, again, None)
+        self._deadlines.append(by_height)
+        try:
+            return await self._send(body, sidecar, again, by_height)
+        finally:
+            self._deadlines.remove(by_height)
+
+    async def _send(self, body: Body, sidecar: bytes, again: bool, by_height: int | None) -> bytes:
         async with self._turn:
-            signed: SignedTransaction | None = None
+            sending: _Sending | None = None
             failures = 0
             while True:
                 try:
-                    signed = signed or await self._sign(body, sidecar)
-                    if await self._see_through(signed):
-                        return signed.transaction.id
-                    signed = None
+                    sending = sending or await self._sign(body, sidecar, by_height)
+                    if (name := await self._see_through(sending)) is not None:
+                        return name
+                    sending = None
                 except (Unavailable, Malformed) as error:
                     # A block may hold it by now, and another one would do the same again: this
                     # one is asked about until it is in a block, or can be in none.
@@ -96,24 +142,48 @@ class Wallet:
         if missing > 0:
             await self.send(Stake(role=role, amount_base=missing))
 
-    async def _sign(self, body: Body, sidecar: bytes) -> SignedTransaction:
+    async def _sign(self, body: Body, sidecar: bytes, by_height: int | None) -> _Sending:
         chain = self._chain
         parameters = chain.genesis.parameters
         account = await chain.record(Account, Table.ACCOUNT, self._account)
         if account is None:
             raise Rejected(Reason.UNKNOWN_ACCOUNT, "nobody has sent it coins yet")
         lifetime = max(parameters.transaction_lifetime_blocks // 2, 1)
+        last = chain.height + lifetime
+        if by_height is not None:
+            if by_height <= chain.height:
+                raise Rejected(Reason.EXPIRED, f"of use up to block {by_height} only")
+            last = min(last, by_height)
         transaction = Transaction(
             network=chain.genesis.network,
             sender=self._account,
             signer=None if self._key.public == self._account else self._key.public,
             nonce=account.nonce,
             fee_base=0,
-            valid_until=chain.height + lifetime,
+            valid_until=last,
             body=body,
         )
         transaction = with_least_fee(parameters, transaction, sidecar)
-        return sign_transaction(self._key, transaction, sidecar)
+        first = sign_transaction(self._key, transaction, sidecar)
+        return _Sending([first], chain.height, self._fee_limit_base)
+
+    def _offer_more(self, sending: _Sending) -> bool:
+        """Sign for a higher fee if the nearest deadline ahead asks for that."""
+        height = self._chain.height
+        first, last = sending.offers[0], sending.offers[-1]
+        offers_base = (
+            offer_base(first.transaction.fee_base, sending.limit_base, sending.begun, by, height)
+            for by in self._deadlines
+            if by > height
+        )
+        wanted_base = max(offers_base, default=0)
+        if wanted_base < replacement_base(last.transaction.fee_base):
+            return False
+        raised = last.transaction.model_copy(update={"fee_base": wanted_base})
+        raised = with_least_fee(self._chain.genesis.parameters, raised, last.sidecar)
+        sending.offers.append(sign_transaction(self._key, raised, last.sidecar))
+        log.info("blocks are full: offering more", kind=raised.body.kind, fee_base=raised.fee_base)
+        return True
 
     async def _is_past(self, transaction: Transaction) -> bool:
         """Whether the chain, as the node proves it, has gone by without room for a transaction.
@@ -125,23 +195,38 @@ class Wallet:
         used = isinstance(account, Account) and account.nonce > transaction.nonce
         return used or proof.header.height >= transaction.valid_until
 
-    async def _see_through(self, signed: SignedTransaction) -> bool:
-        """Submit until a block holds it; False when none does and none ever can."""
-        chain = self._chain
+    async def _see_through(self, sending: _Sending) -> bytes | None:
+        """Submit until a block holds it, and return its id; None when none ever can."""
         while True:
-            impossible = False
-            try:
-                await chain.submit(encode(signed))
-            except Rejected as rejected:
-                if rejected.reason not in (Reason.NONCE_USED, Reason.EXPIRED):
-                    raise
-                impossible = await self._is_past(signed.transaction)
+            impossible = await self._submit(sending)
             # Asked after it was past: the block that took it was there before.
-            proof = await chain.outcome(signed.transaction.id)
-            if proof is not None:
-                if proof.reason:
-                    raise Rejected(parse_reason(proof.reason), proof.detail)
-                return True
+            for offer in reversed(sending.offers):
+                proof = await self._chain.outcome(offer.transaction.id)
+                if proof is not None:
+                    if proof.reason:
+                        raise Rejected(parse_reason(proof.reason), proof.detail)
+                    return offer.transaction.id
             if impossible:
+                return None
+            if not self._offer_more(sending):
+                await self._chain.next_block()
+
+    async def _submit(self, sending: _Sending) -> bool:
+        """Hand the dearest offer to the node; whether it can be in no later block."""
+        while True:
+            signed = sending.offers[-1]
+            try:
+                await self._chain.submit(encode(signed))
+            except Rejected as rejected:
+                if rejected.reason in (Reason.NONCE_USED, Reason.EXPIRED):
+                    return await self._is_past(signed.transaction)
+                if len(sending.offers) == 1:
+                    raise
+                # As when the coins do not cover it: what was offered before still waits.
+                sending.offers.pop()
+                sending.limit_base = 0
+            except Unavailable:
+                if not self._offer_more(sending):  # a full pool has room for who pays more
+                    raise
+            else:
                 return False
-            await chain.next_block()

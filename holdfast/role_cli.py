@@ -51,6 +51,9 @@ def run_hoster(context: typer.Context, listen: ListenFlag = None) -> None:
         "operator": chosen.operator,
         "stake_base": hoster_stake(genesis) if chosen.stake_base is None else chosen.stake_base,
         "repair": chosen.repair,
+        "fee_limit_base": genesis.parameters.contract_collateral_base // 4
+        if chosen.fee_limit_base is None
+        else chosen.fee_limit_base,
     }
     become("host", current.home.path, _terms(current, role))
 
@@ -86,10 +89,13 @@ def run_attestor(context: typer.Context, listen: ListenFlag = None) -> None:
     current = session(context)
     current.home.seed()
     genesis, chosen = current.home.genesis(), current.settings.attestor
-    stake = chosen.stake_base
+    stake, limit_base = chosen.stake_base, chosen.fee_limit_base
     role = _listening(listen, chosen.listen) | {
         "stake_base": genesis.parameters.attestor_stake_base if stake is None else stake,
         "visit_bytes": chosen.visit_bytes,
+        "fee_limit_base": genesis.parameters.unopened_penalty_base
+        if limit_base is None
+        else limit_base,
     }
     become("attest", current.home.path, _terms(current, role))
 

@@ -66,6 +66,8 @@ class HosterSection(Section):
     """None: the least that the network asks, and collateral for ten contracts."""
     repair: bool = True
     """Fetch again, from the owner or other hosters, what the disk has lost."""
+    fee_limit_base: int | None = Field(None, ge=0)
+    """Most that a transaction may cost when blocks are full; None: a quarter of a collateral."""
 
 
 class AttestorSection(Section):
@@ -76,6 +78,8 @@ class AttestorSection(Section):
     """None: the least that the network asks."""
     visit_bytes: int = Field(4 * 2**20, ge=0)
     """What one visit may fetch to hide its planned chunks; more costs hosters more."""
+    fee_limit_base: int | None = Field(None, ge=0)
+    """Most that a transaction may cost when blocks are full; None: what a coin unopened costs."""
 
 
 class OwnerSection(Section):

@@ -83,12 +83,12 @@ async def _answer(chain: ChainClient, wallet: Wallet, name: bytes, feed_of: Feed
     if feed is None:
         raise NotFound("the feed is not here yet")
     for part in answers(feed, request.head.length, request.left):
-        await _show(wallet, name, part)
+        await _show(wallet, request, part)
     log.info("chunks shown on the chain", feed=zbase32.encode(contract.feed))
 
 
-async def _show(wallet: Wallet, request: bytes, part: Answer) -> None:
+async def _show(wallet: Wallet, request: DataRequest, part: Answer) -> None:
     sidecar = encode(part)
-    body = AnswerData(request=request, evidence=blake2b_256(sidecar))
+    body = AnswerData(request=request.request, evidence=blake2b_256(sidecar))
     # What we sent before we were killed may be in a block by then: look before saying it again.
-    await wallet.send(body, sidecar, again=False)
+    await wallet.send(body, sidecar, again=False, by_height=request.deadline)

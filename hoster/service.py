@@ -64,6 +64,8 @@ class HosterTerms:
     stake_base: int
     repair: bool
     """Fetch again what the disk has lost."""
+    fee_limit_base: int = 0
+    """The most that is offered for a transaction when blocks are full."""
 
 
 class Hoster:
@@ -84,7 +86,8 @@ class Hoster:
         """
         self._receipts = receipts
         self._chain = chain
-        self._wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT), account)
+        key = KeyPair.derive(seed, Use.ACCOUNT)
+        self._wallet = Wallet(chain, key, account, terms.fee_limit_base)
         self._swarm_key = KeyPair.derive(seed, Use.SWARM)
         self._receipt_key = KeyPair.derive(seed, Use.RECEIPT)
         self._vrf_key = KeyPair.derive(seed, Use.VRF)
@@ -259,7 +262,8 @@ class Hoster:
                     fork=record.head.fork,
                     length=record.head.length,
                     tree_hash=record.head.tree_hash,
-                )
+                ),
+                by_height=contract.acknowledge_by if contract.status == "assigned" else None,
             )
             log.info(
                 "contract acknowledged",

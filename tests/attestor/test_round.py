@@ -18,6 +18,7 @@ from chain import schedule
 from chain.challenge_records import ChallengeRecord
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
+from chain.messages import Transaction
 from chain.node import Node
 from chain.records import DueItem, StakeRecord, Table, stake_key
 from chain.wallet_client import Wallet
@@ -67,12 +68,19 @@ class Hall:
 
     async def transactions(self, kind: str) -> list[bytes]:
         """Who has sent transactions of this kind."""
-        found = []
-        for height in range(self.world.height + 1, self.node.ledger.height + 1):
-            block = (await self.node.store.block(height)).block
-            bodies = [signed.transaction for signed in block.transactions]
-            found += [each.sender for each in bodies if each.body.kind == kind]
+        return [each.sender for each in await self._included() if each.body.kind == kind]
+
+    async def deadlines(self) -> dict[str, set[int]]:
+        """Up to which block transactions of each kind could be included."""
+        found: dict[str, set[int]] = {}
+        for each in await self._included():
+            found.setdefault(each.body.kind, set()).add(each.valid_until)
         return found
+
+    async def _included(self) -> list[Transaction]:
+        heights = range(self.world.height + 1, self.node.ledger.height + 1)
+        blocks = [(await self.node.store.block(height)).block for height in heights]
+        return [signed.transaction for block in blocks for signed in block.transactions]
 
 
 @asynccontextmanager
@@ -124,6 +132,7 @@ async def keep_writing(node: Node) -> None:
 
 async def test_a_round_goes_from_the_draw_to_its_end_and_is_forgotten(tmp_path: Path) -> None:
     async with assembled(tmp_path) as hall:
+        deadline = (await hall.wait(lambda now: True)).seal_deadline
         async with asyncio.TaskGroup() as tasks:
             for seat in hall.seats:
                 tasks.create_task(hall.round(seat).play())
@@ -132,6 +141,12 @@ async def test_a_round_goes_from_the_draw_to_its_end_and_is_forgotten(tmp_path: 
         assert set(record.opened) == {seat.person.id for seat in hall.seats}
         assert len(await hall.transactions("open_coin")) == 1
         assert await hall.transactions("show_reveals") == []
+        assert await hall.deadlines() == {
+            "seal_coin": {deadline},
+            "commit_report": {record.window_end},
+            "open_coin": {record.opening_deadline},
+            "open_report": {record.opening_deadline},
+        }
         for seat in hall.seats:
             assert seat.store.unfinished() == []
             report = seat.store.report(hall.challenge)

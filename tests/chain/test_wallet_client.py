@@ -9,7 +9,9 @@ import pytest
 from aiohttp import web
 
 from chain.bodies.coins import Transfer
+from chain.bodies.keys import Rotate
 from chain.client import ChainClient
+from chain.messages import Transaction, sign_transaction
 from chain.node import Node
 from chain.reasons import Reason
 from chain.records import Account, Table
@@ -27,6 +29,7 @@ from tests.chain.nodes import (
     writing,
 )
 from tests.people import ATTESTORS, OFFER, OWNER, PARAMETERS, STRANGER, Person, genesis, register
+from wire.codec import encode
 from wire.errors import Rejected, Unavailable
 from wire.keys import Use
 
@@ -280,6 +283,116 @@ async def test_a_wallet_that_is_cancelled_frees_its_turn(tmp_path):
         async with writing(node):
             await done(asyncio.create_task(one.send(payment(2))))
         assert payments(node) == 3
+
+
+# deadlines, while somebody fills the blocks
+
+
+CROWDED = genesis(
+    PARAMETERS.model_copy(
+        update={"block_interval_ms": INTERVAL_MS, "block_transactions_maximum": 1}
+    )
+)
+BLOCKS, CROWD_FEE_BASE = 8, 60
+
+
+@asynccontextmanager
+async def crowded(path: Path, count: int = 3 * BLOCKS) -> AsyncIterator[tuple[Node, ChainClient]]:
+    """Blocks have room for one transaction, and somebody pays six times the least fee for each."""
+    async with (
+        idle_node(path / "chain.db", CROWDED) as node,
+        answering(node) as url,
+        ChainClient(url, CROWDED) as chain,
+    ):
+        await write(node)
+        async with following(chain):
+            for nonce in range(count):
+                transaction = Transaction(
+                    network=CROWDED.network,
+                    sender=ATTESTORS[0].id,
+                    nonce=nonce,
+                    fee_base=CROWD_FEE_BASE,
+                    valid_until=node.ledger.height + 40,
+                    body=payment(),
+                )
+                await chain.submit(encode(sign_transaction(ATTESTORS[0].account, transaction)))
+            yield node, chain
+
+
+async def write_on(node: Node, chain: ChainClient, work: "asyncio.Task[bytes]", by: int) -> None:
+    """Blocks, each when the wallet has done what it does after the one before."""
+    while node.ledger.height < by and not work.done():
+        await write(node)
+        await until(lambda: chain.height == node.ledger.height)
+        await asyncio.sleep(0.1)
+
+
+async def sent(node: Node, since: int) -> list[Transaction]:
+    """What the owner has in blocks, in order."""
+    blocks = [await node.store.block(at) for at in range(since, node.ledger.height + 1)]
+    signed = (each for block in blocks for each in block.block.transactions)
+    return [each.transaction for each in signed if each.transaction.sender == OWNER.id]
+
+
+async def test_who_fills_the_blocks_is_outbid_before_the_deadline(tmp_path):
+    async with crowded(tmp_path) as (node, chain):
+        by = node.ledger.height + BLOCKS
+        one = Wallet(chain, OWNER.account, fee_limit_base=400)
+        work = asyncio.create_task(one.send(payment(2), by_height=by))
+        await write_on(node, chain, work, by)
+        name = await done(work)
+        (only,) = await sent(node, 2)
+        assert (only.id, only.body, only.nonce) == (name, payment(2), 0)
+        assert CROWD_FEE_BASE < only.fee_base <= 400
+
+
+async def test_above_the_limit_nothing_is_offered_and_what_comes_too_late_costs_nothing(tmp_path):
+    async with crowded(tmp_path) as (node, chain):
+        by, coins = node.ledger.height + BLOCKS, account(node, OWNER).balance_base
+        one = Wallet(chain, OWNER.account, fee_limit_base=CROWD_FEE_BASE - 1)
+        work = asyncio.create_task(one.send(payment(2), by_height=by))
+        await write_on(node, chain, work, by)
+        with pytest.raises(Rejected) as late:
+            await done(work)
+        assert late.value.reason is Reason.EXPIRED
+        assert account(node, OWNER) == Account(balance_base=coins)
+
+
+async def test_what_waits_behind_lends_its_deadline_to_what_is_before_it(tmp_path):
+    async with crowded(tmp_path) as (node, chain):
+        by = node.ledger.height + 2 * BLOCKS
+        one = Wallet(chain, OWNER.account, fee_limit_base=400)
+        slow = asyncio.create_task(one.send(payment()))
+        await until(lambda: node.waiting == 3 * BLOCKS + 1)
+        work = asyncio.create_task(one.send(payment(2), by_height=by))
+        await write_on(node, chain, work, by)
+        await done(work)
+        assert [each.id for each in await sent(node, 2)] == [await done(slow), await done(work)]
+
+
+async def test_an_offer_that_the_coins_do_not_cover_leaves_the_one_before(tmp_path):
+    """The node refuses the higher fee; what it was offered first still waits and gets in."""
+    async with crowded(tmp_path, BLOCKS - 3) as (node, chain):
+        by = node.ledger.height + BLOCKS
+        one = Wallet(chain, STRANGER.account, fee_limit_base=10_000)
+        work = asyncio.create_task(one.send(Rotate(key=bytes(32), proof=bytes(64)), by_height=by))
+        await until(lambda: node.waiting == BLOCKS - 2)
+        await write_on(node, chain, work, by)
+        with pytest.raises(Rejected) as refused:
+            await done(work)
+        assert refused.value.reason is Reason.KEY_UNPROVEN
+        assert account(node, STRANGER).balance_base == 100 + (BLOCKS - 3) * AMOUNT - 10
+
+
+async def test_a_full_pool_takes_in_who_offers_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("chain.mempool.MAX_WAITING", 3 * BLOCKS)
+    async with crowded(tmp_path) as (node, chain):
+        by = node.ledger.height + BLOCKS
+        one = Wallet(chain, OWNER.account, fee_limit_base=400)
+        work = asyncio.create_task(one.send(payment(2), by_height=by))
+        await until(lambda: node.waiting == 3 * BLOCKS)
+        await write_on(node, chain, work, by)
+        assert [each.id for each in await sent(node, 2)] == [await done(work)]
 
 
 # enrolment

@@ -1,13 +1,14 @@
 """A hoster that is asked for chunks on the chain shows them, whatever happens to it meanwhile."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from chain.bodies.data import MAX_CHUNK_BYTES, Answer, AskData
 from chain.client import ChainClient
 from chain.hosting_records import DataRequest
-from chain.messages import MAX_SIDECAR_BYTES
+from chain.messages import MAX_SIDECAR_BYTES, Body
 from chain.records import ContractRecord, PlanRecord, Table
 from chain.wallet_client import Wallet
 from feed.check import larger_chunk
@@ -41,6 +42,30 @@ async def over(chain: ChainClient, request: bytes) -> DataRequest:
         request,
         lambda now: now.status not in ("asked", "open"),
     )
+
+
+async def test_what_a_hoster_says_is_of_use_until_its_deadline(tmp_path, monkeypatch):
+    said: list[tuple[str, int | None]] = []
+    send = Wallet.send
+
+    async def noted(self: Wallet, body: Body, *rest: bytes, **how: Any) -> bytes:
+        said.append((body.kind, how.get("by_height")))
+        return await send(self, body, *rest, **how)
+
+    monkeypatch.setattr(Wallet, "send", noted)
+    feed = owned(FeedStore(":memory:"), LENGTH)
+    async with (
+        asyncio.timeout(40),
+        network(tmp_path) as (url, chain, owner),
+        source(feed) as endpoint,
+        hosting(url, tmp_path / "feeds.db", free_port()),
+    ):
+        await enlisted(chain)
+        await owner.register(feed, PAIR, endpoint)
+        contract = await active(chain, await owner.order(KEY, TERMS), LENGTH)
+        request = await over(chain, await ask(chain, contract.contract, 3))
+    assert ("acknowledge", contract.acknowledge_by) in said
+    assert ("answer_data", request.deadline) in said
 
 
 async def test_what_is_asked_is_shown_also_when_the_hoster_was_down_or_has_lost_it(tmp_path):
