@@ -31,12 +31,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What fails is tried once more, a whole network twice; the summary shows it as RERUN.
 
     On busy cores a window can pass before a process gets its turn. What is wrong fails each time:
-    seeds are fixed, and hypothesis begins with the example that failed.
+    seeds are fixed, and hypothesis begins with the example that failed. Who stops at the first
+    failure (`-x`, as `make mutants` does) sees it at once.
     """
+    if config.getoption("maxfail") == 1:
+        return
     for item in items:
         tries = 2 if item.get_closest_marker("e2e") else 1
         item.add_marker(pytest.mark.flaky(reruns=tries))

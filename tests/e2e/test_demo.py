@@ -3,8 +3,6 @@
 import os
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,22 +86,13 @@ def test_a_hoster_that_signs_false_chunks_is_at_fault_and_slashed(folder: Path) 
     assert changes[1] > 0
 
 
-@pytest.fixture
-def left_behind() -> Iterator[None]:
-    before = set(Path(tempfile.gettempdir()).glob("holdfast-demo-*"))
-    yield
-    after = set(Path(tempfile.gettempdir()).glob("holdfast-demo-*"))
-    assert after <= before, "a temporary folder stayed behind"
-
-
-@pytest.mark.usefixtures("left_behind")
-def test_ctrl_c_leaves_no_process_behind(folder: Path) -> None:
+def test_ctrl_c_leaves_no_process_and_no_file_behind(folder: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "demo", "--path", str(folder), "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env={**environment(), "TMPDIR": str(tmp_path)},
     )
     assert process.stderr is not None
     for line in process.stderr:
@@ -116,3 +105,4 @@ def test_ctrl_c_leaves_no_process_behind(folder: Path) -> None:
     assert process.returncode == 130
     _, alive = psutil.wait_procs(children, timeout=5)
     assert not alive
+    assert not list(tmp_path.iterdir()), "a temporary folder stayed behind"
