@@ -306,6 +306,8 @@ class Due(Message):
     """What happens at the end of one block (key: height, 8 bytes big-endian)."""
 
     items: tuple[DueItem, ...] = ()
+    onward: Natural = 0
+    """Of a full one: where there was room when somebody last looked; 0: the next height."""
 
 
 RECORDS: dict[Table, type[Message]] = {

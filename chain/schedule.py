@@ -11,13 +11,21 @@ def at(draft: Draft, height: int, item: DueItem) -> None:
     """Let `item` happen at the end of block `height`."""
     key = height_key(height)
     due = draft.dues.get(key) or Due()
-    draft.dues.put(key, Due(items=(*due.items, item)))
+    draft.dues.put(key, due.model_copy(update={"items": (*due.items, item)}))
 
 
 def soon(draft: Draft, height: int, item: DueItem) -> int:
-    """Let `item` happen at `height`, or at the next height with room; returns which."""
+    """Let `item` happen at `height`, or at the next height with room; returns which.
+
+    Heights that are passed over remember where there was room: what fills many pays for the steps
+    over them, and who comes after takes few.
+    """
+    passed = []
     while (due := draft.dues.get(height_key(height))) and len(due.items) >= ROOM:
-        height += 1
+        passed.append((height, due))
+        height = due.onward or height + 1
+    for full, due in passed[:-1]:
+        draft.dues.put(height_key(full), due.model_copy(update={"onward": height}))
     at(draft, height, item)
     return height
 
