@@ -57,7 +57,8 @@ class Accuser:
         made: list[SignedTransaction] = []
         for key, case in list(self._cases.items()):
             known = draft.validator_keys.get(key)
-            if known is not None and known.convicted:
+            blocks = self._genesis.parameters.validator_unbonding_blocks
+            if known is not None and (known.convicted or known.is_past(height, blocks)):
                 del self._cases[key]
             elif height >= case.report_at:
                 case.report_at = height + REPEAT_BLOCKS

@@ -262,6 +262,13 @@ class ValidatorKey(Message):
 
     account: PublicKey
     convicted: bool = False
+    replaced_height: Natural = 0
+    """Since when its account is enlisted with another; 0: it is not."""
+
+    def is_past(self, height: int, unbonding_blocks: int) -> bool:
+        """Whether it was replaced so long ago that it convicts nobody any more: by then the coins
+        of who had left with it would have returned, and others may have the seed it came from."""
+        return 0 < self.replaced_height < height - unbonding_blocks
 
 
 class ReceiptKey(Message):

@@ -34,6 +34,8 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: Enlist) -> Non
         account=sender, key=body.key, vrf_key=body.vrf_key, endpoint=body.endpoint
     )
     before = draft.candidates.get(sender) or Candidate(validator=validator)
+    if before.validator.key != body.key:
+        draft.validator_keys.change(before.validator.key, replaced_height=block.height)
     draft.validator_keys.put(body.key, ValidatorKey(account=sender))
     fields = {"validator": validator, "listed": True}
     draft.candidates.put(sender, before.model_copy(update=fields))

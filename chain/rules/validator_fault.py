@@ -10,7 +10,8 @@ from wire.errors import Malformed, Rejected
 
 
 def apply(draft: Draft, block: BlockContext, sender: bytes, body: ValidatorFault) -> None:
-    """Slash the accused and end its service, once a key, however old the votes are.
+    """Slash the accused and end its service, once a key, however old the votes are, but not with
+    a key that was replaced longer ago than coins take to return.
 
     It keeps its place until the term is over: a set that shrank within a term would need fewer
     votes than others count.
@@ -18,6 +19,8 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: ValidatorFault
     key = draft.validator_keys.require(body.key, Reason.UNKNOWN_VALIDATOR)
     if key.convicted:
         raise Rejected(Reason.ALREADY_CONVICTED)
+    if key.is_past(block.height, block.parameters.validator_unbonding_blocks):
+        raise Rejected(Reason.KEY_RETIRED, f"another took its place at {key.replaced_height}")
     if key.account == sender:
         raise Rejected(Reason.BAD_EVIDENCE, "nobody is rewarded for its own fault")
     try:

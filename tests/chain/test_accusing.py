@@ -43,6 +43,17 @@ def test_who_is_convicted_is_reported_no_more() -> None:
     assert not accuser.reports(state, 5, 0)
 
 
+def test_a_key_that_was_replaced_long_ago_is_reported_no_more() -> None:
+    state, accuser = genesis_state(QUICK), Accuser(QUICK, OWNER.account)
+    accuser.note(KEY.public, case())
+    draft = Draft(state)
+    draft.validator_keys.put(KEY.public, ValidatorKey(account=VALIDATOR.id, replaced_height=3))
+    state.commit(draft)
+    last = 3 + QUICK.parameters.validator_unbonding_blocks
+    assert accuser.reports(state, last, 0)
+    assert not accuser.reports(state, last + REPEAT_BLOCKS, 0)
+
+
 async def test_what_is_passed_on_fits_a_message_however_large_its_bodies(
     tmp_path: Path, monkeypatch
 ) -> None:

@@ -109,6 +109,27 @@ def test_an_earlier_key_convicts_its_account():
     assert not world.draft.validator_keys.at(KeyPair(b"n" * 32).public).convicted
 
 
+def test_a_key_convicts_nobody_when_it_was_replaced_longer_ago_than_coins_take_to_return():
+    """Who stole the seed that it came from would have the account slashed for ever, and be paid."""
+    world = world_of(4)
+    world.must(ACCUSED, stand(world, ACCUSED, KeyPair(b"n" * 32)))
+    replaced, blocks = world.height, world.genesis.parameters.validator_unbonding_blocks
+    world.pass_until(replaced + blocks - 1)
+    last = world.execute(world.sign(REPORTER, fault(world, ACCUSED)))
+    assert last.outcomes[0].reason == ""
+    world.block()
+    assert_refused(world, REPORTER, fault(world, ACCUSED), Reason.KEY_RETIRED)
+
+
+def test_a_key_that_is_taken_up_again_convicts_for_whatever_it_signed():
+    world = world_of(4)
+    world.must(ACCUSED, stand(world, ACCUSED, KeyPair(b"n" * 32)))
+    world.pass_blocks(world.genesis.parameters.validator_unbonding_blocks + 1)
+    world.must(ACCUSED, stand(world, ACCUSED))
+    world.must(REPORTER, fault(world, ACCUSED))
+    assert stake_of(world, ACCUSED).amount_base == 2_500
+
+
 def test_who_never_had_stake_has_nothing_to_lose():
     world = world_of(4)
     world.must(MANY[7], stand(world, MANY[7]))
