@@ -23,14 +23,14 @@ from coinflip.messages import (
     Pong,
     Reveal,
     Secret,
-    Signed,
+    read_signed,
 )
 from coinflip.opening import confirmation, open_coin, recover, seal_digest
 from coinflip.seat import Seat
 from coinflip.state import Flip
 from holdfast.flip import flip, make_peers
 from holdfast.simulation.table import seats
-from wire.codec import decode, encode
+from wire.codec import encode
 
 REPEATS = 5
 """A figure of time is the median of so many runs."""
@@ -128,10 +128,10 @@ def _cpu_ms(transcript: Transcript) -> float:
         began_s = process_time()
         flip_ = _give(Flip(seat), Start())
         for data in transcript.before_seal:
-            flip_ = _give(flip_, Received(message=decode(Signed, data)))
+            flip_ = _give(flip_, Received(message=read_signed(data)))
         flip_ = _give(flip_, Sealed(digest=transcript.digest))
         for data in transcript.after_seal:
-            flip_ = _give(flip_, Received(message=decode(Signed, data)))
+            flip_ = _give(flip_, Received(message=read_signed(data)))
         assert isinstance(flip_.outcome, Landed)
         return process_time() - began_s
 
@@ -142,7 +142,7 @@ def _give(member: Flip, given: Input) -> Flip:
     member, effects = step(member, given)
     for effect in effects:
         if isinstance(effect, Broadcast):
-            encode(effect.message)
+            assert effect.message.encoded
     return member
 
 

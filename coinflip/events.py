@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, Tag
 
 from coinflip.messages import CoinOpening, Evidence, Signed
-from wire.codec import BY_KIND, Message
+from wire.codec import BY_KIND, Message, array, encode
 from wire.primitives import Hash, Natural
 
 
@@ -39,6 +39,14 @@ class Received(Message):
 
     kind: Literal["received"] = "received"
     message: Signed
+
+    @property
+    def encoded(self) -> bytes:
+        """What `encode` makes of it, from the message as it came."""
+        return array((_RECEIVED, self.message.encoded))
+
+
+_RECEIVED = encode("received")
 
 
 class Sealed(Message):

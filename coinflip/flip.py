@@ -23,7 +23,6 @@ someone lags and may not have got it.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from coinflip.events import (
@@ -89,7 +88,8 @@ def step(flip: Flip, given: Input) -> tuple[Flip, tuple[Effect, ...]]:
     turn.take(given)
     if turn.flip is flip:
         return flip, ()
-    return turn.flip, (Save(encode(given)), *turn.effects)
+    entry = given.encoded if isinstance(given, Received) else encode(given)
+    return turn.flip, (Save(entry), *turn.effects)
 
 
 def resume(seat: Seat, log: Iterable[bytes]) -> Flip:
@@ -131,7 +131,7 @@ class _Turn:
             self._advance()
 
     def _become(self, **changes: Any) -> None:
-        self.flip = replace(self.flip, **changes)
+        self.flip = self.flip.but(**changes)
 
     def _say(self, body: Body) -> None:
         message = self.seat.sign(body)

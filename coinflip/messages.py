@@ -15,11 +15,12 @@ be passed on by anybody; the topic names the network, the challenge, the attempt
 and the deadline, so nothing said in one flip has a meaning in another.
 """
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from wire.codec import BY_KIND, Message, encode
+from wire.codec import BY_KIND, Message, decode, encode
 from wire.errors import Malformed
 from wire.keys import KeyPair
 from wire.primitives import Hash, Natural, PublicKey, Signature
@@ -134,6 +135,28 @@ class Signed(Message):
     body: Body
     signature: Signature
 
+    @cached_property
+    def encoded(self) -> bytes:
+        """Its one spelling: what is sent and saved."""
+        return encode(self)
+
+    @property
+    def said(self) -> bytes:
+        """The spelling of the body: what lies between the sender and the signature."""
+        return self.encoded[_BEFORE_BODY:-_AFTER_BODY]
+
+
+_BEFORE_BODY = len(b"\x83") + len(b"\x58\x20") + 32
+_AFTER_BODY = len(b"\x58\x40") + 64
+"""An array of three, and the heads and lengths of a key and a signature."""
+
+
+def read_signed(data: bytes) -> Signed:
+    """The message that `data` spells; raises `Malformed`."""
+    message: Signed = decode(Signed, data, MAX_SIGNED_BYTES)
+    message.__dict__["encoded"] = data
+    return message
+
 
 def sign_body(key: KeyPair, network: bytes, topic: bytes, body: Body) -> Signed:
     """`body`, said by `key` in the flip `topic`."""
@@ -152,7 +175,8 @@ def require_genuine(
     """Raise `Malformed` unless a member said this in this flip."""
     if message.sender not in members:
         raise Malformed("the sender is no member of this flip")
-    require_said(network, topic, message.sender, message.body, message.signature)
+    domain, said = f"coin/{message.body.kind}", topic + message.said
+    require_signed(message.sender, domain, network, said, message.signature)
 
 
 class Secret(Message):

@@ -34,10 +34,9 @@ from coinflip.events import (
     SubmitSeal,
 )
 from coinflip.flip import resume, step
-from coinflip.messages import MAX_MEMBERS, MAX_SIGNED_BYTES, Evidence, Signed
+from coinflip.messages import MAX_MEMBERS, Evidence, Signed, read_signed
 from coinflip.seat import Seat
 from coinflip.state import Flip
-from wire.codec import decode, encode
 from wire.errors import HoldfastError, Malformed
 
 INBOX_MESSAGES = 256
@@ -152,9 +151,7 @@ class Gate:
         if name in self._seen:
             return None
         try:
-            if len(data) > MAX_SIGNED_BYTES:
-                raise Malformed("message too long")
-            message: Signed = decode(Signed, data)
+            message = read_signed(data)
         except Malformed:
             self.blame(peer)
             return None
@@ -268,12 +265,17 @@ class Session:
                 self._gate.refill()
                 await self._take(_Item(b"", Stalled(times=stalls)))
             else:
-                item = None
-                with suppress(TimeoutError):
-                    async with asyncio.timeout_at(min(expires_at, stalled_at)):
-                        item = await self._inbox.get()
+                item = await self._next(min(expires_at, stalled_at))
                 if item is not None:
                     await self._take(item)
+
+    async def _next(self, until_s: float) -> _Item | None:
+        if not self._inbox.empty():
+            return self._inbox.get_nowait()  # a timer for each would cost more than the message
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until_s):
+                return await self._inbox.get()
+        return None
 
     async def _take(self, item: _Item) -> None:
         before = self._flip.phase
@@ -296,7 +298,7 @@ class Session:
             case Save(entry=entry):
                 await self._store.append(entry)
             case Broadcast(message=message):
-                await self._transport.broadcast(encode(message))
+                await self._transport.broadcast(message.encoded)
             case SubmitSeal(digest=digest, signatures=signatures):
                 with suppress(HoldfastError, TimeoutError):
                     async with asyncio.timeout(CHAIN_TIMEOUT_S):

@@ -2,7 +2,7 @@
 
     p            2^256 - 189, the largest prime of 256 bits
     seed         H("coin/sharing", topic, dealer, x)
-    P            P(0) = x, its other t coefficients from the stream (seed, "coefficients")
+    P            x + c1·C(X, 1) + … + ct·C(X, t) mod p, each c from the stream (seed, "coefficients")
     share j      P(j + 1), for member j of 0..n-1
     salt j       16 bytes each from the stream (seed, "salts")
     leaf j       H("coin/leaf", topic, dealer, j, share j, salt j)
@@ -14,6 +14,7 @@ these leaves, every other set gives the same x; if not, no set gives one that do
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from math import prod
 from typing import NamedTuple
 
@@ -46,9 +47,10 @@ def share_out(topic: bytes, dealer: bytes, secret: bytes, count: int) -> Sharing
     """The one way to share `secret` among `count` members so that t + 1 rebuild it."""
     seed = tagged_hash("coin/sharing", topic, dealer, secret)
     stream = Stream(seed, b"coefficients")
-    rising = [int.from_bytes(secret, "big")]
-    rising += [stream.below(PRIME) for _ in range(tolerated(count))]
-    values = tuple(_evaluate(rising, j + 1).to_bytes(32, "big") for j in range(count))
+    coefficients = [int.from_bytes(secret, "big")]
+    coefficients += [stream.below(PRIME) for _ in range(tolerated(count))]
+    _, *numbers = _values(coefficients, count + 1)
+    values = tuple((number % PRIME).to_bytes(32, "big") for number in numbers)
     block = Stream(seed, b"salts").take(SALT_BYTES * count)
     salts = tuple(block[i : i + SALT_BYTES] for i in range(0, len(block), SALT_BYTES))
     hash_leaf = tagged_hashes("coin/leaf", topic, dealer)
@@ -94,9 +96,12 @@ def interpolate(points: Sequence[tuple[int, bytes]]) -> bytes:
     return (total % PRIME).to_bytes(32, "big")
 
 
-def _evaluate(rising: Sequence[int], place: int) -> int:
-    # Reduced once at the end: `place` has seven bits, so the sum grows slowly.
-    value = 0
-    for coefficient in reversed(rising):
-        value = value * place + coefficient
-    return value % PRIME
+def _values(coefficients: Sequence[int], count: int) -> list[int]:
+    """P(0), P(1), … P(count - 1), not yet reduced, of P with these binomial coefficients.
+
+    They are the differences of P at 0, of order 0 to t: each sum is that of the order above.
+    """
+    row = [coefficients[-1]] * (count + 1 - len(coefficients))
+    for coefficient in reversed(coefficients[:-1]):
+        row = list(accumulate(row, initial=coefficient))
+    return row

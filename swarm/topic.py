@@ -47,7 +47,7 @@ PING_INTERVAL_S = 2.0
 PING_TIMEOUT_S = 5.0
 """Slower than this is as good as lost for any protocol in a topic."""
 
-FIRST_PINGS = 8
+FIRST_PINGS = 4
 """Sent one after the other when a channel comes up, so that figures exist at once."""
 
 FILLER_BYTES = 64 * 1024

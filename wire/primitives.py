@@ -4,7 +4,7 @@ Inside they are plain `bytes` and `int`; in JSON for people a key is z-base-32 a
 bytes are hexadecimal. Integers stop at 2^63-1, which SQLite and JSON readers can hold.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Annotated
 
@@ -52,15 +52,15 @@ def tagged_hashes(tag: str, *begun: bytes) -> Callable[..., bytes]:
 
     def finish(*parts: bytes) -> bytes:
         copy = state.copy()
-        copy.update(b"".join([len(part).to_bytes(8, "little") + part for part in parts]))
+        copy.update(_framed(parts))
         return copy.digest()
 
     return finish
 
 
 def _begin(tag: str, *parts: bytes) -> blake2b:
-    state = blake2b(digest_size=32, person=b"holdfast/v1")
-    for part in (tag.encode(), *parts):
-        state.update(len(part).to_bytes(8, "little"))
-        state.update(part)
-    return state
+    return blake2b(_framed((tag.encode(), *parts)), digest_size=32, person=b"holdfast/v1")
+
+
+def _framed(parts: Iterable[bytes]) -> bytes:
+    return b"".join([len(part).to_bytes(8, "little") + part for part in parts])

@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 from itertools import combinations
+from math import comb
 
 import pytest
 
@@ -16,11 +17,13 @@ from coinflip.shamir import (
     share_out,
     tolerated,
 )
+from wire.primitives import tagged_hash
+from wire.prng import Stream
 
 TOPIC = sha256(b"topic").digest()
 DEALER = sha256(b"dealer").digest()
 SECRET = sha256(b"secret").digest()
-PINNED_LEAVES = "e6bcf54e148320d051b053af4b338911b30747944ec0e60ba6138cff3306e807"
+PINNED_LEAVES = "0c437b8bbc556d6f6aaecfc4652cff93b7d359457a23d0256bf696698afef8c6"
 PINNED_COMMITMENT = "48dc4e3f881a44945076a0bc31337fdbcd128b53eac3dc23eb4e8fbcf74529da"
 
 
@@ -53,6 +56,17 @@ def test_t_shares_fit_every_secret_equally(count: int) -> None:
 def test_the_polynomial_has_no_lower_degree_than_it_should() -> None:
     points = list(enumerate(share_out(TOPIC, DEALER, SECRET, 10).values))
     assert interpolate(points[:4]) != SECRET
+
+
+def test_shares_are_the_values_of_the_polynomial_that_the_stream_gives() -> None:
+    stream = Stream(tagged_hash("coin/sharing", TOPIC, DEALER, SECRET), b"coefficients")
+    coefficients = [int.from_bytes(SECRET, "big"), *(stream.below(PRIME) for _ in range(4))]
+    shares = [
+        sum(c * comb(holder + 1, order) for order, c in enumerate(coefficients)) % PRIME
+        for holder in range(10)
+    ]
+    values = share_out(TOPIC, DEALER, SECRET, 10).values
+    assert [int.from_bytes(value, "big") for value in values] == shares
 
 
 def test_a_minority_is_less_than_half() -> None:
