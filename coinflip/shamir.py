@@ -2,7 +2,7 @@
 
     p            2^256 - 189, the largest prime of 256 bits
     seed         H("coin/sharing", topic, dealer, x)
-    P            x + c1·C(X, 1) + … + ct·C(X, t) mod p, each c from the stream (seed, "coefficients")
+    P            x + c1·C(X, 1) + … + ct·C(X, t); its c are from the stream (seed, "coefficients")
     share j      P(j + 1), for member j of 0..n-1
     salt j       16 bytes each from the stream (seed, "salts")
     leaf j       H("coin/leaf", topic, dealer, j, share j, salt j)

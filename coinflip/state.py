@@ -75,7 +75,7 @@ class Flip:
         return self.but(heard={**self.heard, slot: words})
 
     def but(self, **changes: object) -> "Flip":
-        """This flip with some fields replaced: `dataclasses.replace` would take five times as long."""
+        """This flip with some fields replaced, in a fifth of the time of `dataclasses.replace`."""
         flip = object.__new__(Flip)
         flip.__dict__.update(self.__dict__, **changes)
         assert len(flip.__dict__) == len(self.__dict__), "no such field"
