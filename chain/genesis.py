@@ -134,6 +134,11 @@ class Parameters(Message):
         flips = self.flip_blocks * self.flip_attempts * (self.flip_attempts + 1) // 2
         return self.draw_delay_blocks + flips + self.window_blocks + self.opening_blocks
 
+    @property
+    def evidence_ms(self) -> int:
+        """How long receipts and reports can convict who made them, by the time of blocks."""
+        return self.validator_unbonding_blocks * self.block_interval_ms
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         shares = self.hoster_share_ppm + self.attestor_share_ppm + self.validator_share_ppm

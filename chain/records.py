@@ -283,6 +283,8 @@ class FalseSession(Message):
     """A session whose receipts were proven false (key: `audit.faults.session_id`)."""
 
     hoster: PublicKey
+    until_ms: Natural
+    """No evidence of it convicts anybody after this time of a block: then it is forgotten."""
 
 
 class DueItem(Message):
@@ -304,6 +306,7 @@ class DueItem(Message):
         "forfeit",
         "draw_chunk",
         "answer_due",
+        "forget_session",
     ]
     id: Bytes
     amount_base: Natural = 0

@@ -322,5 +322,7 @@ def _fall_due(  # noqa: C901, PLR0912 - one case per kind is the point
             data_requests.draw_chunk(draft, block, item.id, beacon)
         case "answer_due":
             data_requests.answer_due(draft, block, item.id, beacon)
+        case "forget_session":
+            receipt_fault.forget(draft, block, item.id)
         case "draw":
             lottery.draw_challenges(draft, block, beacon)

@@ -23,6 +23,8 @@ def apply(
     """
     challenge = draft.challenges.require(body.challenge, Reason.UNKNOWN_CHALLENGE)
     report = draft.reports.require(body.challenge + body.attestor, Reason.NO_SUCH_REPORT)
+    if block.time_ms > challenge.window_opened_ms + block.parameters.evidence_ms:
+        raise Rejected(Reason.WRONG_PHASE, "the report is too old")
     try:
         shown: ShownChunk = decode(ShownChunk, sidecar)
     except Malformed as error:

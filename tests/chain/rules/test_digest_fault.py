@@ -10,19 +10,20 @@ from audit.messages import ShownChunk, VisitEvidence, Vouched
 from audit.plan import VisitPlan
 from chain.bodies.challenges import CoinFault, OpenReport
 from chain.bodies.faults import DigestFault
+from chain.genesis import Parameters
 from chain.reasons import Reason
 from chain.records import stake_key
 from tests.builders import World
 from tests.chain.refusals import assert_refused
 from tests.faults import equivocation
-from tests.people import BY_ID, OWNER, STRANGER, Library, Person
+from tests.people import BLOCK_MS, BY_ID, OWNER, STRANGER, Library, Person
 from tests.reports import ReportParts, account_of, leaf_hashes, make_receipt
 from tests.stages import sealed
 from wire import merkle
 from wire.codec import encode
 from wire.primitives import blake2b_256
 
-PENALTY, COLLATERAL = 500, 301
+PENALTY, COLLATERAL, MEMORY_MS = 500, 301, 60_000
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,19 @@ def test_it_costs_once():
     case = opened()
     case.world.must(STRANGER, case.body, case.sidecar)
     assert_refused(case.world, OWNER, case.body, Reason.ALREADY_CONVICTED, case.sidecar)
+
+
+def test_a_report_convicts_for_a_time(monkeypatch):
+    monkeypatch.setattr(Parameters, "evidence_ms", MEMORY_MS)
+    case = opened()
+    world = case.world
+    last_ms = world.draft.challenges.at(world.focus).window_opened_ms + MEMORY_MS
+    while world.context().time_ms + BLOCK_MS <= last_ms:
+        world.block()
+    last = world.execute(world.sign(STRANGER, case.body, case.sidecar))
+    assert last.outcomes[0].reason == ""
+    world.block()
+    assert_refused(world, STRANGER, case.body, Reason.WRONG_PHASE, case.sidecar)
 
 
 def test_honest_reports_are_not_touched():

@@ -3,13 +3,15 @@
 import pytest
 
 from audit.messages import SignedReceipt
+from audit.receipts import CLOCK_SKEW_MS
 from chain.bodies.faults import ReceiptFault
 from chain.bodies.plans import CancelPlan
+from chain.genesis import Parameters
 from chain.reasons import Reason
-from chain.records import RosterName, stake_key
+from chain.records import RosterName, Table, stake_key
 from tests.builders import World
 from tests.chain.refusals import assert_refused
-from tests.people import ATTESTORS, BY_ID, OWNER, STRANGER, Person, register
+from tests.people import ATTESTORS, BLOCK_MS, BY_ID, OWNER, STRANGER, Person, register
 from tests.reports import make_receipt
 from tests.stages import sealed, settled, staffed
 from wire.keys import KeyPair, Use
@@ -81,6 +83,65 @@ def test_a_session_is_punished_once_and_another_again():
         second=receipt(world, count=9, **other),
     )
     world.must(OWNER, body)
+
+
+MEMORY_MS = 60_000
+
+
+@pytest.fixture
+def _short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Parameters, "evidence_ms", MEMORY_MS)
+
+
+def false_sessions(world: World) -> list[bytes]:
+    return [key for table, key in world.state.records if table is Table.FALSE_SESSION]
+
+
+@pytest.mark.usefixtures("_short_memory")
+def test_a_false_session_is_forgotten_when_nothing_can_prove_it_again():
+    world = sealed()
+    body = lie(world)
+    world.must(STRANGER, body)
+    proven, blocks = world.height, (MEMORY_MS + CLOCK_SKEW_MS) // BLOCK_MS
+    world.pass_until(proven + blocks)
+    assert len(false_sessions(world)) == 1
+    assert_refused(world, OWNER, body, Reason.BAD_EVIDENCE)
+    world.pass_blocks()
+    assert false_sessions(world) == []
+    assert_refused(world, OWNER, body, Reason.BAD_EVIDENCE)
+
+
+@pytest.mark.usefixtures("_short_memory")
+def test_when_blocks_come_faster_than_time_it_is_looked_at_again():
+    world = sealed()
+    world.must(STRANGER, lie(world))
+    (session,) = false_sessions(world)
+    until_ms = world.context().time_ms + 2 * MEMORY_MS
+    draft = world.draft
+    draft.false_sessions.change(session, until_ms=until_ms)
+    world.state.commit(draft)
+    while world.context().time_ms <= until_ms:
+        world.block()
+        assert false_sessions(world) == [session]
+    world.block()
+    assert false_sessions(world) == []
+
+
+@pytest.mark.usefixtures("_short_memory")
+def test_receipts_convict_for_a_time_by_the_newer_one():
+    world = sealed()
+    now, memory = world.context().time_ms, MEMORY_MS
+
+    def shown(first_ms: int, second_ms: int) -> str:
+        key = hoster_of(world).key(Use.RECEIPT).public
+        first, second = receipt(world, time_ms=first_ms), receipt(world, count=9, time_ms=second_ms)
+        signed = world.sign(STRANGER, ReceiptFault(key=key, first=first, second=second))
+        return world.execute(signed).outcomes[0].reason
+
+    assert shown(1, now - memory) == shown(now - memory, 1) == ""
+    assert shown(1, now + CLOCK_SKEW_MS) == ""
+    assert shown(now - memory - 1, 1) == Reason.BAD_EVIDENCE
+    assert shown(1, now + CLOCK_SKEW_MS + 1) == Reason.BAD_EVIDENCE
 
 
 def test_a_hoster_that_serves_the_feed_no_more_pays_from_what_it_has():
