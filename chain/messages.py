@@ -21,7 +21,7 @@ from chain.bodies.challenges import (
 )
 from chain.bodies.coins import Stake, Transfer, Unstake
 from chain.bodies.data import AnswerData, AskData, Maintain
-from chain.bodies.faults import DigestFault, ReceiptFault
+from chain.bodies.faults import Claim, DigestFault, ReceiptFault
 from chain.bodies.feeds import (
     PublishFeed,
     UpdateHead,
@@ -95,7 +95,8 @@ Body = Annotated[
     | Annotated[DigestFault, Tag("digest_fault")]
     | Annotated[AskData, Tag("ask_data")]
     | Annotated[AnswerData, Tag("answer_data")]
-    | Annotated[Maintain, Tag("maintain")],
+    | Annotated[Maintain, Tag("maintain")]
+    | Annotated[Claim, Tag("claim")],
     BY_KIND,
 ]
 

@@ -58,6 +58,7 @@ class Table(IntEnum):
     ASKER = 21
     MAINTENANCE = 22
     STANDING = 25
+    CLAIM = 26
 
 
 class Meta(Message):
@@ -287,6 +288,12 @@ class FalseSession(Message):
     """No evidence of it convicts anybody after this time of a block: then it is forgotten."""
 
 
+class ClaimRecord(Message):
+    """That an account can prove a fault (key: account || commitment)."""
+
+    height: Natural
+
+
 class DueItem(Message):
     """Something that happens at a height with no transaction."""
 
@@ -307,6 +314,7 @@ class DueItem(Message):
         "draw_chunk",
         "answer_due",
         "forget_session",
+        "forget_claim",
     ]
     id: Bytes
     amount_base: Natural = 0
@@ -347,6 +355,7 @@ RECORDS: dict[Table, type[Message]] = {
     Table.ASKER: Asker,
     Table.MAINTENANCE: Maintenance,
     Table.STANDING: Standing,
+    Table.CLAIM: ClaimRecord,
 }
 
 

@@ -4,6 +4,7 @@ Hosters of a feed have its chunks anyway; attestors fetch a few, as readers do. 
 that is found costs its makers more than many that are not have earned them.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from secrets import token_bytes
@@ -13,10 +14,11 @@ import structlog
 from audit.entries import Entry, Listed, fresh_key, unpack_listed
 from audit.faults import false_digest, vouched
 from audit.messages import Evidence, ShownChunk, Vouched
-from chain.bodies.faults import DigestFault
+from chain.bodies.faults import CLAIM_BLOCKS, DigestFault, claim_of
 from chain.challenge_records import ChallengeRecord, DrawRecord, ReportRecord
 from chain.client import ChainClient
 from chain.messages import MAX_SIDECAR_BYTES
+from chain.reasons import Reason
 from chain.records import Meta, Table
 from chain.wallet_client import Wallet
 from wire.codec import decode, encode
@@ -89,16 +91,18 @@ async def check(
             words += await _words(chain, challenge, attestor, feeds)
     places = Stream(token_bytes(32), b"checks").sample(len(words), min(checks, len(words)))
     chosen = [words[place] for place in places]
-    claimed = set[tuple[bytes, bytes]]()
+    made_up: dict[tuple[bytes, bytes], tuple[Word, bytes]] = {}
     for word in chosen:
         data = await chunk_of(word.feed, word.entry.chunk)
         known = (word.attestor, word.contract)
         key = fresh_key(challenge, record.coin, word.contract, word.attestor)
-        if data is not None and known not in claimed and _is_made_up(word, key, data):
-            claimed.add(known)
-            await _claim(wallet, challenge, word, data)
+        if data is not None and known not in made_up and _is_made_up(word, key, data):
+            made_up[known] = word, data
+    await asyncio.gather(
+        *(_claim(chain, wallet, challenge, word, data) for word, data in made_up.values())
+    )
     log.info("reports checked", challenge=challenge.hex()[:16], chunks=len(chosen))
-    return len(claimed)
+    return len(made_up)
 
 
 async def _words(
@@ -141,7 +145,10 @@ def _is_made_up(word: Word, key: bytes, data: bytes) -> bool:
     return True
 
 
-async def _claim(wallet: Wallet, challenge: bytes, word: Word, data: bytes) -> None:
+async def _claim(
+    chain: ChainClient, wallet: Wallet, challenge: bytes, word: Word, data: bytes
+) -> None:
+    """Claim it by a hash, wait, and show it: who copies it from the pool has not claimed it."""
     sidecar = encode(ShownChunk(vouched=word.said, data=data))
     name = {"attestor": word.attestor.hex()[:16], "chunk": word.entry.chunk}
     if len(sidecar) > MAX_SIDECAR_BYTES:
@@ -154,7 +161,14 @@ async def _claim(wallet: Wallet, challenge: bytes, word: Word, data: bytes) -> N
         evidence=blake2b_256(sidecar),
     )
     try:
-        await wallet.send(body, sidecar)
+        await wallet.send(claim_of(chain.genesis.network, wallet.account, body))
+        await chain.reach(chain.height + CLAIM_BLOCKS - 1)
+        try:
+            await wallet.send(body, sidecar, by_height=chain.height + CLAIM_BLOCKS)
+        except Rejected as late:
+            if late.reason is not Reason.EXPIRED:
+                raise
+            await wallet.send(body, sidecar)
         log.warning("made-up digest shown", **name)
     except Rejected as rejected:
         log.info("somebody else was first", reason=str(rejected), **name)

@@ -23,6 +23,7 @@ from chain.records import (
     RECORDS,
     Account,
     Candidate,
+    ClaimRecord,
     ContractRecord,
     Desk,
     Due,
@@ -179,6 +180,7 @@ class Draft:
     askers = _Rows[Asker](Table.ASKER)
     maintenance = _Rows[Maintenance](Table.MAINTENANCE)
     standings = _Rows[Standing](Table.STANDING)
+    claims = _Rows[ClaimRecord](Table.CLAIM)
     _validators = _Rows[ValidatorSet](Table.VALIDATORS)
     _metas = _Rows[Meta](Table.META)
 

@@ -30,7 +30,7 @@ from chain.bodies.challenges import (
 )
 from chain.bodies.coins import Stake, Transfer, Unstake
 from chain.bodies.data import AnswerData, AskData, Maintain
-from chain.bodies.faults import DigestFault, ReceiptFault
+from chain.bodies.faults import Claim, DigestFault, ReceiptFault
 from chain.bodies.feeds import PublishFeed, UpdateHead
 from chain.bodies.hosting import Acknowledge, Drain, Register
 from chain.bodies.keys import Rotate
@@ -55,6 +55,7 @@ from chain.rules import (
     answer_data,
     ask_data,
     cancel_plan,
+    claim,
     coin_fault,
     commit_report,
     create_plan,
@@ -265,6 +266,8 @@ def apply_body(  # noqa: C901, PLR0912, PLR0915 - one case per kind is the point
             commit_report.apply(draft, sender, body)
         case OpenReport():
             open_report.apply(draft, block, sender, body, signed.sidecar)
+        case Claim():
+            claim.apply(draft, block, sender, body)
         case ReceiptFault():
             receipt_fault.apply(draft, block, sender, body)
         case DigestFault():
@@ -322,6 +325,8 @@ def _fall_due(  # noqa: C901, PLR0912 - one case per kind is the point
             data_requests.draw_chunk(draft, block, item.id, beacon)
         case "answer_due":
             data_requests.answer_due(draft, block, item.id, beacon)
+        case "forget_claim":
+            draft.claims.remove(item.id)
         case "forget_session":
             receipt_fault.forget(draft, block, item.id)
         case "draw":

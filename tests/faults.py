@@ -1,7 +1,10 @@
 """What a member of a flip must not say, and what convicts it of having said so."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
+from chain.bodies.faults import CLAIM_BLOCKS, DigestFault, ReceiptFault, claim_of
+from chain.records import ClaimRecord
 from coinflip.messages import (
     Accuse,
     Body,
@@ -25,6 +28,17 @@ from coinflip.opening import seal_digest
 from coinflip.shamir import leaf, leaves_hash, tolerated
 from tests.builders import World
 from tests.people import Person
+
+F = TypeVar("F", DigestFault, ReceiptFault)
+
+
+def claimed(world: World, finder: Person, body: F) -> F:
+    """`body`, which its finder has claimed just long enough ago."""
+    draft = world.draft
+    key = finder.id + claim_of(world.network, finder.id, body).commitment
+    draft.claims.put(key, ClaimRecord(height=world.height + 1 - CLAIM_BLOCKS))
+    world.state.commit(draft)
+    return body
 
 
 def say(world: World, member: Person, body: Body) -> Signed:

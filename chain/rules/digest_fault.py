@@ -8,6 +8,7 @@ from chain.bodies.faults import DigestFault
 from chain.challenge_records import ChallengeRecord, ReportRecord
 from chain.context import BlockContext
 from chain.reasons import Reason
+from chain.rules import claim
 from chain.rules.receipt_fault import convict_hoster
 from chain.state import Draft
 from wire.codec import decode
@@ -35,6 +36,7 @@ def apply(
     if sender in (body.attestor, shown.vouched.hoster):
         raise Rejected(Reason.BAD_EVIDENCE, "nobody is rewarded for its own fault")
     found = _found(challenge, body, shown)
+    claim.require(draft, block, sender, body)
 
     convicted = found.hoster and convict_hoster(draft, block, shown.vouched, sender)
     if not convict_attestor(draft, block, report, sender) and not convicted:

@@ -8,6 +8,7 @@ from chain.bodies.faults import ReceiptFault
 from chain.context import BlockContext
 from chain.reasons import Reason
 from chain.records import DueItem, FalseSession
+from chain.rules import claim
 from chain.state import Draft
 from wire.errors import Malformed, Rejected
 
@@ -28,6 +29,7 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: ReceiptFault) 
     receipt = body.first.receipt
     if hoster == sender or receipt.hoster != hoster:
         raise Rejected(Reason.BAD_EVIDENCE, "nobody is rewarded for its own fault, or another's")
+    claim.require(draft, block, sender, body)
     if not convict_hoster(draft, block, receipt, sender):
         raise Rejected(Reason.ALREADY_CONVICTED)
 

@@ -81,7 +81,9 @@ def test_digests_under_a_handshake_hash_that_was_agreed_on_before_are_no_use():
     assert false_digest(vouched(case.visit), key, case.data) == (False, True)
 
 
-async def test_who_has_the_chunks_finds_it_out_and_is_paid(tmp_path):
+async def test_who_has_the_chunks_finds_it_out_and_is_paid(tmp_path, monkeypatch):
+    for module in ("chain.rules.claim", "chain.spot_client"):
+        monkeypatch.setattr(f"{module}.CLAIM_BLOCKS", 2)
     case = reported("digest")
     async with checking(case, tmp_path) as (chain, wallet):
         before = await balance(chain, checker(case))

@@ -15,7 +15,7 @@ from chain.reasons import Reason
 from chain.records import stake_key
 from tests.builders import World
 from tests.chain.refusals import assert_refused
-from tests.faults import equivocation
+from tests.faults import claimed, equivocation
 from tests.people import BLOCK_MS, BY_ID, OWNER, STRANGER, Library, Person
 from tests.reports import ReportParts, account_of, leaf_hashes, make_receipt
 from tests.stages import sealed
@@ -67,6 +67,11 @@ class Case:
         return self.world.draft.reports.at(self.world.focus + self.crook.id)
 
 
+def show(case: Case) -> None:
+    """The stranger has claimed it, and shows it."""
+    case.world.must(STRANGER, claimed(case.world, STRANGER, case.body), case.sidecar)
+
+
 def forged(world: World, member: Person, parts: ReportParts, lies: str) -> ReportParts:
     """Hoster and attestor together vouch for a chunk of which they have the hash alone."""
     plan = world.visit_plans(member)[0]
@@ -114,7 +119,7 @@ def test_a_made_up_digest_costs_the_hoster_its_contract_and_the_attestor_its_sta
     case = opened()
     world, before = case.world, case.balance(STRANGER)
     attestor, hoster = case.stake("attestor", case.crook), case.stake("hoster", case.hoster)
-    world.must(STRANGER, case.body, case.sidecar)
+    show(case)
     world.pass_blocks()
     assert case.stake("attestor", case.crook) == attestor - PENALTY
     assert case.stake("hoster", case.hoster) == hoster - COLLATERAL
@@ -126,7 +131,7 @@ def test_a_made_up_digest_costs_the_hoster_its_contract_and_the_attestor_its_sta
 def test_a_fresh_digest_is_the_attestors_word_alone():
     case = opened("fresh")
     attestor, hoster = case.stake("attestor", case.crook), case.stake("hoster", case.hoster)
-    case.world.must(STRANGER, case.body, case.sidecar)
+    show(case)
     case.world.pass_blocks()
     assert case.stake("attestor", case.crook) == attestor - PENALTY
     assert case.stake("hoster", case.hoster) == hoster
@@ -136,7 +141,7 @@ def test_before_it_is_settled_a_forged_report_does_not_count():
     case = opened()
     world = case.world
     assert case.crook.id in world.challenge.opened
-    world.must(STRANGER, case.body, case.sidecar)
+    show(case)
     challenge = world.draft.challenges.at(world.focus)
     assert case.crook.id not in challenge.opened
     assert case.crook.id in challenge.voided and not challenge.convicted
@@ -149,7 +154,7 @@ def test_before_it_is_settled_a_forged_report_does_not_count():
 
 def test_a_forged_report_cannot_come_again():
     case = opened()
-    case.world.must(STRANGER, case.body, case.sidecar)
+    show(case)
     sent = next(
         signed
         for _, block in reversed(case.world.blocks)
@@ -166,7 +171,7 @@ def test_after_it_is_settled_the_pay_is_taken_back():
     assert world.draft.challenges.at(world.focus).status == "settled"
     paid, attestor = case.report.paid_base, case.stake("attestor", case.crook)
     assert paid > 0
-    world.must(STRANGER, case.body, case.sidecar)
+    show(case)
     assert case.stake("attestor", case.crook) == attestor - PENALTY - paid
     challenge = world.draft.challenges.at(world.focus)
     assert case.crook.id in challenge.opened and not challenge.convicted
@@ -174,8 +179,9 @@ def test_after_it_is_settled_the_pay_is_taken_back():
 
 def test_it_costs_once():
     case = opened()
-    case.world.must(STRANGER, case.body, case.sidecar)
-    assert_refused(case.world, OWNER, case.body, Reason.ALREADY_CONVICTED, case.sidecar)
+    show(case)
+    again = claimed(case.world, OWNER, case.body)
+    assert_refused(case.world, OWNER, again, Reason.ALREADY_CONVICTED, case.sidecar)
 
 
 def test_a_report_convicts_for_a_time(monkeypatch):
@@ -185,7 +191,7 @@ def test_a_report_convicts_for_a_time(monkeypatch):
     last_ms = world.draft.challenges.at(world.focus).window_opened_ms + MEMORY_MS
     while world.context().time_ms + BLOCK_MS <= last_ms:
         world.block()
-    last = world.execute(world.sign(STRANGER, case.body, case.sidecar))
+    last = world.execute(world.sign(STRANGER, claimed(world, STRANGER, case.body), case.sidecar))
     assert last.outcomes[0].reason == ""
     world.block()
     assert_refused(world, STRANGER, case.body, Reason.WRONG_PHASE, case.sidecar)
@@ -250,7 +256,7 @@ def test_who_made_a_report_up_answers_for_the_flip_as_well():
     """Else a friend's small claim would spare it the large one."""
     case = opened("fresh")
     world = case.world
-    world.must(STRANGER, case.body, case.sidecar)
+    show(case)
     staked = case.stake("attestor", case.crook)
     body = CoinFault(challenge=world.focus, attempt=0, evidence=equivocation(world, case.crook))
     world.must(world.members[1], body)

@@ -11,6 +11,7 @@ from chain.reasons import Reason
 from chain.records import RosterName, Table, stake_key
 from tests.builders import World
 from tests.chain.refusals import assert_refused
+from tests.faults import claimed
 from tests.people import ATTESTORS, BLOCK_MS, BY_ID, OWNER, STRANGER, Person, register
 from tests.reports import make_receipt
 from tests.stages import sealed, settled, staffed
@@ -36,6 +37,10 @@ def lie(world: World, **changes: object) -> ReceiptFault:
     return ReceiptFault(key=key, first=receipt(world), second=receipt(world, count=9, **changes))
 
 
+def show(world: World, finder: Person, body: ReceiptFault) -> None:
+    world.must(finder, claimed(world, finder, body))
+
+
 def stake_of(world: World, person: Person) -> tuple[int, int]:
     stake = world.draft.stakes.at(stake_key("hoster", person.id))
     return stake.amount_base, stake.locked_base
@@ -50,7 +55,7 @@ def test_a_lie_costs_the_contract_and_its_collateral_in_the_next_block():
     hoster, before = hoster_of(world), balance(world, STRANGER)
     staked, locked = stake_of(world, hoster)
     contract = next(one for one in world.contracts if one.hoster == hoster.id)
-    world.must(STRANGER, lie(world))
+    show(world, STRANGER, lie(world))
     assert stake_of(world, hoster) == (staked, locked)
     world.pass_blocks()
     assert stake_of(world, hoster) == (staked - COLLATERAL, locked - COLLATERAL)
@@ -65,7 +70,7 @@ def test_who_has_its_contract_ended_in_that_block_pays_all_the_same():
     world = settled()
     hoster, before = hoster_of(world), balance(world, STRANGER)
     staked, _ = stake_of(world, hoster)
-    world.must(STRANGER, lie(world))
+    show(world, STRANGER, lie(world))
     world.must(OWNER, CancelPlan(plan=world.plan.plan))
     assert {contract.status for contract in world.contracts} == {"ended"}
     assert stake_of(world, hoster) == (staked - COLLATERAL, 0)
@@ -74,15 +79,16 @@ def test_who_has_its_contract_ended_in_that_block_pays_all_the_same():
 
 def test_a_session_is_punished_once_and_another_again():
     world = sealed()
-    world.must(STRANGER, lie(world))
-    assert_refused(world, OWNER, lie(world, bytes=1), Reason.ALREADY_CONVICTED)
+    show(world, STRANGER, lie(world))
+    again = claimed(world, OWNER, lie(world, bytes=1))
+    assert_refused(world, OWNER, again, Reason.ALREADY_CONVICTED)
     other = {"handshake_hash": b"x" * 64}
     body = ReceiptFault(
         key=hoster_of(world).key(Use.RECEIPT).public,
         first=receipt(world, **other),
         second=receipt(world, count=9, **other),
     )
-    world.must(OWNER, body)
+    show(world, OWNER, body)
 
 
 MEMORY_MS = 60_000
@@ -101,7 +107,7 @@ def false_sessions(world: World) -> list[bytes]:
 def test_a_false_session_is_forgotten_when_nothing_can_prove_it_again():
     world = sealed()
     body = lie(world)
-    world.must(STRANGER, body)
+    show(world, STRANGER, body)
     proven, blocks = world.height, (MEMORY_MS + CLOCK_SKEW_MS) // BLOCK_MS
     world.pass_until(proven + blocks)
     assert len(false_sessions(world)) == 1
@@ -114,7 +120,7 @@ def test_a_false_session_is_forgotten_when_nothing_can_prove_it_again():
 @pytest.mark.usefixtures("_short_memory")
 def test_when_blocks_come_faster_than_time_it_is_looked_at_again():
     world = sealed()
-    world.must(STRANGER, lie(world))
+    show(world, STRANGER, lie(world))
     (session,) = false_sessions(world)
     until_ms = world.context().time_ms + 2 * MEMORY_MS
     draft = world.draft
@@ -135,7 +141,8 @@ def test_receipts_convict_for_a_time_by_the_newer_one():
     def shown(first_ms: int, second_ms: int) -> str:
         key = hoster_of(world).key(Use.RECEIPT).public
         first, second = receipt(world, time_ms=first_ms), receipt(world, count=9, time_ms=second_ms)
-        signed = world.sign(STRANGER, ReceiptFault(key=key, first=first, second=second))
+        body = claimed(world, STRANGER, ReceiptFault(key=key, first=first, second=second))
+        signed = world.sign(STRANGER, body)
         return world.execute(signed).outcomes[0].reason
 
     assert shown(1, now - memory) == shown(now - memory, 1) == ""
@@ -147,7 +154,7 @@ def test_receipts_convict_for_a_time_by_the_newer_one():
 def test_a_hoster_that_serves_the_feed_no_more_pays_from_what_it_has():
     world = sealed()
     hoster = hoster_of(world)
-    world.must(STRANGER, lie(world))
+    show(world, STRANGER, lie(world))
     world.pass_blocks()
     staked, locked = stake_of(world, hoster)
     assert locked == 0
@@ -158,7 +165,7 @@ def test_a_hoster_that_serves_the_feed_no_more_pays_from_what_it_has():
         first=receipt(world, **other),
         second=receipt(world, count=9, **other),
     )
-    world.must(OWNER, body)
+    show(world, OWNER, body)
     assert stake_of(world, hoster) == (staked - COLLATERAL, 0)
     assert balance(world, OWNER) == before - 10 + COLLATERAL // 4
 
@@ -174,7 +181,7 @@ def test_collateral_of_other_contracts_is_left_alone():
     contract = next(one for one in world.contracts if one.hoster == hoster.id)
     draft.contracts.change(contract.contract, feed=b"x" * 32)
     world.state.commit(draft)
-    world.must(STRANGER, lie(world))
+    show(world, STRANGER, lie(world))
     stake = world.draft.stakes.at(stake_key("hoster", hoster.id))
     assert (stake.amount_base, stake.locked_base, stake.unbonding_base) == (COLLATERAL, 301, 0)
 
@@ -183,7 +190,7 @@ def test_an_old_key_answers_for_its_receipts_for_ever():
     world = sealed()
     hoster, body = hoster_of(world), lie(world)
     world.must(hoster, register(hoster, receipts=hoster.key(Use.RECEIPT, b"another")))
-    world.must(STRANGER, body)
+    show(world, STRANGER, body)
 
 
 def test_who_stole_a_seed_has_nobody_slashed_with_it_after_the_rotation():
@@ -195,7 +202,7 @@ def test_who_stole_a_seed_has_nobody_slashed_with_it_after_the_rotation():
     world.must(hoster, register(hoster, receipts=fresh))
     assert_refused(world, STRANGER, body, Reason.KEY_RETIRED)
     lies = (receipt(world, signer=fresh), receipt(world, signer=fresh, count=9))
-    world.must(STRANGER, ReceiptFault(key=fresh.public, first=lies[0], second=lies[1]))
+    show(world, STRANGER, ReceiptFault(key=fresh.public, first=lies[0], second=lies[1]))
 
 
 def test_a_key_of_nobody_convicts_nobody():
