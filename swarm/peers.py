@@ -100,7 +100,7 @@ class Bucket:
         """Take `amount` and return how many seconds to wait before taking more, often 0."""
         self._refill(now_s)
         self._level -= amount
-        return max(0.0, -self._level / self._per_s)
+        return 0.0 if self._level >= 0 else -self._level / self._per_s
 
     def try_spend(self, amount: float, now_s: float) -> bool:
         """Take `amount` if it is there now."""

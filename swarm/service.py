@@ -60,6 +60,8 @@ class _Link:
 
     connection: TcpConnection
     channel: TcpChannel | None = None
+    cursor: int = 0
+    """Up to where in the topic's history the member was sent everything."""
     grown: asyncio.Event = field(default_factory=asyncio.Event)
     ponged: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -197,15 +199,21 @@ class Topic:
                 del self._links[peer]
 
     def _say(self, target: bytes | None, payload: bytes) -> None:
+        end = self._history.end
         self._history.append(target, payload)
-        for link in self._links.values():
-            link.grown.set()
+        for peer, link in self._links.items():
+            if link.cursor != end or link.channel is None or link.connection.congested:
+                link.grown.set()
+                continue
+            # Nothing waits before it: to wake a task for each member would cost more than to send.
+            link.cursor += 1
+            if target in (None, peer):
+                link.channel.send(MESSAGE, payload)
 
     async def _write(self, peer: bytes, link: _Link, channel: TcpChannel) -> None:
-        cursor = 0
         while True:
             link.grown.clear()
-            payload, cursor = self._history.next_for(peer, cursor)
+            payload, link.cursor = self._history.next_for(peer, link.cursor)
             if payload is None:
                 await link.grown.wait()
             else:
@@ -231,28 +239,25 @@ class Topic:
         size = Bucket(BYTES_PER_S, HISTORY_BYTES, loop.time())
         while messages := await channel.receive():
             for message in messages:
-                await self._take(peer, link, channel, message)
+                self._take(peer, link, channel, message)
+            while self._received_bytes > RECEIVE_BYTES and not self._left:
+                self._room.clear()
+                await self._room.wait()
             now_s = loop.time()
             total_bytes = sum(len(message.payload) for message in messages)
             wait_s = max(count.spend(len(messages), now_s), size.spend(total_bytes, now_s))
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
 
-    async def _put(self, received: Received) -> None:
-        while self._received_bytes > RECEIVE_BYTES and not self._left:
-            self._room.clear()
-            await self._room.wait()
-        self._received.append(received)
-        self._received_bytes += len(received.payload) + MESSAGE_OVERHEAD_BYTES
-        self._arrived.set()
-
-    async def _take(
+    def _take(
         self, peer: bytes, link: _Link, channel: TcpChannel, message: ChannelMessage
     ) -> None:
         kind, payload = message
         check_size(kind, payload)
         if kind == MESSAGE:
-            await self._put(Received(peer, payload))
+            self._received.append(Received(peer, payload))
+            self._received_bytes += len(payload) + MESSAGE_OVERHEAD_BYTES
+            self._arrived.set()
         elif kind == PING:
             # Waiting here for room to answer could lock two members that wait for each other.
             if not link.connection.congested:

@@ -107,6 +107,11 @@ class History:
             self._bytes -= len(forgotten)
             self._first += 1
 
+    @property
+    def end(self) -> int:
+        """The cursor behind the last message."""
+        return self._first + len(self._entries)
+
     def next_for(self, peer: bytes, cursor: int) -> tuple[bytes | None, int]:
         """The first message for `peer` from `cursor` on, and the cursor behind it; None: no more.
 
