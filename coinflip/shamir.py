@@ -13,8 +13,8 @@ other verifiable sharings. If one set of t + 1 opened leaves gives an x that dea
 these leaves, every other set gives the same x; if not, no set gives one that does.
 """
 
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, repeat
 from math import prod
 from typing import NamedTuple
 
@@ -53,12 +53,9 @@ def share_out(topic: bytes, dealer: bytes, secret: bytes, count: int) -> Sharing
     values = tuple((number % PRIME).to_bytes(32, "big") for number in numbers)
     block = Stream(seed, b"salts").take(SALT_BYTES * count)
     salts = tuple(block[i : i + SALT_BYTES] for i in range(0, len(block), SALT_BYTES))
-    hash_leaf = tagged_hashes("coin/leaf", topic, dealer)
-    leaves = tuple(
-        hash_leaf(j.to_bytes(2, "big"), value, salt)
-        for j, (value, salt) in enumerate(zip(values, salts, strict=True))
-    )
-    return Sharing(values, salts, leaves)
+    places = [j.to_bytes(2, "big") for j in range(count)]
+    leaves = tagged_hashes("coin/leaf", (topic, dealer), (places, values, salts))
+    return Sharing(values, salts, tuple(leaves))
 
 
 def leaf(topic: bytes, dealer: bytes, holder: int, value: bytes, salt: bytes) -> bytes:
@@ -96,12 +93,13 @@ def interpolate(points: Sequence[tuple[int, bytes]]) -> bytes:
     return (total % PRIME).to_bytes(32, "big")
 
 
-def _values(coefficients: Sequence[int], count: int) -> list[int]:
+def _values(coefficients: Sequence[int], count: int) -> Iterator[int]:
     """P(0), P(1), … P(count - 1), not yet reduced, of P with these binomial coefficients.
 
-    They are the differences of P at 0, of order 0 to t: each sum is that of the order above.
+    They are the differences of P at 0, of order 0 to t, and each row of differences sums up the
+    one above it: additions alone, a third of the time that powers take.
     """
-    row = [coefficients[-1]] * (count + 1 - len(coefficients))
+    row: Iterator[int] = repeat(coefficients[-1], count + 1 - len(coefficients))
     for coefficient in reversed(coefficients[:-1]):
-        row = list(accumulate(row, initial=coefficient))
+        row = accumulate(row, initial=coefficient)
     return row

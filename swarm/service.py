@@ -249,9 +249,7 @@ class Topic:
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
 
-    def _take(
-        self, peer: bytes, link: _Link, channel: TcpChannel, message: ChannelMessage
-    ) -> None:
+    def _take(self, peer: bytes, link: _Link, channel: TcpChannel, message: ChannelMessage) -> None:
         kind, payload = message
         check_size(kind, payload)
         if kind == MESSAGE:

@@ -4,8 +4,9 @@ Inside they are plain `bytes` and `int`; in JSON for people a key is z-base-32 a
 bytes are hexadecimal. Integers stop at 2^63-1, which SQLite and JSON readers can hold.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import repeat
 from typing import Annotated
 
 from pydantic import Field, PlainSerializer
@@ -46,16 +47,18 @@ def tagged_hash(tag: str, *parts: bytes) -> bytes:
     return _begin(tag, *parts).digest()
 
 
-def tagged_hashes(tag: str, *begun: bytes) -> Callable[..., bytes]:
-    """The function `(*parts) -> tagged_hash(tag, *begun, *parts)`, which hashes `begun` once."""
+def tagged_hashes(
+    tag: str, begun: Sequence[bytes], columns: Sequence[Sequence[bytes]]
+) -> Iterator[bytes]:
+    """`tagged_hash(tag, *begun, *row)` for each row of columns whose parts are equally long."""
     state = _begin(tag, *begun)
-
-    def finish(*parts: bytes) -> bytes:
+    framed: list[Iterable[bytes]] = []
+    for column in columns:
+        framed += (repeat(len(column[0]).to_bytes(8, "little")), column)
+    for row in map(b"".join, zip(*framed, strict=False)):
         copy = state.copy()
-        copy.update(_framed(parts))
-        return copy.digest()
-
-    return finish
+        copy.update(row)
+        yield copy.digest()
 
 
 def _begin(tag: str, *parts: bytes) -> blake2b:
