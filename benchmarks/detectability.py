@@ -28,7 +28,7 @@ from typing import Any
 
 import uvloop
 
-from attestor.disguise import LOOKUPS_AT_ONCE, MORE_LOOKUPS, THINK_MS, Habit, put_on
+from attestor.disguise import Habit, put_on
 from benchmarks import classify
 from benchmarks.figure import Figure, Wanted
 from benchmarks.line import Line, lined
@@ -36,7 +36,6 @@ from benchmarks.peer import chunk
 from benchmarks.seen import RECEIPT, SWARM, Seen, features, hosting, table
 from feed.feed import Feed, signed_by
 from feed.manifest import default_manifest, manifest_key
-from feed.manner import LINGER_MS
 from feed.store import FeedStore
 from feed.tree import tree_hash
 from tests.interop.packages import MissingPackages, node_packages
@@ -224,14 +223,15 @@ def attestor_of(feed: Feed, habit: Habit, planned: list[int], chance: random.Ran
 
 
 def _node_reader(feed: Feed, chance: random.Random) -> Session:
-    count = SAMPLES + chance.randrange(MORE_LOOKUPS + 1)
-    shortest, longest = LINGER_MS
+    """A reader with habits of people drawn as an attestor's are."""
+    seed, somewhere = chance.randbytes(32), chance.sample(range(feed.length), SAMPLES)
+    person = put_on(seed, somewhere, feed.length, feed.byte_length, ROOM_BYTES)
     return {
         "role": "node",
-        "lookups": chance.sample(range(feed.length), min(count, feed.length)),
-        "atOnce": chance.choice(LOOKUPS_AT_ONCE),
-        "thinkMs": chance.randrange(THINK_MS + 1),
-        "lingerMs": chance.randint(shortest, longest),
+        "lookups": person.lookups,
+        "atOnce": person.at_once,
+        "thinkMs": person.think_ms,
+        "lingerMs": person.linger_ms,
     }
 
 

@@ -15,17 +15,16 @@ Mutable state of one replication core, because this runs once a chunk. Which chu
 `feed.picker`'s to say.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from feed import flat_tree
 from feed.announced import Remote
+from feed.asked import Asked, Came
 from feed.batch import Batch
 from feed.conflict import REQUEST_ID
 from feed.descent import Descent
 from feed.events import Effect, Failure, Grown, Lost, Stray, Wrong
 from feed.feed import Feed
-from feed.lookups import Lookups
 from feed.manner import Manner
 from feed.messages import (
     Cancel,
@@ -44,6 +43,7 @@ from feed.suspicion import Suspicion
 from feed.tables import StoreFailure
 from feed.tree import Node, leaf_hash
 from feed.window import Window
+from feed.workload import Known, Workload
 from wire.errors import Malformed, Unavailable
 
 REQUEST_TIMEOUT_US = 20_000_000
@@ -58,19 +58,6 @@ MAX_REFUSALS = 32
 MAX_OVERTAKEN = 64
 """Answers that lacked part of their path, less a quarter of those that did not, before requests
 no longer count on one another."""
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A request on its way."""
-
-    request: Request
-    at_us: int
-    chunk: int | None
-    exact: bool
-    """Whether the path asked for ends at a stored node, and not at one that is coming."""
-    expected: list[int]
-    """The nodes that its answer brings."""
 
 
 class _Rewrite(NamedTuple):
@@ -102,7 +89,7 @@ class Downloader:
         self._manner = manner
         self._window = Window(manner.in_flight)
         self._around = -1
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[int, Asked] = {}
         self._free_ids: list[int] = []
         self._last_id = 0
         self._may_upgrade = True
@@ -114,17 +101,17 @@ class Downloader:
         self._batch = Batch(feed)
         self._fork = feed.fork
         self._suspicion = Suspicion(feed, remote, out)
-        self._lookups: Lookups | None = None
+        self._workload: Workload | None = None
         if manner.work is not None:
-            self._lookups = Lookups(
-                manner, manner.work, self.picker, claims, self._new_id, self._missing_levels
+            self._workload = Workload(
+                manner, manner.work, self.picker, claims, self._new_id, self._is_on_disk
             )
         self._rewrite: _Rewrite | None = None
 
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way and all that came is stored."""
-        return not self._asked and not self._lookups and not self._batch.chunks
+        return not self._asked and not self._workload and not self._batch.chunks
 
     @property
     def is_waiting(self) -> bool:
@@ -133,8 +120,8 @@ class Downloader:
 
     @property
     def ask_due_us(self) -> int | None:
-        """When `pump` has something to ask for that it has not now; None: nothing is looked up."""
-        return None if self._lookups is None else self._lookups.due_us
+        """When `go_on` has something to do; None: it has not."""
+        return None if self._workload is None else self._workload.due_us
 
     @property
     def commit_due_us(self) -> int | None:
@@ -144,6 +131,8 @@ class Downloader:
     def synced(self) -> None:
         """The peer told of its state: an upgrade it refused may be possible now."""
         self._may_upgrade = True
+        if self._workload is not None:
+            self._workload.nudge()
 
     def take(self, data: Data, now_us: int) -> None:
         """An answer came. Raises `Malformed` when it is not what an honest peer sends."""
@@ -154,6 +143,13 @@ class Downloader:
         if asked is None:
             return
         self._owed_us = now_us if self._asked else None
+        if self._workload is not None and asked.chunk is not None and data.chunk is not None:
+            self._claims.add(asked.chunk)
+            self._workload.came(Came(asked.chunk, asked, data, now_us))
+        else:
+            self._take_in(asked, data, now_us)
+
+    def _take_in(self, asked: Asked, data: Data, now_us: int) -> None:
         if self._rewrite is not None:
             self._rewrite.descent.take(asked.request, data)
             self._descend(now_us)
@@ -169,7 +165,7 @@ class Downloader:
             self._window.answered()
             self._judge(asked, data, now_us)
 
-    def _judge(self, asked: _Asked, data: Data, now_us: int) -> None:
+    def _judge(self, asked: Asked, data: Data, now_us: int) -> None:
         try:
             result = verify(self._state(), asked.request, data)
         except Malformed as error:
@@ -184,7 +180,7 @@ class Downloader:
         else:
             self._accept(result, asked, now_us)
 
-    def _tell(self, kind: type[Wrong | Stray], part: ChunkPart, asked: _Asked, now_us: int) -> None:
+    def _tell(self, kind: type[Wrong | Stray], part: ChunkPart, asked: Asked, now_us: int) -> None:
         if not self._manner.keep_wrong:
             return
         if self._batch.chunks:
@@ -192,7 +188,7 @@ class Downloader:
         value = part.value
         self._out.append(kind(part.index, leaf_hash(value), value, asked.at_us, now_us))
 
-    def _accept(self, result: Verified | Reorg, asked: _Asked, now_us: int) -> None:
+    def _accept(self, result: Verified | Reorg, asked: Asked, now_us: int) -> None:
         if isinstance(result, Reorg):
             self._start_over()
             verified, feed = result.verified, self.feed
@@ -216,7 +212,7 @@ class Downloader:
             return
         self._upgrading = True
         request = Request(self._new_id(), rewrite.fork, hash=question)
-        self._ask(_Asked(request, now_us, None, True, []))
+        self._ask(Asked(request, now_us, None, True, []))
 
     def _take_over(self) -> None:
         rewrite = self._rewrite
@@ -268,8 +264,8 @@ class Downloader:
             self._ask_for_upgrade(now_us)
         if self._remote.fork != self.feed.fork:
             return
-        if self._lookups is not None:
-            self._look_up(self._lookups, now_us)
+        if self._workload is not None:
+            self._workload.choose(len(self._asked), now_us)
             return
         limit = self._window.size(self.feed, whole=self.picker.all)
         while len(self._asked) < limit:
@@ -279,21 +275,30 @@ class Downloader:
                 return
             self._ask_for_chunk(chunk, exact, now_us)
 
-    def _look_up(self, lookups: Lookups, now_us: int) -> None:
-        while (known := lookups.known(now_us)) is not None:
-            self._request(*known, [], True, now_us)
-        if self.picker.picks_singly or not (self._asked or lookups or self._batch.chunks):
-            lookups.choose(len(self._asked), now_us)
+    def go_on(self, now_us: int) -> None:
+        """Do what is due. Raises `Malformed` when something came that honest peers do not send."""
+        for done in self._workload.done(now_us) if self._workload is not None else ():
+            if isinstance(done, Known):
+                self._request(*done, [], True, now_us)
+            else:
+                self._store(done)
+                self.pump(now_us)
+
+    def _store(self, came: list[Came]) -> None:
+        for chunk, asked, data, at_us in came:
+            self._claims.discard(chunk)
+            self._take_in(asked, data, at_us)
+        if self._batch.chunks:
+            self._commit()
 
     def settle(self, now_us: int, *, flush: bool = False) -> None:
         """Store what waits, if it is enough, has waited long enough, or nothing else will come."""
+        if self._workload is not None and flush and self._fork == self.feed.fork:
+            self._store(self._workload.clear())
         if not self._batch.chunks:
             return
         if self._fork != self.feed.fork:
             self._start_over()
-        elif self._lookups is not None:
-            self._lookups.choose_after(self._batch.chunks, len(self._asked), now_us)
-            self._commit()
         elif flush or not self._asked or self._batch.is_due(now_us):
             self._commit()
 
@@ -307,8 +312,8 @@ class Downloader:
             if asked.chunk is not None:
                 self._claims.discard(asked.chunk)
         self._claims.difference_update(self._batch.chunks)
-        if self._lookups is not None:
-            self._lookups.clear()
+        if self._workload is not None:
+            self._claims.difference_update(each.chunk for each in self._workload.clear())
         self._asked.clear()
         self._coming.clear()
         self._batch.clear()
@@ -329,10 +334,8 @@ class Downloader:
     def _is_stored(self, index: int) -> bool:
         return index in self._batch.nodes or self.feed.node(index) is not None
 
-    def _missing_levels(self, chunk: int) -> int:
-        """As hypercore finds them, which looks while it stores: some that came it does not see."""
-        known = self._is_stored if chunk % 4 else lambda index: self.feed.node(index) is not None
-        return missing_levels(chunk, self.feed.length, known)
+    def _is_on_disk(self, index: int) -> bool:
+        return self.feed.node(index) is not None
 
     def _is_coming(self, index: int) -> bool:
         return index in self._coming or self._is_stored(index)
@@ -345,7 +348,7 @@ class Downloader:
             top = flat_tree.parent(top)
         return self._is_stored(top)
 
-    def _ask(self, asked: _Asked) -> None:
+    def _ask(self, asked: Asked) -> None:
         if self._owed_us is None:
             self._owed_us = asked.at_us
         self._asked[asked.request.id] = asked
@@ -376,7 +379,7 @@ class Downloader:
             return
         self._upgrading = True
         request = Request(self._new_id(), remote.fork, upgrade=upgrade, manifest=manifest)
-        self._ask(_Asked(request, now_us, None, True, []))
+        self._ask(Asked(request, now_us, None, True, []))
 
     def _ask_for_chunk(self, chunk: int, exact: bool, now_us: int) -> None:
         if not exact and chunk // AROUND_CHUNKS != self._around:
@@ -399,9 +402,9 @@ class Downloader:
         priority = 0 if self.picker.all else 1
         path = PathRequest(chunk, levels)
         request = Request(id_, self.feed.fork, path, priority=priority)
-        self._ask(_Asked(request, now_us, chunk, exact, expected))
+        self._ask(Asked(request, now_us, chunk, exact, expected))
 
-    def _finish(self, request_id: int) -> _Asked | None:
+    def _finish(self, request_id: int) -> Asked | None:
         """Take a request off the list of those on their way."""
         asked = self._asked.pop(request_id, None)
         if asked is None:
@@ -414,11 +417,11 @@ class Downloader:
             self._claims.discard(asked.chunk)
         return asked
 
-    def _repeat(self, asked: _Asked) -> None:
+    def _repeat(self, asked: Asked) -> None:
         if asked.chunk is not None:
             self.picker.again(asked.chunk)
 
-    def _refuse(self, asked: _Asked, failure: Failure, now_us: int) -> None:
+    def _refuse(self, asked: Asked, failure: Failure, now_us: int) -> None:
         if self._rewrite is not None:
             self._take_over()  # with what is known to be shared; a peer that moved on tells more
             return
@@ -430,7 +433,7 @@ class Downloader:
             self.picker.refuse(asked.chunk)
         self._out.append(Lost(asked.chunk, failure, asked.at_us, now_us))
 
-    def _keep(self, verified: Verified, asked: _Asked, now_us: int) -> None:
+    def _keep(self, verified: Verified, asked: Asked, now_us: int) -> None:
         """Have what was verified wait to be stored."""
         self._batch.add(verified, asked.at_us, now_us)
         if verified.chunk is not None and not self.feed.has(verified.chunk.index):

@@ -9,13 +9,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How long a reader is busy with what ours does at once, in microseconds."""
+    """How long a reader is busy with what ours does at once, in microseconds: `feed.workload`."""
 
-    take_in_us: Callable[[], int]
-    """From messages that came to what is done about them; what they brought is stored then."""
-    look_up_us: Callable[[int, int, int], int]
-    """From choosing a chunk to asking for it: by the levels of its path that have to be looked up,
-    by its place among those that are looked up together, and by how many they are."""
+    open_us: Callable[[], int]
+    """From the open channel, or a head that came, to what is said about it."""
+    wake_us: int
+    """Until something that waits for a thread is begun."""
+    look_up_us: Callable[[], int]
+    """To look up whether one node is stored."""
+    overtakes: Callable[[], bool]
+    """Whether a lookup is done before the one that was begun before it: there are many threads."""
+    verify_us: Callable[[], int]
+    """To verify one chunk, beside what it takes here."""
+    store_us: Callable[[], int]
+    """To store what was verified, beside what it takes here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class Manner:
     keep_wrong: bool = False
     """Whether a wrong chunk is told of and the peer kept: an auditor wants to hear it sign."""
     work: Work | None = None
-    """Node looks up each level of a path on the disk, with many lookups under way."""
+    """Node looks up each level of a path on the disk, and stores before it asks for more."""
 
 
 OURS = Manner()

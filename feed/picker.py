@@ -6,7 +6,6 @@ same feed has on its way or is about to store; it is shared so that no two ask f
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from collections.abc import Set as AbstractSet
 from itertools import islice
 
 from feed.announced import Remote
@@ -85,32 +84,26 @@ class Picker:
         wanted = self._next_wanted() if self._wanted else None
         return self._next_missing() if wanted is None and self.all else wanted
 
-    def next_scattered(
-        self, scatter: Callable[[int], int], flying: int, done: AbstractSet[int]
-    ) -> int | None:
+    def next_scattered(self, scatter: Callable[[int], int]) -> int | None:
         """The next chunk as npm hypercore chooses it, of those that are all wanted.
 
-        It goes forward from a random place, else from the first, past no more chunks that it waits
-        for than it has requests `flying`. Chunks that came count as such until they are `done`.
+        It goes forward from a random place between the first and the last that are not stored,
+        then from the first.
         """
-        length = self._feed.length
-        if not self.all or not length:
+        gaps = list(self._feed.held.gaps(0, self._feed.length)) if self.all else []
+        if not gaps:
             return None
-        place = scatter(length)
-        found = self._first_open(place, length, flying, done)
-        return self._first_open(0, place, flying, done) if found is None else found
+        first, stop = gaps[0][0], gaps[-1][1]
+        place = first + scatter(stop - first)
+        found = self._first_open(place, stop)
+        return self._first_open(first, place) if found is None else found
 
-    def _first_open(self, start: int, stop: int, most: int, done: AbstractSet[int]) -> int | None:
+    def _first_open(self, start: int, stop: int) -> int | None:
         for gap in self._feed.held.gaps(start, stop):
             for chunk in range(*gap):
-                if chunk in done:
-                    continue
                 is_there = chunk in self._remote.has and chunk not in self._refused
-                if is_there and self._is_open(chunk):
+                if is_there and chunk not in self._claims:
                     return chunk
-                most -= 1
-                if most < 0:
-                    return None
         return None
 
     def _next_wanted(self) -> int | None:

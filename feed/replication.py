@@ -84,7 +84,7 @@ class Replication:
 
     @property
     def ask_due_us(self) -> int | None:
-        """When `settle` has something to ask for that it has not now; None: nothing."""
+        """When `ask` has something to do; None: nothing."""
         return self._downloader.ask_due_us
 
     @property
@@ -123,8 +123,11 @@ class Replication:
         return self._effects()
 
     def ask(self, now_us: int) -> list[Effect]:
-        """Ask for what has been looked up by now."""
-        self._downloader.pump(now_us)
+        """Do what the reader is done with by now."""
+        try:
+            self._downloader.go_on(now_us)
+        except Malformed as error:
+            self._end(Drop(str(error)))
         return self._effects()
 
     def answer(self, budget_bytes: int) -> list[Effect]:

@@ -158,7 +158,6 @@ class Session:
         self._channel = channel
         self._core = Replication(feed, claims=claims, manner=manner)
         self._work = manner.work
-        self._work_due_us: int | None = None
         self._on_event = on_event
         self._closed = False
         self._answering = asyncio.Event()
@@ -183,7 +182,7 @@ class Session:
         stop_watching = self.feed.watch(self._note)
         try:
             if self._work is not None:
-                await asyncio.sleep(self._work.take_in_us() / 1_000_000)
+                await asyncio.sleep(self._work.open_us() / 1_000_000)
             self._do(self._core.start)
             async with asyncio.TaskGroup() as group:
                 helpers = [group.create_task(self._answer()), group.create_task(self._tick())]
@@ -289,7 +288,7 @@ class Session:
                     return
                 known = [message for message in messages if message is not None]
                 if self._work is not None and _brings_head(known):
-                    await asyncio.sleep(self._work.take_in_us() / 1_000_000)
+                    await asyncio.sleep(self._work.open_us() / 1_000_000)
                 self._do(lambda: core.receive(known, now_us))  # noqa: B023 - called at once
                 if core.has_requests and not self._answering.is_set():
                     self._do(lambda: core.answer(ANSWER_BYTES))
@@ -327,11 +326,6 @@ class Session:
         asyncio.get_running_loop().call_soon(self._settle)
 
     def _settle(self, *, flush: bool = False) -> None:
-        if self._work is not None and not flush:
-            if self._work_due_us is None:
-                self._work_due_us = _now_us() + self._work.take_in_us()
-                self._await_work()
-            return
         self._do(lambda: self._core.settle(_now_us(), flush=flush))
         due_us = self._core.commit_due_us
         if due_us is not None and self._timer is None:
@@ -339,23 +333,23 @@ class Session:
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._settle_late)
 
     def _await_work(self) -> None:
-        """Have the core go on when what it works on is done."""
-        due = [d for d in (self._work_due_us, self._core.ask_due_us) if d is not None]
+        """Have the core go on when the next of its jobs is done."""
+        due_us = self._core.ask_due_us
         if self._timer is not None:
             self._timer.cancel()
-        if due and not self._closed:
-            wait_us, loop = min(due) - _now_us(), asyncio.get_running_loop()
+            self._timer = None
+        if due_us is not None and not self._closed:
+            wait_us, loop = due_us - _now_us(), asyncio.get_running_loop()
             if wait_us < TIMER_US:
-                self._timer = loop.call_soon(self._go_on)
+                self._timer = loop.call_soon(self._go_on, due_us)
             else:
-                self._timer = loop.call_later((wait_us - TIMER_US) / 1_000_000, self._go_on)
+                self._timer = loop.call_later((wait_us - TIMER_US) / 1_000_000, self._go_on, due_us)
 
-    def _go_on(self) -> None:
+    def _go_on(self, due_us: int) -> None:
         self._timer = None
         now_us = _now_us()
-        if self._work_due_us is not None and now_us >= self._work_due_us:
-            self._work_due_us = None
-            self._do(lambda: self._core.settle(now_us))
+        if now_us < due_us:
+            self._await_work()
         else:
             self._do(lambda: self._core.ask(now_us))
 

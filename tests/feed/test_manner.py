@@ -15,7 +15,7 @@ from tests.feed.owner import KEY, chunk, owned
 from wire.prng import Stream
 
 LENGTH = 100
-TAKE_IN_US, LEVEL_US = 900, 50
+OPEN_US, WAKE_US, LOOK_UP_US, VERIFY_US, STORE_US = 400, 40, 20, 60, 200
 IN_FLIGHT = 48
 
 
@@ -56,7 +56,7 @@ class Talk:
             heard, to_reader = to_reader, self._bent(answers)
             self._open -= sum(isinstance(m, Data) and m.chunk is not None for m in heard)
             to_hoster = self._sort(self.reader.receive(heard, self._now_us))
-            to_hoster += self._sort(self.reader.settle(self._now_us + TAKE_IN_US))
+            to_hoster += self._sort(self.reader.settle(self._now_us))
             while (due_us := self.reader.ask_due_us) is not None and due_us < self._now_us + 5_000:
                 to_hoster += self._sort(self.reader.ask(due_us), due_us)
             if not to_hoster and not to_reader and self.reader.ask_due_us is None:
@@ -98,7 +98,14 @@ def node_like(seed: bytes) -> Manner:
     return Manner(
         in_flight=IN_FLIGHT,
         scatter=Stream(seed, b"order").below,
-        work=Work(lambda: TAKE_IN_US, lambda levels, place, together: levels * LEVEL_US + place),
+        work=Work(
+            open_us=lambda: OPEN_US,
+            wake_us=WAKE_US,
+            look_up_us=lambda: LOOK_UP_US,
+            overtakes=lambda: False,
+            verify_us=lambda: VERIFY_US,
+            store_us=lambda: STORE_US,
+        ),
     )
 
 

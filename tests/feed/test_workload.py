@@ -1,0 +1,117 @@
+"""What npm hypercore is busy with: what is looked up and stored in which order."""
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+
+from feed.announced import Remote
+from feed.asked import Asked, Came
+from feed.manner import Manner, Work
+from feed.messages import Data, Request
+from feed.picker import Picker
+from feed.ranges import Ranges
+from feed.workload import LATE_US, Known, Workload
+
+LENGTH = 64
+LOOK_UP_US, WAKE_US, STORE_US = 20, 30, 500
+WORK = Work(
+    open_us=lambda: 0,
+    wake_us=WAKE_US,
+    look_up_us=lambda: LOOK_UP_US,
+    overtakes=lambda: False,
+    verify_us=lambda: 10,
+    store_us=lambda: STORE_US,
+)
+
+
+@pytest.fixture
+def stored() -> set[int]:
+    """The nodes that are stored; at first the root alone."""
+    return {LENGTH - 1}
+
+
+@pytest.fixture
+def workload(stored: set[int]) -> Workload:
+    """Of a reader that has the head and no chunk."""
+    copy = SimpleNamespace(length=LENGTH, held=Ranges(), has=lambda _: False)
+    claims: set[int] = set()
+    remote = Remote()
+    remote.has.add(0, LENGTH)
+    picker = Picker(copy, remote, [], claims)
+    picker.all = True
+    ids = iter(range(1, 1_000))
+    manner = Manner(in_flight=8, scatter=lambda below: below // 2, work=WORK)
+    return Workload(manner, WORK, picker, claims, lambda: next(ids), stored.__contains__)
+
+
+def arrival(chunk: int, at_us: int) -> Came:
+    request = Request(chunk, 0)
+    return Came(chunk, Asked(request, 0, chunk, True, []), Data(chunk, 0), at_us)
+
+
+def run(workload: Workload, until_us: int) -> list[tuple[int, Known | list[int]]]:
+    """All that is done until then, each at its time."""
+    found: list[tuple[int, Known | list[int]]] = []
+    while (due_us := workload.due_us) is not None and due_us <= until_us:
+        found += (
+            (due_us, done if isinstance(done, Known) else [came.chunk for came in done])
+            for done in workload.done(due_us)
+        )
+    return found
+
+
+def test_one_chunk_is_chosen_until_something_happens(workload: Workload) -> None:
+    workload.choose(0, 0)
+    assert [known.chunk for _, known in run(workload, 10_000)] == [LENGTH // 2]
+    workload.choose(1, 10_000)
+    assert not run(workload, 20_000)
+    workload.nudge()
+    workload.choose(1, 20_000)
+    assert len(run(workload, 30_000)) == 7, "as many as may be under way"
+
+
+def test_lookups_wait_for_one_another(workload: Workload) -> None:
+    workload.nudge()
+    workload.choose(0, 0)
+    done = run(workload, 10_000)
+    levels = LENGTH.bit_length() - 1
+    assert {known.levels for _, known in done} == {levels}
+    assert done[0][0] >= levels * 8 * LOOK_UP_US
+    assert [at - before for (before, _), (at, _) in pairwise(done)] == [LOOK_UP_US] * 7
+
+
+def test_a_node_that_is_stored_too_late_counts_as_missing(
+    workload: Workload, stored: set[int]
+) -> None:
+    workload.choose(0, 0)
+    chunk = LENGTH // 2
+    run(workload, WAKE_US + LOOK_UP_US)
+    stored |= {2 * chunk, 2 * chunk + 3}  # the leaf, seen missing, and the node two levels above it
+    assert [known.levels for _, known in run(workload, 10_000)] == [2]
+
+
+def test_what_comes_while_something_is_stored_is_stored_together(workload: Workload) -> None:
+    for chunk in range(4):
+        workload.came(arrival(chunk, 0))
+    assert [chunks for _, chunks in run(workload, 10_000)] == [[0], [1, 2, 3]]
+
+
+def test_who_is_late_does_not_make_up_for_it(workload: Workload) -> None:
+    workload.nudge()
+    workload.choose(0, 0)
+    assert workload.due_us is not None
+    late_us = workload.due_us + LATE_US
+    assert not list(workload.done(late_us))
+    assert workload.due_us == late_us + LOOK_UP_US
+
+
+def test_what_was_not_stored_is_handed_back(workload: Workload) -> None:
+    workload.nudge()
+    workload.choose(0, 0)
+    workload.came(arrival(0, 0))
+    assert [came.chunk for came in workload.clear()] == [0]
+    assert workload.due_us is None
+    workload.nudge()
+    workload.choose(0, 0)
+    assert len(run(workload, 10_000)) == 8, "nothing is claimed any more"
