@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any
@@ -106,10 +106,13 @@ async def _throughputs() -> float:
 async def _throughput(rate: int) -> float:
     """Bytes a second that a clone measures over a line of `rate`."""
     count = max(rate * SECONDS // LARGE, 32)
-    with contextlib.ExitStack() as stack:
-        if (shaped := stack.enter_context(namespaces(rate))) is not None:
-            return await _shaped_by_kernel(shaped, count)
-        store = stack.enter_context(FeedStore(":memory:"))
+    async with shaped(rate, count) as head:
+        if head is not None:
+            key, tree = bytes.fromhex(head["key"]), bytes.fromhex(head["tree"])
+            size = count * LARGE
+            summary = await summary_of(THERE, head["port"], _clone(), key, count, size, tree)
+            return summary.throughput_bytes_per_s
+    with FeedStore(":memory:") as store:
         feed = made(store, 0, count, LARGE)
         async with hosting([feed]) as (listener, _), lined(Line(0, rate), listener.port) as line:
             summary = await visited("127.0.0.1", line.port, feed, _clone())
@@ -156,66 +159,70 @@ async def summary_of(
 # the kernel's token bucket
 
 
-@contextlib.contextmanager
-def namespaces(rate: int) -> Iterator[str | None]:
-    """A namespace from which bytes come at no more than `rate`; None where there can be none."""
+@contextlib.asynccontextmanager
+async def shaped(rate: int, count: int) -> AsyncIterator[dict[str, Any] | None]:
+    """What a hoster behind a token bucket of `rate` serves; None where there can be none.
+
+    It runs in a namespace without a name, which ends with its process, whatever becomes of ours.
+    """
+    command = ("unshare", "--net", sys.executable, "-m", "benchmarks.truth", f"{rate}", f"{count}")
     try:
-        _ip("netns", "add", NAME)
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        print("  no namespaces: shaped in user space", file=sys.stderr)
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=Path(__file__).parent.parent,
+        )
+    except FileNotFoundError:
+        print("  no unshare: shaped in user space", file=sys.stderr)
         yield None
         return
-    try:
-        mtu = ("mtu", "9000")  # so that headers are less than a percent of what is counted
-        _ip("link", "add", NAME, *mtu, "type", "veth", "peer", "there", *mtu, "netns", NAME)
-        _ip("address", "add", f"{HERE}/30", "dev", NAME)
-        _ip("link", "set", NAME, "up")
-        _ip("-n", NAME, "address", "add", f"{THERE}/30", "dev", "there")
-        _ip("-n", NAME, "link", "set", "there", "up")
-        _ip("-n", NAME, "link", "set", "lo", "up")
-        bucket = ("rate", f"{rate * 8}bit", "burst", f"{BURST_BYTES}", "latency", "50ms")
-        command = ("tc", "-n", NAME, "qdisc", "add", "dev", "there", "root", "tbf", *bucket)
-        subprocess.run(command, capture_output=True, check=True, text=True)
-        yield NAME
-    except subprocess.CalledProcessError as error:
-        print(f"  no token bucket ({error.stderr.strip()}): in user space", file=sys.stderr)
-        yield None
-    finally:
-        subprocess.run(["ip", "link", "del", NAME], capture_output=True, check=False)
-        subprocess.run(["ip", "netns", "del", NAME], capture_output=True, check=False)
-
-
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], capture_output=True, check=True, text=True)
-
-
-async def _shaped_by_kernel(namespace: str, count: int) -> float:
-    process = await asyncio.create_subprocess_exec(
-        *("ip", "netns", "exec", namespace, sys.executable, "-m", "benchmarks.truth", str(count)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=Path(__file__).parent.parent,
-    )
     assert process.stdin is not None and process.stdout is not None
     try:
-        head: dict[str, Any] = json.loads(await process.stdout.readline())
-        summary = await summary_of(
-            THERE,
-            head["port"],
-            _clone(),
-            bytes.fromhex(head["key"]),
-            count,
-            count * LARGE,
-            bytes.fromhex(head["tree"]),
-        )
+        await process.stdout.readline()  # it is there
+        _link(process.pid)
+        process.stdin.write(b"linked\n")
+        head = await process.stdout.readline()
+        yield json.loads(head) if head else None
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        print(f"  no token bucket ({error}): shaped in user space", file=sys.stderr)
+        yield None
     finally:
         process.stdin.close()
         await process.wait()
-    return summary.throughput_bytes_per_s
 
 
-async def _serve(count: int) -> None:
+MTU = ("mtu", "9000")
+"""So that headers are less than a percent of what is counted."""
+
+
+def _link(process: int) -> None:
+    """A cable into the namespace of a process, and our end of it."""
+    peer = ("peer", "name", "there", *MTU, "netns", f"{process}")
+    _run("ip", "link", "add", NAME, *MTU, "type", "veth", *peer)
+    _run("ip", "address", "add", f"{HERE}/30", "dev", NAME)
+    _run("ip", "link", "set", NAME, "up")
+
+
+def _shape(rate: int) -> None:
+    """The other end, from inside the namespace."""
+    _run("ip", "address", "add", f"{THERE}/30", "dev", "there")
+    _run("ip", "link", "set", "there", "up")
+    _run("ip", "link", "set", "lo", "up")
+    bucket = ("rate", f"{rate * 8}bit", "burst", f"{BURST_BYTES}", "latency", "50ms")
+    _run("tc", "qdisc", "add", "dev", "there", "root", "tbf", *bucket)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, capture_output=True, check=True, text=True)
+
+
+async def _serve(rate: int, count: int) -> None:
     """A hoster until stdin ends: the other end of the token bucket."""
+    print("there", flush=True)
+    if not await asyncio.to_thread(sys.stdin.readline):
+        return
+    _shape(rate)
     with (
         tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder,
         FeedStore(Path(folder) / "hoster.db") as store,
@@ -230,4 +237,4 @@ async def _serve(count: int) -> None:
 
 if __name__ == "__main__":
     set_up("error", "text")
-    uvloop.run(_serve(int(sys.argv[1])))
+    uvloop.run(_serve(int(sys.argv[1]), int(sys.argv[2])))
