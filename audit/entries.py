@@ -98,10 +98,9 @@ Shown = tuple[int, tuple[int, bytes]]
 def unpack_shown(data: bytes) -> tuple[list[int], list[bytes], list[Shown]]:
     """The same as a judge reads it: places, leaves of the receipt's list, what entries say."""
     _require_whole(data, LISTED_BYTES)
-    places, shown = [], []
-    for place, chunk, size, leaf in _SHOWN.iter_unpack(data):
-        places.append(place)
-        shown.append((chunk, (size, leaf)))
+    rows = list(_SHOWN.iter_unpack(data))
+    places = [row[0] for row in rows]
+    shown = [(chunk, (size, leaf)) for _, chunk, size, leaf in rows]
     starts = range(8, len(data), LISTED_BYTES)
     leaves = [sha256(b"\x00" + data[at : at + 64]).digest() for at in starts]
     return places, leaves, shown

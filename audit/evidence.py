@@ -7,6 +7,7 @@ A visit without evidence proves nothing either way; that is what *unproven* mean
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import NamedTuple
 
 from audit.entries import Shown, unpack_hashes, unpack_leaves, unpack_shown, unpack_uncles
 from audit.messages import Outcome, VisitEvidence, VisitSummary, visit_statement
@@ -57,8 +58,7 @@ class Target:
     tree_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """One visit after its evidence was checked."""
 
     planned: int

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import TypeVar
 
 from wire import vrf
 from wire.primitives import tagged_hash
 from wire.prng import Stream
+
+T = TypeVar("T")
 
 _FEISTEL_TURNS = 6
 """Four would do against who sees few places; two more for feeds of a handful of chunks."""
@@ -61,10 +64,14 @@ def plan_input(network: bytes, challenge: bytes, coin: bytes) -> bytes:
     return tagged_hash("audit/plan", network, challenge, coin)
 
 
-def draw_targets(coin: bytes, eligible: Sequence[Eligible], count: int) -> list[Eligible]:
+def draw_targets(coin: bytes, eligible: Sequence[T], count: int) -> list[T]:
     """The contracts that the committee visits: at most `count`, in the order drawn."""
-    chosen = Stream(coin, b"targets").sample(len(eligible), min(count, len(eligible)))
-    return [eligible[index] for index in chosen]
+    return [eligible[place] for place in _places(coin, len(eligible), count)]
+
+
+@lru_cache(maxsize=64)
+def _places(coin: bytes, eligible: int, count: int) -> list[int]:
+    return Stream(coin, b"targets").sample(eligible, min(count, eligible))
 
 
 def visit_plans(
@@ -123,6 +130,7 @@ def _indices(
 
 def forget() -> None:
     """Drop what is kept between reports of a challenge; it changes no result."""
+    _places.cache_clear()
     _slots.cache_clear()
     _tables.cache_clear()
 
@@ -151,33 +159,40 @@ def _shuffled(key: bytes, positions: Sequence[int], length: int) -> tuple[int, .
     return tuple(found)
 
 
+def _added(key: bytes, block: bytes) -> int:
+    return int.from_bytes(blake2b(block, key=key, digest_size=8).digest(), "big")
+
+
 class _Turn:
     """What one turn adds to a left half, by the right half."""
 
-    def __init__(self, key: bytes, number: int, mask: int) -> None:
+    def __init__(self, key: bytes, number: bytes, mask: int) -> None:
         self._key = key
-        self._number = bytes([number])
+        self._number = number
         self._mask = mask
 
     def __getitem__(self, right: int) -> int:
-        block = self._number + right.to_bytes(8, "big")
-        digest = blake2b(block, key=self._key, digest_size=8).digest()
-        return int.from_bytes(digest, "big") & self._mask
+        return _added(self._key, self._number + right.to_bytes(8, "big")) & self._mask
 
 
-_Pairs = Sequence[tuple[Sequence[int] | _Turn, Sequence[int] | _Turn]]
+_Adds = Sequence[int] | _Turn
+_Pairs = Sequence[tuple[_Adds, _Adds]]
+
+
+def _in_pairs(turns: Sequence[_Adds]) -> _Pairs:
+    return list(zip(turns[::2], turns[1::2], strict=True))
 
 
 def _turns(key: bytes, mask: int) -> _Pairs:
-    turns = [_Turn(key, number, mask) for number in range(_FEISTEL_TURNS)]
-    return list(zip(turns[::2], turns[1::2], strict=True))
+    return _in_pairs([_Turn(key, bytes([number]), mask) for number in range(_FEISTEL_TURNS)])
 
 
 @lru_cache(maxsize=256)
 def _tables(key: bytes, half: int) -> _Pairs:
     """All that the turns can add. A committee needs about as much of it anyway."""
-    size = 1 << half
-    return [
-        ([one[right] for right in range(size)], [other[left] for left in range(size)])
-        for one, other in _turns(key, size - 1)
-    ]
+    mask = (1 << half) - 1
+    halves = [right.to_bytes(8, "big") for right in range(1 << half)]
+    numbers = [bytes([number]) for number in range(_FEISTEL_TURNS)]
+    return _in_pairs(
+        [[_added(key, number + right) & mask for right in halves] for number in numbers]
+    )

@@ -56,21 +56,8 @@ class Round:
     draw: DrawRecord
     reports: tuple[SignedTransaction, ...]
     state: State
-
-    @property
-    def block(self) -> BlockContext:
-        """The block that all of them are in."""
-        return BlockContext(
-            network=NETWORK,
-            parameters=self.parameters,
-            height=HEIGHT,
-            time_ms=CLOSED_MS + 1,
-            proposer=_key(Use.ACCOUNT, "proposer").public,
-            vrf_output=bytes(64),
-            term=0,
-            view=HEIGHT,
-            parent_view=HEIGHT - 1,
-        )
+    block: BlockContext
+    """That all of the reports are in."""
 
 
 def make_round(scale: Scale) -> Round:
@@ -118,7 +105,18 @@ def make_round(scale: Scale) -> Round:
         for member, signed in zip(members, told, strict=True)
     )
     challenge = challenge.model_copy(update={"commitments": commitments})
-    return Round(parameters, challenge, draw, tuple(told), _state(challenge, draw))
+    block = BlockContext(
+        network=NETWORK,
+        parameters=parameters,
+        height=HEIGHT,
+        time_ms=CLOSED_MS + 1,
+        proposer=_key(Use.ACCOUNT, "proposer").public,
+        vrf_output=bytes(64),
+        term=0,
+        view=HEIGHT,
+        parent_view=HEIGHT - 1,
+    )
+    return Round(parameters, challenge, draw, tuple(told), _state(challenge, draw), block)
 
 
 class _Feed:

@@ -35,6 +35,7 @@ def judge_report(
 
     `sidecar` has the bytes of its `Evidence`.
     """
+    assert challenge.coin is not None
     try:
         evidence: Evidence = decode(Evidence, sidecar)
     except Malformed as error:
@@ -44,7 +45,7 @@ def judge_report(
     task = Task(
         challenge.challenge, attestor, challenge.window_opened_ms, challenge.window_closed_ms
     )
-    drawn = {contract.contract: contract for contract in draw.eligible}
+    drawn = {one.contract: one for one in drawn_of(parameters, draw, challenge.coin)}
     judged = []
     for plan, reported in zip(plans, evidence.visits, strict=True):
         contract, summary = drawn[plan.contract], reported.summary
@@ -105,13 +106,17 @@ def plans_of(
     return visit_plans(challenge.coin, challenge.members, attestor, proof, targets)
 
 
-def targets_of(parameters: Parameters, draw: DrawRecord, coin: bytes) -> list[Eligible]:
+def drawn_of(parameters: Parameters, draw: DrawRecord, coin: bytes) -> list[DrawnContract]:
     """The contracts that the coin sends the committee to, in the order drawn."""
-    eligible = [
+    return draw_targets(coin, draw.eligible, parameters.challenge_targets)
+
+
+def targets_of(parameters: Parameters, draw: DrawRecord, coin: bytes) -> list[Eligible]:
+    """The same as plans are made for them."""
+    return [
         Eligible(drawn.contract, drawn.hoster, drawn.owner, drawn.head.length, drawn.samples)
-        for drawn in draw.eligible
+        for drawn in drawn_of(parameters, draw, coin)
     ]
-    return draw_targets(coin, eligible, parameters.challenge_targets)
 
 
 def target_of(drawn: DrawnContract) -> Target:

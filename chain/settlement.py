@@ -6,7 +6,7 @@ What is concluded, and what it is worth, is in `chain.verdicts`; here it happens
 from chain import assignment, conduct, data_requests, lottery, money, penalties, verdicts
 from chain.challenge_records import Availability, ChallengeRecord, DrawnContract, VerdictRecord
 from chain.context import BlockContext
-from chain.judging import targets_of
+from chain.judging import drawn_of
 from chain.records import PlanRecord
 from chain.state import Draft
 from chain.verdicts import Visit
@@ -28,11 +28,10 @@ def settle(draft: Draft, block: BlockContext, challenge_id: bytes, beacon: bytes
         lottery.close_challenge(draft, challenge_id)
         return
     draw = draft.draws.at(challenge_id)
-    eligible = {drawn.contract: drawn for drawn in draw.eligible}
     reports = [draft.reports.at(challenge_id + member) for member in challenge.opened]
-    for target in targets_of(block.parameters, draw, challenge.coin):
-        visits = verdicts.visits_to(target.contract, reports)
-        _conclude(draft, block, challenge, eligible[target.contract], visits, beacon)
+    for drawn in drawn_of(block.parameters, draw, challenge.coin):
+        visits = verdicts.visits_to(drawn.contract, reports)
+        _conclude(draft, block, challenge, drawn, visits, beacon)
     draft.challenges.change(challenge_id, status="settled")
     lottery.close_challenge(draft, challenge_id)
 
