@@ -50,57 +50,64 @@ def verify(length: int, leaves: Mapping[int, Part], uncles: Sequence[Part]) -> b
     """
     wanted = _wanted(length, leaves)
     _require_nodes([*leaves.values(), *uncles])
-    roots, low, used = [], 0, 0
+    climb = _Climb([leaves[chunk] for chunk in wanted], wanted, uncles)
+    roots = []
     try:
         for root in flat_tree.full_roots(length):
-            high = bisect_left(wanted, (flat_tree.span(root)[1] >> 1) + 1, low)
-            depth = flat_tree.depth(root)
-            size, digest, used = _climb(depth, wanted[low:high], leaves, uncles, used)
-            roots.append(Node(root, size, digest))
-            low = high
+            first, last = flat_tree.span(root)
+            low, high = bisect_left(wanted, first >> 1), bisect_left(wanted, (last >> 1) + 1)
+            roots.append(Node(root, *climb.up(first >> 1, flat_tree.depth(root), low, high)))
     except IndexError:
         raise Malformed("the proof has too few uncles") from None
-    if used != len(uncles):
+    if climb.used != len(uncles):
         raise Malformed("the proof has uncles left over")
     return tree_hash(roots)
 
 
-def _climb(
-    depth: int,
-    wanted: list[int],
-    leaves: Mapping[int, Part],
-    uncles: Sequence[Part],
-    used: int,
-) -> tuple[int, bytes, int]:
-    """The root over 2^depth chunks, some of them wanted, and how many uncles are used then.
+class _Climb:
+    """From leaves and uncles up to a root. Mutable, owned by one `verify`, and it is hot."""
 
-    Each wanted leaf climbs to where its path meets that of the next. It is hot.
-    """
-    if not wanted:
-        return *uncles[used], used + 1
-    lefts: list[Part] = []  # whose right siblings are not climbed yet, the lowest last
-    below = depth
-    for place, following in zip(wanted, (*wanted[1:], None), strict=True):
-        count = (place & (1 << below) - 1).bit_count()
-        lefts += uncles[used : used + count]
-        used += count
-        below = depth if following is None else (place ^ following).bit_length() - 1
-        size, digest = leaves[place]
-        path = place
-        for _ in range(below):
-            if path & 1:
-                other, uncle = lefts.pop()
+    def __init__(self, leaves: list[Part], wanted: list[int], uncles: Sequence[Part]) -> None:
+        self._leaves = leaves
+        self._wanted = wanted
+        self._uncles = uncles
+        self.used = 0
+
+    def up(self, first: int, depth: int, low: int, high: int) -> Part:
+        """The node over 2^depth chunks from `first` on, of which low..high-1 are wanted."""
+        if low == high:
+            self.used += 1
+            return self._uncles[self.used - 1]
+        if high - low == 1:
+            return self._path(self._wanted[low] - first, depth, self._leaves[low])
+        middle = first + (1 << depth - 1)
+        split = bisect_left(self._wanted, middle, low, high)
+        size, left = self.up(first, depth - 1, low, split)
+        other, right = self.up(middle, depth - 1, split, high)
+        size += other
+        return size, blake2b(_PARENT(1, size, left, right), digest_size=32).digest()
+
+    def _path(self, bits: int, depth: int, leaf: Part) -> Part:
+        """One wanted leaf: uncles left of its path come first, from the top, then the others."""
+        size, digest = leaf
+        right = self.used + bits.bit_count()
+        left = right - 1
+        self.used += depth
+        uncles = self._uncles
+        for _ in range(depth):
+            if bits & 1:
+                other, uncle = uncles[left]
                 size += other
                 data = _PARENT(1, size, uncle, digest)
+                left -= 1
             else:
-                other, uncle = uncles[used]
-                used += 1
+                other, uncle = uncles[right]
                 size += other
                 data = _PARENT(1, size, digest, uncle)
+                right += 1
             digest = blake2b(data, digest_size=32).digest()
-            path >>= 1
-        lefts.append((size, digest))
-    return *lefts.pop(), used
+            bits >>= 1
+        return size, digest
 
 
 def _require_nodes(parts: Sequence[Part]) -> None:

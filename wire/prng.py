@@ -48,12 +48,13 @@ class Stream:
         width = (bound.bit_length() + 7) >> 3
         last = (1 << (width << 3)) - bound
         while True:
-            end = self._used + width
+            start, end = self._used, self._used + width
             if end > len(self._buffer):
                 self._refill(width)
-                end = width
-            value = int.from_bytes(self._buffer[self._used : end], "big")
-            self._used = end
+                start, end = 0, width
+            buffer, self._used = self._buffer, end
+            # Most bounds are small, and samples of visits draw a great many.
+            value = buffer[start] if width == 1 else int.from_bytes(buffer[start:end], "big")
             chosen = value % bound
             if value - chosen <= last:  # else it is of the topmost range, which is not whole
                 return chosen
