@@ -53,7 +53,7 @@ def run(wanted: Wanted) -> list[Figure]:
             "challenges_per_s_vs_150", challenges()[0], "/s", "limit", 150, bar=1
         ),
         "challenges_vs_crypto": lambda: Figure(
-            "challenges_vs_crypto", challenges()[0], "/s", "crypto alone", challenges()[1], bar=0.7
+            "challenges_vs_crypto", challenges()[0], "/s", "crypto alone", challenges()[1], bar=0.6
         ),
         "report_bytes_vs_300": lambda: Figure(
             "report_bytes_vs_300",
