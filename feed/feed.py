@@ -89,6 +89,7 @@ class Feed:
     def __init__(self, tables: Tables, id: int) -> None:
         self._tables = tables
         self._run = tables.run
+        self.reading = tables.reading
         self._id = id
         self._watchers: list[Watcher] = []
         self.max_bytes: int | None = None
@@ -208,11 +209,8 @@ class Feed:
         """Add chunks, after all that is staged, under a new signed head; durable on return."""
         head = self._grow(chunks, sign)
         added = (self.length, head.length)
-        self.length, self.byte_length, self.roots = (
-            head.length,
-            head.byte_length,
-            self._staged_roots,
-        )
+        self.length, self.byte_length = head.length, head.byte_length
+        self.roots = self._staged_roots
         self._tell(Change([added]))
         return head
 

@@ -272,6 +272,16 @@ class FeedStore:
         self._checkpointer.wrote(count)
 
     @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Many questions, for which the file is locked and looked at once; for `Feed`."""
+        self.run("BEGIN")
+        try:
+            yield
+        finally:
+            if self._connection.in_transaction:
+                self.run("ROLLBACK")
+
+    @contextmanager
     def transaction(self, durable: bool = False) -> Iterator[None]:
         """All or nothing; with `durable`, on the disk when it ends; for `Feed`."""
         if durable != self._durable:

@@ -76,6 +76,9 @@ class Tables(Protocol):
     def run_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """Execute one statement for each row."""
 
+    def reading(self) -> AbstractContextManager[None]:
+        """Questions that see one state of the file, and cost less; nothing is written meanwhile."""
+
     def transaction(self, durable: bool = False) -> AbstractContextManager[None]:
         """All or nothing; with `durable`, on the disk when it ends."""
 

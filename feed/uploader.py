@@ -5,6 +5,7 @@ requests, and one that cancels costs nothing. Mutable state of one replication c
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import islice
 
 from feed.events import Damaged, Effect, Served
@@ -41,6 +42,8 @@ class Uploader:
         self._invalid = 0
         self._ahead: dict[int, StoredChunk] = {}
         """Chunks read before their turn came, within one call of `answer`."""
+        self._damaged: list[int] = []
+        """Chunks found damaged within one call of `answer`."""
         self._around = range(0)
         """The stretches whose nodes were read last."""
 
@@ -87,10 +90,14 @@ class Uploader:
             for message in self._presence(self._unanswered.pop(0)):
                 budget_bytes -= len(message.bits) if isinstance(message, Bitfield) else 0
                 out.append(message)
-        while self._waiting and budget_bytes > 0:
-            request = self._waiting.pop(next(iter(self._waiting)))
-            budget_bytes -= self._answer(request, out, budget_bytes)
+        with self.feed.reading() if len(self._waiting) > 1 else nullcontext():
+            while self._waiting and budget_bytes > 0:
+                request = self._waiting.pop(next(iter(self._waiting)))
+                budget_bytes -= self._answer(request, out, budget_bytes)
         self._ahead.clear()
+        if self._damaged:
+            self.feed.forget(self._damaged)
+            self._damaged.clear()
         return out
 
     def _presence(self, want: Want) -> Iterator[Range | Bitfield]:
@@ -112,10 +119,10 @@ class Uploader:
     def _answer(self, request: Request, out: list[Effect], budget_bytes: int) -> int:
         """Answer one request; returns how many bytes of a chunk that were."""
         chunk = None
-        if request.chunk is not None and self.feed.has(request.chunk.index):
+        if request.chunk is not None and self._has(request.chunk.index):
             chunk = self._read(request.chunk.index, budget_bytes)
             if not chunk.is_intact():
-                self.feed.forget([chunk.index])
+                self._damaged.append(chunk.index)
                 out.append(Damaged(chunk.index))
                 chunk = None
         try:
@@ -135,21 +142,28 @@ class Uploader:
         out.append(Served(chunk.index, chunk.hash, chunk.value))
         return len(chunk.value)
 
+    def _has(self, index: int) -> bool:
+        return self.feed.has(index) and index not in self._damaged
+
     def _read(self, index: int, budget_bytes: int) -> StoredChunk:
-        """A chunk, and those behind it that the peer has asked for too, with their nodes."""
+        """A chunk, and those right behind it that the peer has asked for next, with their nodes."""
         chunk = self._ahead.pop(index, None)
         if chunk is not None:
             return chunk
-        waiting = {r.chunk.index for r in self._waiting.values() if r.chunk is not None}
+        feed = self.feed
+        fitting = budget_bytes * feed.length // max(1, feed.byte_length)
         stop = index + 1
-        while stop in waiting:
+        for other in islice(self._waiting.values(), max(MANY_IN_A_ROW, fitting) - 1):
+            if other.chunk is None or other.chunk.index != stop:
+                break
             stop += 1
         if stop - index < MANY_IN_A_ROW:
-            return self.feed.chunk(index)
-        for around in range(index // AROUND_CHUNKS, (stop - 1) // AROUND_CHUNKS + 1):
-            if around not in self._around:
-                self.feed.read_around(around * AROUND_CHUNKS)
-        self._around = range(index // AROUND_CHUNKS, (stop - 1) // AROUND_CHUNKS + 1)
-        for chunk in self.feed.chunks(index, stop, budget_bytes):
+            return feed.chunk(index)
+        around = range(index // AROUND_CHUNKS, (stop - 1) // AROUND_CHUNKS + 1)
+        for page in around:
+            if page not in self._around:
+                feed.read_around(page * AROUND_CHUNKS)
+        self._around = around
+        for chunk in feed.chunks(index, stop, budget_bytes):
             self._ahead[chunk.index] = chunk
-        return self._ahead.pop(index, None) or self.feed.chunk(index)
+        return self._ahead.pop(index, None) or feed.chunk(index)

@@ -533,6 +533,18 @@ def test_a_chunk_that_rotted_on_disk_is_never_served(stores: Stores) -> None:
     assert hoster.feed.missing == reader.feed.missing == 1 and not reader.of(Drop)
 
 
+def test_a_rotten_chunk_asked_for_twice_at_once_is_found_once(stores: Stores) -> None:
+    store = stores()
+    hoster = End(owned(store, 9))
+    store.run("UPDATE chunk SET bytes = zeroblob(size) WHERE id & 0xff = 5")
+    asked = enumerate((8, 5, 2, 5), start=1)
+    hoster.do(hoster.core.receive([Request(n, 0, PathRequest(i, 0)) for n, i in asked], 0))
+    hoster.do(hoster.core.answer(1 << 20))
+    assert hoster.of(Damaged) == [Damaged(5)] and not hoster.feed.has(5)
+    assert [event.chunk for event in hoster.of(Served)] == [8, 2]
+    assert [message.request for message in hoster.said(NoData)] == [2, 4]
+
+
 def test_extension_names_are_shortened_and_understood(stores: Stores) -> None:
     one, other = End(owned(stores(), 1)), End(stores().create(KEY))
     world = World((one, other))
