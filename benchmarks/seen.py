@@ -97,9 +97,12 @@ class _Listening:
 
 @asynccontextmanager
 async def hosting(
-    feeds: Sequence[Feed], host: str = HOST
+    feeds: Sequence[Feed], host: str = HOST, *, listened: bool = True
 ) -> AsyncIterator[tuple[Listener, dict[int, Seen]]]:
-    """A hoster of these feeds, and what it sees, by the port that a reader comes from."""
+    """A hoster of these feeds, and what it sees, by the port that a reader comes from.
+
+    Unless it is `listened` to, nothing of that is noted, and it is as fast as a hoster is.
+    """
     all_seen: dict[int, Seen] = {}
     by_name = {discovery_key(feed.key): feed for feed in feeds}
 
@@ -120,7 +123,8 @@ async def hosting(
         )
         serving = Serving(ReceiptBook(RECEIPT, binding), feed)
         try:
-            await serve(_Listening(connection, seen), feed, serving.on_event)
+            heard = _Listening(connection, seen) if listened else connection
+            await serve(heard, feed, serving.on_event)
         except HoldfastError:
             pass
         finally:

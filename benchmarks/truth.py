@@ -83,7 +83,10 @@ async def _latencies() -> float:
             lookups = tuple(range(0, 1_000, 1_000 // LOOKUPS))
             disguise = Disguise(Habit.LOOKUPS, token_bytes(32), lookups, 1, 0, 500)
             line = Line(delay_ms / 2_000, FREE)
-            async with hosting([feed]) as (listener, _), lined(line, listener.port) as there:
+            async with (
+                hosting([feed], listened=False) as (listener, _),
+                lined(line, listener.port) as there,
+            ):
                 summary = await visited("127.0.0.1", there.port, feed, disguise)
         true_ms = sum(statistics.median(took) for took in there.took_s) * 1_000
         measured_ms = summary.latency_p50_us / 1_000
@@ -114,7 +117,10 @@ async def _throughput(rate: int) -> float:
             return summary.throughput_bytes_per_s
     with FeedStore(":memory:") as store:
         feed = made(store, 0, count, LARGE)
-        async with hosting([feed]) as (listener, _), lined(Line(0, rate), listener.port) as line:
+        async with (
+            hosting([feed], listened=False) as (listener, _),
+            lined(Line(0, rate), listener.port) as line,
+        ):
             summary = await visited("127.0.0.1", line.port, feed, _clone())
     return summary.throughput_bytes_per_s
 
@@ -228,7 +234,7 @@ async def _serve(rate: int, count: int) -> None:
         FeedStore(Path(folder) / "hoster.db") as store,
     ):
         feed = made(store, 0, count, LARGE)
-        async with hosting([feed], host=THERE) as (listener, _):
+        async with hosting([feed], THERE, listened=False) as (listener, _):
             tree = tree_hash(feed.roots).hex()
             print(json.dumps({"port": listener.port, "key": feed.key.hex(), "tree": tree}))
             sys.stdout.flush()
