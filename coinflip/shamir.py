@@ -47,8 +47,7 @@ def share_out(topic: bytes, dealer: bytes, secret: bytes, count: int) -> Sharing
     """The one way to share `secret` among `count` members so that t + 1 rebuild it."""
     seed = tagged_hash("coin/sharing", topic, dealer, secret)
     stream = Stream(seed, b"coefficients")
-    coefficients = [int.from_bytes(secret, "big")]
-    coefficients += [stream.below(PRIME) for _ in range(tolerated(count))]
+    coefficients = [int.from_bytes(secret, "big"), *stream.all_below(PRIME, tolerated(count))]
     _, *numbers = _values(coefficients, count + 1)
     values = tuple((number % PRIME).to_bytes(32, "big") for number in numbers)
     block = Stream(seed, b"salts").take(SALT_BYTES * count)

@@ -35,12 +35,14 @@ class Stream:
         return taken
 
     def _refill(self, length: int) -> None:
-        buffer = self._buffer[self._used :]
-        while len(buffer) < length:
-            block = self._counter.to_bytes(8, "little") + self._label
-            buffer += blake2b(block, key=self._seed, digest_size=64).digest()
-            self._counter += 1
-        self._buffer, self._used = buffer, 0
+        kept = self._buffer[self._used :]
+        first, key, label = self._counter, self._seed, self._label
+        self._counter += -(-(length - len(kept)) // 64)
+        blocks = [
+            blake2b(count.to_bytes(8, "little") + label, key=key, digest_size=64).digest()
+            for count in range(first, self._counter)
+        ]
+        self._buffer, self._used = b"".join((kept, *blocks)), 0
 
     def below(self, bound: int) -> int:
         """A uniform integer in 0..bound-1, by rejection of the topmost partial range."""
@@ -58,6 +60,15 @@ class Stream:
             chosen = value % bound
             if value - chosen <= last:  # else it is of the topmost range, which is not whole
                 return chosen
+
+    def all_below(self, bound: int, count: int) -> list[int]:
+        """The next `count` integers of `below(bound)`, in a fraction of the time."""
+        width = (bound.bit_length() + 7) >> 3
+        last = (1 << (width << 3)) - bound
+        block = self.take(width * count)
+        values = [int.from_bytes(block[i : i + width], "big") for i in range(0, len(block), width)]
+        chosen = [value % bound for value in values if value - value % bound <= last]
+        return chosen + [self.below(bound) for _ in range(count - len(chosen))]
 
     def sample(self, population: int, count: int) -> list[int]:
         """`count` different integers of 0..population-1, in the order drawn.

@@ -81,6 +81,14 @@ def test_how_bytes_are_taken_makes_no_difference() -> None:
     assert whole.take(300) == b"".join(pieces.take(size) for size in (0, 1, 63, 64, 65, 107))
 
 
+@pytest.mark.parametrize("bound", [1, 129, 200, 256, 257, 2**256 - 189, 2**255 + 1])
+def test_integers_drawn_together_are_those_drawn_one_by_one(bound: int) -> None:
+    together, one_by_one = Stream(SEED, b"draws"), Stream(SEED, b"draws")
+    for count in (0, 1, 50):
+        assert together.all_below(bound, count) == [one_by_one.below(bound) for _ in range(count)]
+    assert together.take(5) == one_by_one.take(5)
+
+
 def test_seeds_and_labels_give_unrelated_streams() -> None:
     streams = [Stream(SEED, b"a"), Stream(SEED, b"b"), Stream(SEED, b""), Stream(bytes(32), b"a")]
     assert len({one.take(32) for one in streams}) == 4
