@@ -50,6 +50,8 @@ RATES = (1, 10, 100)
 
 MB = 1_000_000
 LOOKUPS, SMALL = 100, 1_024
+THINK_MS = 5
+"""Between lookups, so that whoever waits for an answer sleeps with every line, and without one."""
 LARGE = 65_536
 SECONDS = 2
 LIMIT_MS, LIMIT_SHARE = 1.0, 0.05
@@ -81,7 +83,7 @@ async def _latencies() -> float:
         with FeedStore(":memory:") as store:
             feed = made(store, 0, 1_000, SMALL)
             lookups = tuple(range(0, 1_000, 1_000 // LOOKUPS))
-            disguise = Disguise(Habit.LOOKUPS, token_bytes(32), lookups, 1, 0, 500)
+            disguise = Disguise(Habit.LOOKUPS, token_bytes(32), lookups, 1, THINK_MS, 500)
             line = Line(delay_ms / 2_000, FREE)
             async with (
                 hosting([feed], listened=False) as (listener, _),
