@@ -154,8 +154,9 @@ _KINDS = ("Sync", "Request", "Cancel", "NoData", "Want", "Unwant", "Bitfield", "
 
 
 def _chunk(message: Message) -> int | None:
-    is_one = isinstance(message, Request) and message.chunk is not None
-    return message.chunk.index if is_one else None  # type: ignore[union-attr]
+    if isinstance(message, Request) and message.chunk is not None:
+        return message.chunk.index
+    return None
 
 
 def _spread(name: str, values: Sequence[float]) -> dict[str, float]:
