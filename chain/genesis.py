@@ -105,7 +105,8 @@ class Parameters(Message):
     coin_fault_slash_ppm: Ppm = 500_000
     """Of an attestor's stake, unbonding included: what a provable fault in a coin flip costs."""
     reporter_share_ppm: Ppm = 250_000
-    """Of what such a fault costs: what its reporter gets. The rest is burnt."""
+    """Of what a fault costs: what who finds it gets; of one in a flip or by votes, the other
+    members of the attempt or the other validators, in equal parts. The rest is burnt."""
     unopened_penalty_base: Natural = 10_000
     """What silence after a coin's seal costs: of each member that committed to a report, when
     none opens the coin; of a member whose Reveal nobody shows within opening_blocks after."""

@@ -5,6 +5,8 @@ no sooner than any challenge can end for which it may have been lined up with th
 no sooner than a term after the last one that it may serve in.
 """
 
+from collections.abc import Sequence
+
 from chain import money, schedule
 from chain.bodies.coins import Role
 from chain.challenge_records import ChallengeRecord, ReportRecord
@@ -40,15 +42,20 @@ def fault(
     role: Role,
     accused: bytes,
     slash_ppm: int,
-    reporter: bytes,
+    hearers: Sequence[bytes],
 ) -> None:
-    """A proven fault: a share of what it costs for who reported it, and the rest is burnt."""
+    """A proven fault: a share of what it costs for all who hear of such, and the rest is burnt.
+
+    In equal parts, whoever reports it: nobody gains by sending first what others have found.
+    """
     stake = draft.stakes.get(stake_key(role, accused)) or StakeRecord()
     due_base = (stake.amount_base + stake.unbonding_base) * slash_ppm // MILLION
     taken_base = take(draft, block, role, accused, due_base)
-    reward_base = taken_base * block.parameters.reporter_share_ppm // MILLION
-    money.credit(draft, reporter, reward_base)
-    money.burn(draft, taken_base - reward_base)
+    share_base = taken_base * block.parameters.reporter_share_ppm // MILLION
+    part_base = share_base // max(len(hearers), 1)
+    for hearer in hearers:
+        money.credit(draft, hearer, part_base)
+    money.burn(draft, taken_base - part_base * len(hearers))
 
 
 def receipts_false(

@@ -39,9 +39,11 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: CoinFault) -> 
     if accused in challenge.convicted:
         raise Rejected(Reason.ALREADY_CONVICTED)
 
-    draft.challenges.change(body.challenge, convicted=(*challenge.convicted, accused))
+    convicted = (*challenge.convicted, accused)
+    draft.challenges.change(body.challenge, convicted=convicted)
     slash_ppm = block.parameters.coin_fault_slash_ppm
-    penalties.fault(draft, block, "attestor", accused, slash_ppm, sender)
+    others = [member for member in attempt.members if member not in convicted]
+    penalties.fault(draft, block, "attestor", accused, slash_ppm, others)
     if challenge.status == "flipping" and accused in challenge.members:
         lottery.try_again(draft, block, body.challenge, (accused,))
 

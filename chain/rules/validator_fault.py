@@ -31,6 +31,10 @@ def apply(draft: Draft, block: BlockContext, sender: bytes, body: ValidatorFault
     draft.validator_keys.change(body.key, convicted=True)
     candidate = draft.candidates.at(key.account)
     draft.candidates.change(key.account, listed=False, faults=candidate.faults + 1)
-    penalties.fault(
-        draft, block, "validator", key.account, block.parameters.vote_fault_slash_ppm, sender
-    )
+    others = [
+        member.account
+        for member in draft.validators.members
+        if member.account != key.account and not draft.validator_keys.at(member.key).convicted
+    ]
+    slash_ppm = block.parameters.vote_fault_slash_ppm
+    penalties.fault(draft, block, "validator", key.account, slash_ppm, others)

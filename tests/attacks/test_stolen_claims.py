@@ -2,15 +2,19 @@
 
 import pytest
 
+from chain.bodies.challenges import CoinFault
 from chain.bodies.faults import CLAIM_BLOCKS, DigestFault, ReceiptFault, claim_of
+from chain.bodies.validators import ValidatorFault
 from chain.reasons import Reason
 from chain.records import Table
 from tests.builders import World
 from tests.chain.refusals import assert_refused
+from tests.chain.rules.test_coin_fault import report
 from tests.chain.rules.test_digest_fault import opened
 from tests.chain.rules.test_receipt_fault import lie
 from tests.people import OWNER, STRANGER, Person
-from tests.stages import sealed
+from tests.stages import drawn, sealed
+from tests.validators import MANY, fault, world_of
 
 FINDER, THIEF = STRANGER, OWNER
 
@@ -70,3 +74,33 @@ def test_a_claim_is_of_use_to_nobody_else_and_after_a_while(found):
     world.pass_until(claimed + CLAIM_BLOCKS + world.parameters.transaction_lifetime_blocks)
     assert_refused(world, FINDER, body, Reason.NOT_COMMITTED, sidecar)
     assert not [key for table, key in world.state.records if table is Table.CLAIM]
+
+
+def cheating_member() -> tuple[World, CoinFault, Person, Person]:
+    world = drawn()
+    accused, finder, thief, _ = world.members
+    return world, report(world, accused), finder, thief
+
+
+def cheating_validator() -> tuple[World, ValidatorFault, Person, Person]:
+    world = world_of(4)
+    return world, fault(world, MANY[1]), MANY[2], MANY[3]
+
+
+@pytest.mark.parametrize("found", [cheating_member, cheating_validator])
+def test_what_all_hear_is_worth_the_same_to_who_is_faster(found):
+    """Evidence from a flip, or of votes, is known to all: to send it first earns nothing."""
+    gains = []
+    for is_copied in (False, True):
+        world, body, finder, thief = found()
+        before = [world.balance(person) for person in (finder, thief)]
+        honest = world.sign(finder, body)
+        copied = [world.sign(thief, body, fee_base=90)] if is_copied else []
+        assert [outcome.reason for outcome in world.block(*copied, honest)][-1] == (
+            Reason.ALREADY_CONVICTED if is_copied else ""
+        )
+        after = [world.balance(person) for person in (finder, thief)]
+        gains.append([now - then for now, then in zip(after, before, strict=True)])
+    (finder_alone, thief_idle), (finder_copied, thief_first) = gains
+    assert finder_copied == finder_alone > 0
+    assert thief_first == thief_idle - 90

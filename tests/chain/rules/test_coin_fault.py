@@ -31,13 +31,15 @@ def stake_of(world, person):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_kind_of_evidence_slashes_and_excludes(fault):
     world = drawn()
-    accused, reporter, *_ = world.members
-    before, burnt = world.balance(reporter), world.draft.meta.burnt_base
-    world.must(reporter, report(world, accused, fault))
-    # Half of 2 000; a quarter of that is the reporter's.
+    accused, *others = world.members
+    before, burnt = [world.balance(other) for other in others], world.draft.meta.burnt_base
+    world.must(others[0], report(world, accused, fault))
+    # Half of 2 000; a quarter of that is for the other three, and what does not divide is burnt.
     assert stake_of(world, accused).amount_base == 1_000
-    assert world.balance(reporter) == before + 250 - 10
-    assert world.draft.meta.burnt_base == burnt + 750
+    fees = (10, 0, 0)
+    after = [one + 83 - fee for one, fee in zip(before, fees, strict=True)]
+    assert [world.balance(other) for other in others] == after
+    assert world.draft.meta.burnt_base == burnt + 751
     challenge = world.challenge
     assert challenge.convicted == challenge.excluded == (accused.id,)
     assert accused.id not in challenge.members
@@ -177,6 +179,18 @@ def test_coins_on_their_way_back_are_slashed_too():
     stake = stake_of(world, accused)
     assert (stake.amount_base, stake.unbonding_base) == (0, 1_000)
     assert accused.id not in world.draft.roster(RosterName.ATTESTORS)
+
+
+def test_who_was_convicted_before_has_no_part_of_what_another_loses():
+    world = drawn()
+    one, other, *honest = world.members
+    bodies = [report(world, accused) for accused in (one, other)]
+    world.must(honest[0], bodies[0])
+    before = [world.balance(person) for person in (one, *honest)]
+    world.must(honest[0], bodies[1])
+    gains = (0, 125 - 10, 125)
+    after = [known + gain for known, gain in zip(before, gains, strict=True)]
+    assert [world.balance(person) for person in (one, *honest)] == after
 
 
 def test_a_member_is_convicted_once_a_challenge():

@@ -51,12 +51,15 @@ def again(world, signed):
 @pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.name)
 def test_every_fault_slashes_and_ends_the_service(kind):
     world = world_of(4)
-    before, burnt = world.balance(REPORTER), world.draft.meta.burnt_base
+    others = (REPORTER, ACCUSED, MANY[2], MANY[3])
+    before, burnt = [world.balance(one) for one in others], world.draft.meta.burnt_base
     world.must(REPORTER, kinds(world)[kind])
-    # Half of 5 000; a quarter of that is the reporter's.
+    # Half of 5 000; a quarter of that is for the other three, and what does not divide is burnt.
     assert stake_of(world, ACCUSED).amount_base == 2_500
-    assert world.balance(REPORTER) == before + 625 - 10
-    assert world.draft.meta.burnt_base == burnt + 1_875
+    gains = (-10, 0, 208, 208)
+    after = [one + gain for one, gain in zip(before, gains, strict=True)]
+    assert [world.balance(one) for one in others] == after
+    assert world.draft.meta.burnt_base == burnt + 1_876
     convicted = candidate(world, ACCUSED)
     assert (convicted.listed, convicted.faults) == (False, 1)
     assert world.draft.validator_keys.at(convicted.validator.key).convicted
@@ -69,6 +72,33 @@ def test_the_accused_keeps_its_place_until_the_term_is_over():
     assert ACCUSED in members(world)
     end_term(world)
     assert members(world) == {MANY[0], MANY[2], MANY[3]}
+
+
+def test_who_was_convicted_before_has_no_part_of_what_another_loses():
+    world = world_of(4)
+    world.must(REPORTER, fault(world, MANY[2]))
+    before = [world.balance(one) for one in (MANY[2], MANY[3])]
+    world.must(REPORTER, fault(world, ACCUSED))
+    assert world.balance(MANY[2]) == before[0]
+    assert world.balance(MANY[3]) == before[1] + 312
+
+
+def test_an_earlier_key_brings_its_account_nothing():
+    world = world_of(4)
+    world.must(ACCUSED, stand(world, ACCUSED, KeyPair(b"n" * 32)))
+    end_term(world)
+    assert ACCUSED in members(world)
+    before = world.balance(ACCUSED)
+    world.must(REPORTER, fault(world, ACCUSED))
+    assert world.balance(ACCUSED) == before
+
+
+def test_the_last_one_s_loss_is_burnt():
+    world = world_of(1)
+    before, burnt = world.balance(REPORTER), world.draft.meta.burnt_base
+    world.must(REPORTER, fault(world, MANY[0]))
+    assert world.balance(REPORTER) == before - 10
+    assert world.draft.meta.burnt_base == burnt + 2_500
 
 
 def test_a_key_is_convicted_once_by_whatever_evidence():
