@@ -25,8 +25,8 @@ from coinflip.messages import (
     Signed,
     require_genuine,
 )
-from coinflip.opening import confirmation, open_coin, require_unfit, seal_digest
-from coinflip.shamir import is_dealt_from, leaf, leaves_hash
+from coinflip.opening import confirmation, open_coin, part_fits, seal_digest
+from coinflip.shamir import commitment, leaf, leaves_hash
 from wire.codec import Message, decode
 from wire.errors import Malformed
 
@@ -86,11 +86,12 @@ def _require_contradiction(
         case FalseDeal():
             _require(not _is_good_deal(topic, members, evidence), "the deal is good")
         case FalseReveal(commit=commit, reveal=reveal):
-            _require(not _is_good_reveal(topic, members, commit, reveal), "the reveal is good")
-        case FalseDealing(commit=commit, dealing=dealing):
+            _require(not _is_committed(topic, commit, reveal), "the reveal is good")
+        case FalseDealing(commit=commit, part=part):
             if not isinstance(commit.body, Commit):
                 raise Malformed("not a Commit")
-            require_unfit(topic, commit.sender, commit.body, dealing, len(members))
+            fits = part_fits(topic, commit.sender, commit.body, part, len(members))
+            _require(not fits, "the dealing is good")
         case FalseConfirmation(confirmation=message, opening=opening):
             if not isinstance(message.body, Ping | Pong):
                 raise Malformed("not a Ping or Pong")
@@ -138,12 +139,10 @@ def _is_good_deal(topic: bytes, members: tuple[bytes, ...], evidence: FalseDeal)
     return opened(topic, members, dealer, victim, deal, agreed) is not None
 
 
-def _is_good_reveal(
-    topic: bytes, members: tuple[bytes, ...], commit: Signed, reveal: Signed
-) -> bool:
+def _is_committed(topic: bytes, commit: Signed, reveal: Signed) -> bool:
     if not isinstance(commit.body, Commit) or not isinstance(reveal.body, Reveal):
         raise Malformed("not a Commit and a Reveal")
-    return is_dealt_from(topic, commit.sender, commit.body, reveal.body.secret, len(members))
+    return commitment(topic, commit.sender, reveal.body.secret) == commit.body.commitment
 
 
 def _holds(network: bytes, topic: bytes, members: tuple[bytes, ...], accuse: Body) -> bool:

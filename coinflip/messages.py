@@ -24,7 +24,7 @@ from wire.codec import BY_KIND, Message, decode, encode
 from wire.errors import Malformed
 from wire.keys import KeyPair
 from wire.primitives import Hash, Natural, PublicKey, Signature
-from wire.signing import require_signed, sign
+from wire.signing import is_signed, require_signed, sign
 
 MIN_MEMBERS = 2
 """A coin that one party tosses alone is that party's choice."""
@@ -175,8 +175,14 @@ def require_genuine(
     """Raise `Malformed` unless a member said this in this flip."""
     if message.sender not in members:
         raise Malformed("the sender is no member of this flip")
+    if not is_genuine(network, topic, message):
+        raise Malformed(f"bad coin/{message.body.kind} signature")
+
+
+def is_genuine(network: bytes, topic: bytes, message: Signed) -> bool:
+    """Whether its sender, member or not, said this in this flip."""
     domain, said = f"coin/{message.body.kind}", topic + message.said
-    require_signed(message.sender, domain, network, said, message.signature)
+    return is_signed(message.sender, domain, network, said, message.signature)
 
 
 class Secret(Message):
@@ -243,7 +249,7 @@ class FalseDeal(Message):
 
 
 class FalseReveal(Message):
-    """A Reveal that does not fit the same member's Commit."""
+    """A Reveal of another x than the same member's Commit binds it to."""
 
     kind: Literal["false_reveal"] = "false_reveal"
     commit: Signed
@@ -251,11 +257,11 @@ class FalseReveal(Message):
 
 
 class FalseDealing(Message):
-    """A Commit whose leaves come from no secret: enough of them, opened, show it."""
+    """A Commit whose leaves do not come from its x: that x, or enough opened leaves, show it."""
 
     kind: Literal["false_dealing"] = "false_dealing"
     commit: Signed
-    dealing: Dealing
+    part: Part
 
 
 class FalseConfirmation(Message):

@@ -89,17 +89,12 @@ def open_coin(
     valid: list[bytes] = []
     excluded: list[bytes] = []
     for member, commit, part in zip(members, opening.commits, opening.parts, strict=True):
-        match part:
-            case Secret(value=secret):
-                if commitment(topic, member, secret) != commit.commitment:
-                    raise Malformed("a secret is not the committed one")
-                if is_dealt_from(topic, member, commit, secret, len(members)):
-                    valid.append(member + secret)
-                else:
-                    excluded.append(member)
-            case Dealing():
-                require_unfit(topic, member, commit, part, len(members))
-                excluded.append(member)
+        if not part_fits(topic, member, commit, part, len(members)):
+            excluded.append(member)
+        elif isinstance(part, Secret):
+            valid.append(member + part.value)
+        else:
+            raise Malformed("the dealing is good")
     return Coin(tagged_hash("coin/magic", topic, *valid), tuple(excluded))
 
 
@@ -145,10 +140,19 @@ def recover(
     return Dealing(leaves=leaves, shares=held)
 
 
-def require_unfit(
-    topic: bytes, dealer: bytes, commit: Commit, dealing: Dealing, count: int
-) -> None:
-    """Raise `Malformed` unless `dealing` shows that no secret fits the dealer's Commit."""
+def part_fits(topic: bytes, dealer: bytes, commit: Commit, part: Part, count: int) -> bool:
+    """Whether the dealer's leaves come from its x; raises `Malformed` for what shows neither.
+
+    A secret must be the committed one; a dealing must open t + 1 of the committed leaves.
+    """
+    if isinstance(part, Dealing):
+        secret = _rebuilt(topic, dealer, commit, part, count)
+    elif commitment(topic, dealer, secret := part.value) != commit.commitment:
+        raise Malformed("a secret is not the committed one")
+    return is_dealt_from(topic, dealer, commit, secret, count)
+
+
+def _rebuilt(topic: bytes, dealer: bytes, commit: Commit, dealing: Dealing, count: int) -> bytes:
     if len(dealing.leaves) != count:
         raise Malformed("a dealing has one leaf a member")
     if leaves_hash(topic, dealer, dealing.leaves) != commit.leaves_hash:
@@ -158,9 +162,7 @@ def require_unfit(
         raise Malformed("a dealing opens t + 1 leaves in order")
     if not all(_opens(topic, dealer, dealing.leaves, share) for share in dealing.shares):
         raise Malformed("a share does not open its leaf")
-    secret = interpolate([(share.holder, share.value) for share in dealing.shares])
-    if is_dealt_from(topic, dealer, commit, secret, count):
-        raise Malformed("the dealing is good")
+    return interpolate([(share.holder, share.value) for share in dealing.shares])
 
 
 def _opens(topic: bytes, dealer: bytes, leaves: tuple[bytes, ...], share: HeldShare) -> bool:

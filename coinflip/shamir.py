@@ -5,8 +5,8 @@
     P            x + c1·C(X, 1) + … + ct·C(X, t); its c are from the stream (seed, "coefficients")
     share j      P(j + 1), for member j of 0..n-1
     salt j       16 bytes each from the stream (seed, "salts")
-    leaf j       H("coin/leaf", topic, dealer, j, share j, salt j)
-    leaves hash  H("coin/leaves", topic, dealer, all leaves)
+    leaf j       H("coin/leaf", H("coin/dealer", topic, dealer), j || share j || salt j)
+    leaves hash  H("coin/leaves", topic, dealer, leaf 0 || leaf 1 || …)
 
 So whoever learns x can deal again and compare: that replaces the zero-knowledge proofs of
 other verifiable sharings. If one set of t + 1 opened leaves gives an x that deals exactly
@@ -53,18 +53,25 @@ def share_out(topic: bytes, dealer: bytes, secret: bytes, count: int) -> Sharing
     block = Stream(seed, b"salts").take(SALT_BYTES * count)
     salts = tuple(block[i : i + SALT_BYTES] for i in range(0, len(block), SALT_BYTES))
     places = [j.to_bytes(2, "big") for j in range(count)]
-    leaves = tagged_hashes("coin/leaf", (topic, dealer), (places, values, salts))
+    rows = list(map(b"".join, zip(places, values, salts, strict=True)))
+    leaves = tagged_hashes("coin/leaf", _dealer_id(topic, dealer), rows)
     return Sharing(values, salts, tuple(leaves))
 
 
 def leaf(topic: bytes, dealer: bytes, holder: int, value: bytes, salt: bytes) -> bytes:
     """What binds a dealer to one member's share before anyone may see it."""
-    return tagged_hash("coin/leaf", topic, dealer, holder.to_bytes(2, "big"), value, salt)
+    row = holder.to_bytes(2, "big") + value + salt
+    return tagged_hash("coin/leaf", _dealer_id(topic, dealer), row)
+
+
+def _dealer_id(topic: bytes, dealer: bytes) -> bytes:
+    """Both in one hash: with it a leaf's input is one block of BLAKE2b."""
+    return tagged_hash("coin/dealer", topic, dealer)
 
 
 def leaves_hash(topic: bytes, dealer: bytes, leaves: Sequence[bytes]) -> bytes:
     """What a Commit says of all the leaves."""
-    return tagged_hash("coin/leaves", topic, dealer, *leaves)
+    return tagged_hash("coin/leaves", topic, dealer, b"".join(leaves))
 
 
 def is_dealt_from(topic: bytes, dealer: bytes, commit: Commit, secret: bytes, count: int) -> bool:

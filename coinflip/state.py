@@ -20,6 +20,7 @@ from coinflip.messages import (
     Reveal,
     RevealProof,
     Signed,
+    is_genuine,
 )
 from coinflip.opening import Coin
 from coinflip.seat import Seat
@@ -117,8 +118,12 @@ class Flip:
         return tuple(
             RevealProof(member=place, signature=words[member].signature)
             for place, member in enumerate(self.seat.members)
-            if member in words
+            if member in words and self.is_genuine(words[member])
         )
+
+    def is_genuine(self, message: Signed) -> bool:
+        """Whether its sender signed it. What proves itself was heard without looking."""
+        return is_genuine(self.seat.network, self.seat.topic, message)
 
     def without(self, kind: type[Ping | Pong]) -> Set[bytes]:
         """Who revealed but has not confirmed; nobody waits for the silent and the guilty."""
@@ -146,7 +151,8 @@ def say_again(flip: Flip, times: int) -> Iterator[Effect]:
     for position, member in enumerate(members):
         if member != me and (position + flip.seat.position + times) % turns == 0:
             for kind in _WORTH_PASSING_ON[flip.phase]:
-                if passed_on := flip.words(kind).get(member):
+                passed_on = flip.words(kind).get(member)
+                if passed_on and flip.is_genuine(passed_on):
                     yield Broadcast(passed_on)
 
 

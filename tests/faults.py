@@ -79,7 +79,7 @@ def false_dealing(world: World, member: Person) -> Evidence:
         for j, (value, salt) in enumerate(shares[: tolerated(count) + 1])
     )
     dealing = Dealing(leaves=leaves, shares=held)
-    return FalseDealing(commit=say(world, member, commit), dealing=dealing)
+    return FalseDealing(commit=say(world, member, commit), part=dealing)
 
 
 def false_confirmation(world: World, member: Person) -> Evidence:

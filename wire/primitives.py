@@ -6,7 +6,6 @@ bytes are hexadecimal. Integers stop at 2^63-1, which SQLite and JSON readers ca
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import repeat
 from typing import Annotated
 
 from pydantic import Field, PlainSerializer
@@ -47,15 +46,11 @@ def tagged_hash(tag: str, *parts: bytes) -> bytes:
     return _begin(tag, *parts).digest()
 
 
-def tagged_hashes(
-    tag: str, begun: Sequence[bytes], columns: Sequence[Sequence[bytes]]
-) -> Iterator[bytes]:
-    """`tagged_hash(tag, *begun, *row)` for each row of columns whose parts are equally long."""
-    state = _begin(tag, *begun)
-    framed: list[Iterable[bytes]] = []
-    for column in columns:
-        framed += (repeat(len(column[0]).to_bytes(8, "little")), column)
-    for row in map(b"".join, zip(*framed, strict=False)):
+def tagged_hashes(tag: str, first: bytes, rows: Sequence[bytes]) -> Iterator[bytes]:
+    """`tagged_hash(tag, first, row)` for each row, in half the time; all are equally long."""
+    state = _begin(tag, first)
+    state.update(len(rows[0]).to_bytes(8, "little"))
+    for row in rows:
         copy = state.copy()
         copy.update(row)
         yield copy.digest()

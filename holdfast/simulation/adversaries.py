@@ -19,6 +19,7 @@ from coinflip.messages import (
     Ping,
     Pong,
     Reveal,
+    Secret,
     Share,
     Signed,
 )
@@ -242,7 +243,7 @@ class SteepSeat(Seat):
 class SteepDealer(Crook):
     """Reveals its secret, whose shares would have given another."""
 
-    crimes = (FalseReveal, FalseDealing)
+    crimes = (FalseDealing,)
     seat_type = SteepSeat
 
 
@@ -265,7 +266,7 @@ class OtherSeat(Seat):
 class OtherDealer(Crook):
     """Commits to one secret and shares another; reveals the one."""
 
-    crimes = (FalseReveal, FalseDealing)
+    crimes = (FalseDealing,)
     seat_type = OtherSeat
 
 
@@ -344,9 +345,33 @@ class LateChooser(Crook):
         super().perform(effect)
 
 
+class Impostor(Crook):
+    """Says in everyone's name, without their signatures, what can only be true."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.forged: set[tuple[bytes, type[Body]]] = set()
+
+    def take(self, given: Input) -> None:
+        super().take(given)
+        for member, part in self.flip.parts.items():
+            if isinstance(part, Secret):
+                self._forge(member, Reveal(secret=part.value))
+        for kind in (Ping, Pong):
+            mine = self.flip.said(self.key, kind)
+            for member in self.seat.members if mine else ():
+                assert mine
+                self._forge(member, mine)
+
+    def _forge(self, member: bytes, body: Body) -> None:
+        if member != self.key and (member, type(body)) not in self.forged:
+            self.forged.add((member, type(body)))
+            self.tell(self.seat.sign(body).model_copy(update={"sender": member}))
+
+
 SILENT_BEFORE_THE_SEAL = (MuteCommitter, Rusher, MuteDealer, MuteEchoer, EchoLiar)
 GUILTY_BEFORE_THE_SEAL = (Equivocator, LeafForger, Starver, StingyDealer, Slanderer)
 GUILTY_AFTER_THE_SEAL = (LyingRevealer, FalseRevealer, FalsePinger)
 EXCLUDED = (SteepDealer, SilentSteepDealer, OtherDealer, SilentOtherDealer, Copier)
-HARMLESS = (Crook, Withholder, Whisperer, ShareForger, LateChooser)
+HARMLESS = (Crook, Withholder, Whisperer, ShareForger, LateChooser, Impostor)
 """Adversaries by the worst they achieve; those of the last three rows cannot stop the coin."""

@@ -159,10 +159,13 @@ def test_a_reveal_that_fits_no_commit_convicts_its_sender() -> None:
     refuses(FalseReveal(commit=wrong, reveal=commit))
 
 
-def test_a_reveal_whose_shares_were_others_convicts_its_sender() -> None:
+def test_a_secret_whose_shares_were_others_convicts_its_dealer() -> None:
     commit = CROOK.sign(CROOK.commit().model_copy(update={"leaves_hash": bytes(32)}))
-    reveal = CROOK.sign(Reveal(secret=CROOK.secret))
-    assert convicts(FalseReveal(commit=commit, reveal=reveal)) == ACCUSED
+    secret = Secret(value=CROOK.secret)
+    assert convicts(FalseDealing(commit=commit, part=secret)) == ACCUSED
+    refuses(FalseDealing(commit=commit, part=Secret(value=other(CROOK.secret))))
+    refuses(FalseDealing(commit=CROOK.sign(CROOK.commit()), part=secret))
+    refuses(FalseReveal(commit=commit, reveal=CROOK.sign(Reveal(secret=CROOK.secret))))
 
 
 def test_opened_leaves_that_fit_no_secret_convict_their_dealer() -> None:
@@ -175,10 +178,10 @@ def test_opened_leaves_that_fit_no_secret_convict_their_dealer() -> None:
     )
     honest = CROOK.commit()
     crooked = honest.model_copy(update={"commitment": bytes(32)})
-    assert convicts(FalseDealing(commit=CROOK.sign(crooked), dealing=dealing)) == ACCUSED
-    refuses(FalseDealing(commit=CROOK.sign(honest), dealing=dealing))
-    refuses(FalseDealing(commit=HONEST.sign(crooked), dealing=dealing))
-    refuses(FalseDealing(commit=CROOK.sign(Reveal(secret=bytes(32))), dealing=dealing))
+    assert convicts(FalseDealing(commit=CROOK.sign(crooked), part=dealing)) == ACCUSED
+    refuses(FalseDealing(commit=CROOK.sign(honest), part=dealing))
+    refuses(FalseDealing(commit=HONEST.sign(crooked), part=dealing))
+    refuses(FalseDealing(commit=CROOK.sign(Reveal(secret=bytes(32))), part=dealing))
 
 
 def test_a_dealing_with_too_few_leaves_is_no_such_proof() -> None:
@@ -191,7 +194,7 @@ def test_a_dealing_with_too_few_leaves_is_no_such_proof() -> None:
         HeldShare(holder=h, value=sharing.values[h], salt=sharing.salts[h]) for h in (0, 2)
     )
     dealing = Dealing(leaves=short, shares=shares)
-    refuses(FalseDealing(commit=CROOK.sign(commit), dealing=dealing))
+    refuses(FalseDealing(commit=CROOK.sign(commit), part=dealing))
 
 
 def test_a_ping_for_another_coin_convicts_its_sender() -> None:

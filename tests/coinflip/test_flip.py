@@ -28,10 +28,12 @@ from coinflip.messages import (
     Echo,
     Equivocation,
     FalseAccusation,
+    FalseConfirmation,
     Ping,
     Pong,
     Reveal,
     Share,
+    Signed,
 )
 from coinflip.opening import confirmation, open_coin, verify_reveals, verify_seal
 from coinflip.seat import derive_seat
@@ -498,3 +500,54 @@ def test_a_member_can_show_the_reveals_that_it_heard_and_its_own() -> None:
     shown = table.flips[0].reveals
     assert [proof.member for proof in shown] == [0, 2, 3]
     assert verify_reveals(*table.claim, secrets, shown) == {0, 2, 3}
+
+
+def unsigned(table: Table, place: int, body: Body) -> Signed:
+    """What a member might say, with somebody else's signature."""
+    return table.seats[0].sign(body).model_copy(update={"sender": table.members[place]})
+
+
+def test_what_can_only_be_true_needs_no_signature_but_is_shown_to_nobody_without() -> None:
+    table = Table(3)
+    table.seal()
+    for place in (1, 2):
+        table.hear(0, unsigned(table, place, Reveal(secret=table.seats[place].secret)))
+    assert table.flips[0].phase is Phase.CONFIRM
+    assert [proof.member for proof in table.flips[0].reveals] == [0]
+    again = (say.message for say in table.give(0, Stalled(times=1)) if isinstance(say, Broadcast))
+    assert {message.sender for message in again} == {table.members[0]}
+    table.hear(0, table.seats[1].sign(Reveal(secret=table.seats[1].secret)))
+    assert [proof.member for proof in table.flips[0].reveals] == [0, 1]
+    with pytest.raises(Malformed):
+        table.hear(0, unsigned(table, 1, Reveal(secret=table.seats[1].secret)))
+
+
+@pytest.mark.parametrize("kind", ["ping", "pong"])
+def test_a_truth_by_another_hand_does_not_hide_its_senders_lie(kind: str) -> None:
+    table = Table(3)
+    table.seal()
+    for place in (1, 2):
+        table.hear(0, table.seats[place].sign(Reveal(secret=table.seats[place].secret)))
+    coin = table.flips[0].coin
+    assert coin
+    body = {"ping": Ping, "pong": Pong}[kind]
+    right = body(digest=table.digest, proof=confirmation(kind, table.topic, coin.value))
+    wrong = right.model_copy(update={"proof": bytes(32)})
+    assert table.hear(0, unsigned(table, 1, right))
+    with pytest.raises(Malformed):
+        table.hear(0, unsigned(table, 1, wrong))
+    with pytest.raises(Malformed):
+        table.hear(0, unsigned(table, 2, wrong))
+    with pytest.raises(Malformed):
+        table.hear(0, table.seats[0].sign(right).model_copy(update={"sender": bytes(32)}))
+    table.hear(0, table.seats[1].sign(wrong))
+    convicted = table.flips[0].convicted[table.members[1]]
+    assert isinstance(convicted, FalseConfirmation)
+    assert verify_evidence(*table.claim, convicted) == table.members[1]
+
+
+def test_a_lie_that_nobody_signed_is_refused() -> None:
+    table = Table(3)
+    table.seal()
+    with pytest.raises(Malformed):
+        table.hear(0, unsigned(table, 1, Reveal(secret=bytes(32))))

@@ -23,7 +23,7 @@ from wire.prng import Stream
 TOPIC = sha256(b"topic").digest()
 DEALER = sha256(b"dealer").digest()
 SECRET = sha256(b"secret").digest()
-PINNED_LEAVES = "0c437b8bbc556d6f6aaecfc4652cff93b7d359457a23d0256bf696698afef8c6"
+PINNED_LEAVES = "f4d150ba3395b9f589b28677c63aac870b427577cda73ec292903b06a7a5cd23"
 PINNED_COMMITMENT = "48dc4e3f881a44945076a0bc31337fdbcd128b53eac3dc23eb4e8fbcf74529da"
 
 

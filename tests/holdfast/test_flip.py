@@ -31,7 +31,7 @@ async def test_who_withholds_is_recovered_and_changes_no_coin() -> None:
 
 async def test_who_deals_badly_is_excluded_and_proven() -> None:
     (attempt,) = await toss(3, Fault.MALFORM)
-    assert (attempt.exit, attempt.excluded, attempt.guilty) == (1, (3,), {3: "false_reveal"})
+    assert (attempt.exit, attempt.excluded, attempt.guilty) == (1, (3,), {3: "false_dealing"})
 
 
 async def test_who_lies_about_its_secret_is_proven_and_recovered() -> None:
