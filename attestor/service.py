@@ -16,9 +16,11 @@ from attestor.round_service import Round
 from attestor.store import AttestorStore
 from chain.bodies.hosting import Register
 from chain.challenge_records import ChallengeRecord
+from chain.claim_client import Claimant
 from chain.client import ChainClient
 from chain.directory_client import active_hosters
 from chain.endpoint import Endpoint
+from chain.found_store import FoundStore
 from chain.records import FeedRecord, Meta, Table
 from chain.spot_client import watch
 from chain.wallet_client import Wallet
@@ -60,11 +62,17 @@ class Attestor:
         store: AttestorStore,
         terms: AttestorTerms,
         account: bytes | None = None,
+        *,
+        found: FoundStore,
     ) -> None:
-        """`account` is needed where the seed's own is not it (`Wallet`)."""
+        """`account` is needed where the seed's own is not it (`Wallet`).
+
+        In `found` is kept what others made up, until the chain has judged it.
+        """
         self._chain = chain
         self._identity = Identity(seed)
         self._wallet = Wallet(chain, self._identity.account, account, terms.fee_limit_base)
+        self._claimant = Claimant(chain, self._wallet, found)
         self._store = store
         self._terms = terms
         self._rounds: set[bytes] = set()
@@ -96,7 +104,7 @@ class Attestor:
             )
             log.info("attestor enrolled", account=zbase32.encode(self._wallet.account))
             tasks.create_task(
-                watch(self._chain, self._wallet, self._chunk, lambda _: True, SPOT_CHECKS)
+                watch(self._chain, self._claimant, self._chunk, lambda _: True, SPOT_CHECKS)
             )
             await self._follow(swarm, tasks)
 

@@ -14,15 +14,15 @@ import structlog
 from audit.entries import Entry, Listed, fresh_key, unpack_listed
 from audit.faults import false_digest, vouched
 from audit.messages import Evidence, ShownChunk, Vouched
-from chain.bodies.faults import CLAIM_BLOCKS, DigestFault, claim_of
+from chain.bodies.faults import DigestFault
 from chain.challenge_records import ChallengeRecord, DrawRecord, ReportRecord
+from chain.claim_client import Claimant
 from chain.client import ChainClient
+from chain.found_store import Found
 from chain.messages import MAX_SIDECAR_BYTES
-from chain.reasons import Reason
 from chain.records import Meta, Table
-from chain.wallet_client import Wallet
 from wire.codec import decode, encode
-from wire.errors import HoldfastError, Malformed, NotFound, Rejected
+from wire.errors import HoldfastError, Malformed, NotFound
 from wire.primitives import blake2b_256
 from wire.prng import Stream
 
@@ -45,15 +45,27 @@ class Word:
 
 async def watch(
     chain: ChainClient,
-    wallet: Wallet,
+    claimant: Claimant,
     chunk_of: ChunkOf,
     holds: Callable[[bytes], bool],
     checks: int,
 ) -> None:
     """Check reports of each challenge when it is over, for ever; at most `checks` chunks of each.
 
-    Of the feeds that `holds` says yes to, at random.
+    Of the feeds that `holds` says yes to, at random. What was found before a restart goes on.
     """
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(claimant.go_on())
+        await _check_each(chain, claimant, chunk_of, holds, checks)
+
+
+async def _check_each(
+    chain: ChainClient,
+    claimant: Claimant,
+    chunk_of: ChunkOf,
+    holds: Callable[[bytes], bool],
+    checks: int,
+) -> None:
     known: tuple[bytes, ...] = ()
     while True:
         before = known
@@ -66,14 +78,14 @@ async def watch(
         known = meta.open_challenges
         for challenge in set(before).difference(known):
             try:
-                await check(chain, wallet, challenge, chunk_of, holds, checks)
+                await check(chain, claimant, challenge, chunk_of, holds, checks)
             except HoldfastError as error:
                 log.info("not checked", challenge=challenge.hex()[:16], reason=str(error))
 
 
 async def check(
     chain: ChainClient,
-    wallet: Wallet,
+    claimant: Claimant,
     challenge: bytes,
     chunk_of: ChunkOf,
     holds: Callable[[bytes], bool],
@@ -87,20 +99,20 @@ async def check(
     feeds = {drawn.contract: drawn.feed for drawn in draw.eligible if holds(drawn.feed)}
     words: list[Word] = []
     for attestor in record.opened:
-        if attestor != wallet.account:
+        if attestor != claimant.account:
             words += await _words(chain, challenge, attestor, feeds)
     places = Stream(token_bytes(32), b"checks").sample(len(words), min(checks, len(words)))
     chosen = [words[place] for place in places]
-    made_up: dict[tuple[bytes, bytes], tuple[Word, bytes]] = {}
+    made_up: dict[tuple[bytes, bytes], Found] = {}
     for word in chosen:
         data = await chunk_of(word.feed, word.entry.chunk)
         known = (word.attestor, word.contract)
         key = fresh_key(challenge, record.coin, word.contract, word.attestor)
-        if data is not None and known not in made_up and _is_made_up(word, key, data):
-            made_up[known] = word, data
-    await asyncio.gather(
-        *(_claim(chain, wallet, challenge, word, data) for word, data in made_up.values())
-    )
+        if data is None or known in made_up or not _is_made_up(word, key, data):
+            continue
+        if (found := _found(challenge, word, data)) is not None:
+            made_up[known] = found
+    await asyncio.gather(*map(claimant.show, made_up.values()))
     log.info("reports checked", challenge=challenge.hex()[:16], chunks=len(chosen))
     return len(made_up)
 
@@ -145,30 +157,20 @@ def _is_made_up(word: Word, key: bytes, data: bytes) -> bool:
     return True
 
 
-async def _claim(
-    chain: ChainClient, wallet: Wallet, challenge: bytes, word: Word, data: bytes
-) -> None:
-    """Claim it by a hash, wait, and show it: who copies it from the pool has not claimed it."""
+def _found(challenge: bytes, word: Word, data: bytes) -> Found | None:
+    """What is shown of a chunk; None of one that is too large for a transaction."""
     sidecar = encode(ShownChunk(vouched=word.said, data=data))
-    name = {"attestor": word.attestor.hex()[:16], "chunk": word.entry.chunk}
     if len(sidecar) > MAX_SIDECAR_BYTES:
-        log.warning("made-up digest of a chunk too large to be shown", **name)
-        return
-    body = DigestFault(
+        log.warning(
+            "made-up digest of a chunk too large to be shown",
+            attestor=word.attestor.hex()[:16],
+            chunk=word.entry.chunk,
+        )
+        return None
+    fault = DigestFault(
         challenge=challenge,
         attestor=word.attestor,
         contract=word.contract,
         evidence=blake2b_256(sidecar),
     )
-    try:
-        await wallet.send(claim_of(chain.genesis.network, wallet.account, body))
-        await chain.reach(chain.height + CLAIM_BLOCKS - 1)
-        try:
-            await wallet.send(body, sidecar, by_height=chain.height + CLAIM_BLOCKS)
-        except Rejected as late:
-            if late.reason is not Reason.EXPIRED:
-                raise
-            await wallet.send(body, sidecar)
-        log.warning("made-up digest shown", **name)
-    except Rejected as rejected:
-        log.info("somebody else was first", reason=str(rejected), **name)
+    return Found(fault=fault, sidecar=sidecar)

@@ -20,6 +20,7 @@ FEEDS_NAME = "feeds.db"
 CHAIN_NAME = "chain.db"
 ATTESTOR_NAME = "attestor.db"
 RECEIPTS_NAME = "receipts.db"
+FOUND_NAME = "found"
 CHECKPOINT_NAME = "checkpoint.cbor"
 VOTES_NAME = "votes.log"
 SNAPSHOTS_NAME = "snapshots"
@@ -55,6 +56,11 @@ class Home:
     def receipts(self) -> Path:
         """Copies of what a hoster has signed."""
         return self.path / RECEIPTS_NAME
+
+    @property
+    def found(self) -> Path:
+        """Faults of others that the chain has not judged yet."""
+        return self.path / FOUND_NAME
 
     @property
     def attestor(self) -> Path:

@@ -77,25 +77,27 @@ async def _chain(home: Home, terms: Terms) -> AsyncIterator[ChainClient]:
 
 
 async def _host(home: Home, terms: Terms) -> None:
+    from chain.found_store import FoundStore
     from feed.store import FeedStore
     from hoster.receipt_store import ReceiptStore
     from hoster.service import Hoster, HosterTerms
 
     with FeedStore(home.feeds) as store, ReceiptStore(home.receipts) as receipts:
         async with _chain(home, terms) as chain:
-            role = HosterTerms(**terms.role)
-            await Hoster(chain, home.seed(), store, role, home.account(), receipts).run()
+            role, found = HosterTerms(**terms.role), FoundStore(home.found)
+            hoster = Hoster(chain, home.seed(), store, role, home.account(), receipts, found=found)
+            await hoster.run()
 
 
 async def _attest(home: Home, terms: Terms) -> None:
     from attestor.service import Attestor, AttestorTerms
     from attestor.store import AttestorStore
+    from chain.found_store import FoundStore
 
     with AttestorStore(home.attestor) as store:
         async with _chain(home, terms) as chain:
-            await Attestor(
-                chain, home.seed(), store, AttestorTerms(**terms.role), home.account()
-            ).run()
+            role, found = AttestorTerms(**terms.role), FoundStore(home.found)
+            await Attestor(chain, home.seed(), store, role, home.account(), found=found).run()
 
 
 ROLES: dict[str, Callable[[Home, Terms], Coroutine[Any, Any, None]]] = {

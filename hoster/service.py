@@ -16,9 +16,11 @@ from audit.messages import SignedReceipt
 from audit.receipts import SessionBinding
 from chain.bodies.data import MAX_CHUNK_BYTES
 from chain.bodies.hosting import Acknowledge, Offer, Register
+from chain.claim_client import Claimant
 from chain.client import ChainClient
 from chain.directory_client import active_hosters
 from chain.endpoint import Endpoint
+from chain.found_store import FoundStore
 from chain.head import Head
 from chain.records import ContractRecord, Desk, FeedRecord, PlanRecord, Registration, Table
 from chain.spot_client import watch
@@ -79,15 +81,18 @@ class Hoster:
         terms: HosterTerms,
         account: bytes | None = None,
         receipts: ReceiptStore | None = None,
+        *,
+        found: FoundStore,
     ) -> None:
         """`account` is needed where the seed's own is not it (`Wallet`).
 
-        In `receipts` copies are kept of all that is signed.
+        In `receipts` copies are kept of all that is signed, in `found` what others made up.
         """
         self._receipts = receipts
         self._chain = chain
         key = KeyPair.derive(seed, Use.ACCOUNT)
         self._wallet = Wallet(chain, key, account, terms.fee_limit_base)
+        self._claimant = Claimant(chain, self._wallet, found)
         self._swarm_key = KeyPair.derive(seed, Use.SWARM)
         self._receipt_key = KeyPair.derive(seed, Use.RECEIPT)
         self._vrf_key = KeyPair.derive(seed, Use.VRF)
@@ -134,7 +139,7 @@ class Hoster:
             log.info("hoster enrolled", account=zbase32.encode(self._wallet.account))
             tasks.create_task(self._watch_store())
             tasks.create_task(
-                watch(self._chain, self._wallet, self._chunk, self._holds, SPOT_CHECKS)
+                watch(self._chain, self._claimant, self._chunk, self._holds, SPOT_CHECKS)
             )
             try:
                 await self._follow_desk(tasks)

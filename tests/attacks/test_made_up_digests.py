@@ -10,7 +10,9 @@ from pathlib import Path
 
 from audit.entries import Entry, Listed, fresh_key, pack_listed
 from audit.faults import false_digest, vouched
+from chain.claim_client import Claimant
 from chain.client import ChainClient
+from chain.found_store import FoundStore
 from chain.records import Account, Table
 from chain.spot_client import check, different
 from chain.wallet_client import Wallet
@@ -20,7 +22,7 @@ from tests.people import HOSTERS, Person
 
 
 @asynccontextmanager
-async def checking(case: Case, path: Path) -> AsyncIterator[tuple[ChainClient, Wallet]]:
+async def checking(case: Case, path: Path) -> AsyncIterator[tuple[ChainClient, Claimant]]:
     """Somebody with coins that has the feed's chunks, at a node that goes on from there."""
     async with (
         node_at(case.world, path / "chain.db") as node,
@@ -31,7 +33,11 @@ async def checking(case: Case, path: Path) -> AsyncIterator[tuple[ChainClient, W
         await node.accept(case.world.sign(case.crook, parts.open(), parts.sidecar))
         await write(node)
         async with writing(node), following(chain):
-            yield chain, Wallet(chain, checker(case).account)
+            yield chain, claimant(chain, checker(case), path)
+
+
+def claimant(chain: ChainClient, person: Person, path: Path) -> Claimant:
+    return Claimant(chain, Wallet(chain, person.account), FoundStore(path / "found"))
 
 
 def checker(case: Case) -> Person:
@@ -82,13 +88,13 @@ def test_digests_under_a_handshake_hash_that_was_agreed_on_before_are_no_use():
 
 
 async def test_who_has_the_chunks_finds_it_out_and_is_paid(tmp_path, monkeypatch):
-    for module in ("chain.rules.claim", "chain.spot_client"):
+    for module in ("chain.rules.claim", "chain.claim_client"):
         monkeypatch.setattr(f"{module}.CLAIM_BLOCKS", 2)
     case = reported("digest")
-    async with checking(case, tmp_path) as (chain, wallet):
+    async with checking(case, tmp_path) as (chain, finder):
         before = await balance(chain, checker(case))
         claimed = await check(
-            chain, wallet, case.world.focus, holder(case), lambda _: True, checks=100
+            chain, finder, case.world.focus, holder(case), lambda _: True, checks=100
         )
         assert claimed == 1
         assert await balance(chain, checker(case)) > before
@@ -96,9 +102,9 @@ async def test_who_has_the_chunks_finds_it_out_and_is_paid(tmp_path, monkeypatch
 
 async def test_of_honest_reports_nothing_is_claimed(tmp_path):
     case = reported("nothing")
-    async with checking(case, tmp_path) as (chain, wallet):
+    async with checking(case, tmp_path) as (chain, finder):
         focus = case.world.focus
-        assert await check(chain, wallet, focus, holder(case), lambda _: True, checks=100) == 0
+        assert await check(chain, finder, focus, holder(case), lambda _: True, checks=100) == 0
 
 
 async def test_who_has_other_chunks_claims_nothing(tmp_path):
@@ -107,15 +113,15 @@ async def test_who_has_other_chunks_claims_nothing(tmp_path):
     async def wrong(feed: bytes, index: int) -> bytes | None:
         return b"other bytes" if index % 2 else None
 
-    async with checking(case, tmp_path) as (chain, wallet):
+    async with checking(case, tmp_path) as (chain, finder):
         focus = case.world.focus
-        assert await check(chain, wallet, focus, wrong, lambda _: True, checks=100) == 0
-        assert await check(chain, wallet, focus, holder(case), lambda _: False, checks=100) == 0
+        assert await check(chain, finder, focus, wrong, lambda _: True, checks=100) == 0
+        assert await check(chain, finder, focus, holder(case), lambda _: False, checks=100) == 0
 
 
 async def test_the_accused_does_not_check_itself(tmp_path):
     case = reported("digest")
     async with checking(case, tmp_path) as (chain, _):
-        itself = Wallet(chain, case.crook.account)
+        itself = claimant(chain, case.crook, tmp_path)
         focus = case.world.focus
         assert await check(chain, itself, focus, holder(case), lambda _: True, checks=100) == 0

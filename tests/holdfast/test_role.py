@@ -7,6 +7,7 @@ import pytest
 from attestor.service import Attestor, AttestorTerms
 from attestor.store import AttestorStore
 from chain.client import ChainClient
+from chain.found_store import FoundStore
 from feed.store import FeedStore
 from holdfast import role_cli
 from holdfast.__main__ import run
@@ -45,9 +46,11 @@ def test_a_daemon_offers_what_is_at_stake_or_what_its_operator_says(role, tmp_pa
 async def test_the_limit_is_that_of_the_daemons_wallet(tmp_path, monkeypatch):
     chain = ChainClient("http://127.0.0.1:1", genesis())
     found = terms(tmp_path / "home", "host", monkeypatch).role | {"fee_limit_base": 77}
+    lies = FoundStore(tmp_path / "found")
     with FeedStore(":memory:") as store:
-        assert Hoster(chain, bytes(32), store, HosterTerms(**found))._wallet._fee_limit_base == 77
+        hoster = Hoster(chain, bytes(32), store, HosterTerms(**found), found=lies)
+        assert hoster._wallet._fee_limit_base == 77
     found = terms(tmp_path / "home", "attest", monkeypatch).role | {"fee_limit_base": 77}
     with AttestorStore(tmp_path / "a.db") as kept:
-        attestor = Attestor(chain, bytes(32), kept, AttestorTerms(**found))
+        attestor = Attestor(chain, bytes(32), kept, AttestorTerms(**found), found=lies)
         assert attestor._wallet._fee_limit_base == 77

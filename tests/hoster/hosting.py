@@ -8,6 +8,7 @@ from pathlib import Path
 from chain.bodies.plans import Sla
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
+from chain.found_store import FoundStore
 from chain.records import ContractRecord, PlanRecord, Roster, RosterName, Table
 from feed.feed import Feed
 from feed.session import serve
@@ -60,7 +61,9 @@ async def hosting(url: str, path: Path, port: int) -> AsyncIterator[FeedStore]:
     """A hoster's daemon on the store at `path`, until it is killed."""
     with FeedStore(path) as store:
         async with ChainClient(url, GENESIS, patient=True) as chain:
-            running = asyncio.create_task(Hoster(chain, HOSTER.master, store, terms(port)).run())
+            found = FoundStore(path.with_name("found"))
+            hoster = Hoster(chain, HOSTER.master, store, terms(port), found=found)
+            running = asyncio.create_task(hoster.run())
             try:
                 yield store
             finally:

@@ -1,0 +1,68 @@
+"""Faults that an operator has found and the chain has not judged yet: each a file of a directory.
+
+On the disk before they are claimed, so that who is killed between the claim and the proof goes on
+with the same words: a claim is of use for those alone.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+
+from chain.bodies.faults import DigestFault
+from wire.codec import Message, decode, digest, encode
+from wire.errors import Malformed, Unavailable
+from wire.primitives import Bytes
+
+log = structlog.get_logger()
+
+
+class Found(Message):
+    """A made-up digest, and what shows it."""
+
+    fault: DigestFault
+    sidecar: Bytes
+    """Encoded `audit.messages.ShownChunk`."""
+
+
+class FoundStore:
+    """A directory that is made when there is something to keep. They are few, and rare."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def keep(self, found: Found) -> None:
+        """Put it on the disk, whole or not at all; raises `Unavailable` when that refuses."""
+        place = self._place(found)
+        draft = place.with_suffix(".new")
+        try:
+            self._path.mkdir(exist_ok=True, mode=0o700)
+            with draft.open("wb") as file:
+                file.write(encode(found))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(place)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def drop(self, found: Found) -> None:
+        """The chain has judged it."""
+        try:
+            self._place(found).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def all(self) -> Iterator[Found]:
+        """What was kept and not dropped; a damaged file is named and left alone."""
+        for path in sorted(self._path.glob("*.fault")):
+            try:
+                yield decode(Found, path.read_bytes())
+            except (OSError, Malformed) as error:
+                log.warning("cannot read a fault that was found", file=str(path), reason=str(error))
+
+    def _place(self, found: Found) -> Path:
+        return self._path / f"{digest(found.fault).hex()}.fault"
+
+    def _failed(self, error: OSError) -> Unavailable:
+        return Unavailable(f"{self._path}: {error.strerror}; free the disk, then start again")
