@@ -24,7 +24,7 @@ BASE_S = 15
 """Time for all that does not grow with the bytes: to connect, to prove the head, to think."""
 
 CONTROLS = 3
-"""Other hosters that are tried before an attestor calls its own line dead."""
+"""Hosters of other operators that are tried before an attestor calls its own line dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +109,36 @@ def tasks_of(
                 byte_length=head.byte_length,
                 endpoint=registrations[drawn.hoster].endpoint,
                 elsewhere=(*elsewhere, feeds[drawn.feed].source),
-                controls=_controls(seed, others, registrations),
+                controls=_controls(seed, drawn, others, registrations, feeds),
             )
         )
     return tuple(tasks)
 
 
 def _controls(
-    seed: bytes, others: Sequence[DrawnContract], registrations: Mapping[bytes, Registration]
+    seed: bytes,
+    drawn: DrawnContract,
+    others: Sequence[DrawnContract],
+    registrations: Mapping[bytes, Registration],
+    feeds: Mapping[bytes, FeedRecord],
 ) -> tuple[Control, ...]:
-    """A random chunk of a random contract of each of some other hosters."""
+    """A random chunk of each of some other operators, and of who published the target's feed.
+
+    Operators are drawn, not contracts or hosters: who runs most of these refuses all of them
+    together. Where there is no other operator there is nothing to compare with.
+    """
     stream = Stream(seed, b"controls")
-    shuffled = stream.shuffle(others)
-    by_hoster = {other.hoster: other for other in shuffled}
+
+    def operator(contract: DrawnContract) -> bytes:
+        name = registrations[contract.hoster].operator.encode()
+        return b"named " + name if name else contract.hoster
+
+    of_operator = {operator(other): other for other in stream.shuffle(others)}
+    of_operator.pop(operator(drawn), None)
+    chosen = [of_operator[name] for name in stream.shuffle(sorted(of_operator))[:CONTROLS]]
+    places = [(registrations[other.hoster].endpoint, other) for other in chosen]
+    if places:
+        places.append((feeds[drawn.feed].source, drawn))
     return tuple(
-        Control(registrations[hoster].endpoint, other.feed, stream.below(other.head.length))
-        for hoster, other in list(by_hoster.items())[:CONTROLS]
+        Control(endpoint, other.feed, stream.below(other.head.length)) for endpoint, other in places
     )

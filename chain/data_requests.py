@@ -143,18 +143,23 @@ def warn(
     block: BlockContext,
     record: VerdictRecord,
     visits: Sequence[JudgedVisit],
+    members: int,
     beacon: bytes,
 ) -> None:
     """Have the chain ask a hoster that an audit found silent, as far as that can be its own doing.
 
-    Fewer than a third of the attestors cannot bring it about, however little they report.
+    `visits` are those that count and those that were skipped: hosters that answer nobody, control
+    fetches included, look like the attestors' own lines. Fewer than a third of the attestors
+    cannot bring it about, however little they report.
     """
     contract = draft.contracts.at(record.contract)
-    if record.verdict != "unproven" or contract.warned or not can_be_asked(draft, contract):
+    if record.verdict not in ("unproven", "skipped") or contract.warned:
         return
     agreed_ppm = draft.plans.at(contract.plan).sla.availability_ppm
     lacking = [one for one in visits if one.served * MILLION < max(agreed_ppm, 1) * one.planned]
-    if 3 * len(lacking) <= 2 * len(visits):
+    if 2 * len(visits) <= members or 3 * len(lacking) <= 2 * len(visits):
+        return
+    if not can_be_asked(draft, contract):
         return
     assert contract.head is not None, "an active contract has an acknowledged head"
     length = contract.head.length

@@ -4,7 +4,13 @@ What is concluded, and what it is worth, is in `chain.verdicts`; here it happens
 """
 
 from chain import assignment, conduct, data_requests, lottery, money, penalties, verdicts
-from chain.challenge_records import Availability, ChallengeRecord, DrawnContract, VerdictRecord
+from chain.challenge_records import (
+    Availability,
+    ChallengeRecord,
+    DrawnContract,
+    ReportRecord,
+    VerdictRecord,
+)
 from chain.context import BlockContext
 from chain.judging import drawn_of
 from chain.records import PlanRecord
@@ -30,8 +36,7 @@ def settle(draft: Draft, block: BlockContext, challenge_id: bytes, beacon: bytes
     draw = draft.draws.at(challenge_id)
     reports = [draft.reports.at(challenge_id + member) for member in challenge.opened]
     for drawn in drawn_of(block.parameters, draw, challenge.coin):
-        visits = verdicts.visits_to(drawn.contract, reports)
-        _conclude(draft, block, challenge, drawn, visits, beacon)
+        _conclude(draft, block, challenge, drawn, reports, beacon)
     draft.challenges.change(challenge_id, status="settled")
     lottery.close_challenge(draft, challenge_id)
 
@@ -41,13 +46,17 @@ def _conclude(
     block: BlockContext,
     challenge: ChallengeRecord,
     drawn: DrawnContract,
-    visits: list[Visit],
+    reports: list[ReportRecord],
     beacon: bytes,
 ) -> None:
     contract = draft.contracts.at(drawn.contract)
     plan = draft.plans.at(contract.plan)
+    visits = verdicts.visits_to(drawn.contract, reports)
     record = verdicts.conclude(challenge, drawn, plan, visits, block.height)
     # A contract can have ended since the draw; what was seen is still worth publishing.
+    if contract.status == "active":
+        expected = [each.judged for each in verdicts.expected_of(drawn.contract, reports)]
+        data_requests.warn(draft, block, record, expected, len(challenge.members), beacon)
     if contract.status == "active" and record.verdict != "skipped":
         hoster_base = _pay(draft, block, plan, record, visits)
         record = record.model_copy(update={"epoch_used": True, "paid_base": hoster_base})
@@ -56,7 +65,6 @@ def _conclude(
             epochs_left=contract.epochs_left - 1,
             earned_base=contract.earned_base + hoster_base,
         )
-        data_requests.warn(draft, block, record, [visit.judged for visit in visits], beacon)
         if record.verdict == "fault":
             provers = [visit.attestor for visit in visits if visit.judged.fault]
             assignment.slash(draft, block, contract.contract, provers, beacon)

@@ -39,11 +39,16 @@ class Visit:
 
 def visits_to(contract: bytes, reports: Sequence[ReportRecord]) -> list[Visit]:
     """The visits to one target that count."""
+    return [visit for visit in expected_of(contract, reports) if not visit.judged.skipped]
+
+
+def expected_of(contract: bytes, reports: Sequence[ReportRecord]) -> list[Visit]:
+    """Those and the skipped ones: all for which the hoster had not announced to be away."""
     return [
         Visit(record.attestor, judged)
         for record in reports
         for judged in record.visits
-        if judged.contract == contract and not judged.skipped
+        if judged.contract == contract and not judged.excused
     ]
 
 

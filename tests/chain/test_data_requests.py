@@ -111,7 +111,7 @@ def test_what_somebody_asks_does_not_keep_the_chain_from_asking():
     [
         (everybody("silent"), 2),
         (everybody("served"), 0),
-        (everybody("skipped"), 0),
+        (everybody("skipped"), 2),
         (everybody("fault"), 0),
         (everybody("partial"), 2),
     ],
@@ -132,6 +132,23 @@ def test_few_attestors_cannot_have_it_asked():
         each = world.fork()
         play(each, silent_of(count))
         assert len(warnings(each)) == asked
+
+
+def test_who_skips_is_counted_with_the_silent_and_not_with_who_is_absent():
+    """Of four: three that skip or are silent suffice, two do not, whatever became of the others."""
+    for behaviour, absent, asked in (
+        (("skipped", "skipped", "silent", "served"), [], 2),
+        (("skipped", "silent", "silent", "served"), [], 2),
+        (("skipped", "skipped", "served", "served"), [], 0),
+        (("skipped", "silent", "served", "served"), [], 0),
+        (("skipped", "skipped", "skipped", "served"), [3], 2),
+        (("skipped", "skipped", "served", "served"), [3], 0),
+        (("skipped", "skipped", "served", "served"), [2, 3], 0),
+    ):
+        world = drawn()
+        places = {member.id: place for place, member in enumerate(world.members)}
+        play(world, lambda attestor, plan: behaviour[places[attestor.id]], silent=absent)  # noqa: B023
+        assert len(warnings(world)) == asked, behaviour
 
 
 def test_of_a_fork_that_is_left_nothing_is_asked():
