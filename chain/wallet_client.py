@@ -6,6 +6,7 @@ the same nonce, so a block holds one of the offers at most.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -22,6 +23,12 @@ from wire.errors import Malformed, Rejected, Unavailable
 from wire.keys import KeyPair
 
 log = structlog.get_logger()
+
+PERSON_BLOCKS = 20
+"""A person has no deadline: half of these blocks have passed when the limit is offered for it."""
+
+TELL_BLOCKS = 5
+"""After so many it is told what it waits for, and again when more is offered."""
 
 
 @dataclass(slots=True)
@@ -43,11 +50,13 @@ class Wallet:
         key: KeyPair,
         account: bytes | None = None,
         fee_limit_base: int = 0,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         """`key` signs for `account`; without that, the key is the account's first one.
 
         `fee_limit_base` is the most that is offered for what has a deadline, where that is above
-        the least fee.
+        the least fee. With `tell`, a person waits for everything, and is told so where blocks are
+        full.
         """
         self._chain = chain
         self._key = key
@@ -55,6 +64,7 @@ class Wallet:
         self._turn = asyncio.Lock()
         """Nonces are used in order, so one transaction is under way at a time."""
         self._fee_limit_base = fee_limit_base
+        self._tell = tell
         self._deadlines: list[int] = []
         """Of what is under way and of all that waits for its turn behind it."""
 
@@ -171,10 +181,12 @@ class Wallet:
         """Sign for a higher fee if the nearest deadline ahead asks for that."""
         height = self._chain.height
         first, last = sending.offers[0], sending.offers[-1]
+        deadlines = [by for by in self._deadlines if by > height]
+        if self._tell is not None:
+            deadlines.append(sending.begun + PERSON_BLOCKS)
         offers_base = (
             offer_base(first.transaction.fee_base, sending.limit_base, sending.begun, by, height)
-            for by in self._deadlines
-            if by > height
+            for by in deadlines
         )
         wanted_base = max(offers_base, default=0)
         if wanted_base < replacement_base(last.transaction.fee_base):
@@ -183,7 +195,19 @@ class Wallet:
         raised = with_least_fee(self._chain.genesis.parameters, raised, last.sidecar)
         sending.offers.append(sign_transaction(self._key, raised, last.sidecar))
         log.info("blocks are full: offering more", kind=raised.body.kind, fee_base=raised.fee_base)
+        self._tell_waiting(sending)
         return True
+
+    def _tell_waiting(self, sending: _Sending) -> None:
+        if self._tell is None:
+            return
+        offered = sending.offers[-1].transaction
+        can_raise = offered.fee_base < self._fee_limit_base
+        self._tell(
+            f"waiting for room in a block: {offered.body.kind} for a fee of {offered.fee_base} "
+            + (f"base units of at most {self._fee_limit_base}" if can_raise else "base units; ")
+            + ("" if can_raise else "more is offered with --fee-limit BASE before the command")
+        )
 
     async def _is_past(self, transaction: Transaction) -> bool:
         """Whether the chain, as the node proves it, has gone by without room for a transaction.
@@ -209,7 +233,9 @@ class Wallet:
             if impossible:
                 return None
             if not self._offer_more(sending):
-                await self._chain.next_block()
+                height = await self._chain.next_block()
+                if height - TELL_BLOCKS == sending.begun:
+                    self._tell_waiting(sending)
 
     async def _submit(self, sending: _Sending) -> bool:
         """Hand the dearest offer to the node; whether it can be in no later block."""

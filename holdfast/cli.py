@@ -6,7 +6,7 @@ and attestor), `owner_cli.py`. `run` turns every expected error into one line an
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -50,10 +50,16 @@ def main(
         typer.Option(help="Seed, genesis, settings and databases.", envvar="HOLDFAST_HOME"),
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    fee_limit: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="BASE", help="Most to offer for what is sent, if need be."),
+    ] = None,
 ) -> None:
     """Global flags come before the command."""
     place = Home(home or default_home())
-    flags = {} if log_level is None else {"log": {"level": log_level}}
+    flags: dict[str, Any] = {} if log_level is None else {"log": {"level": log_level}}
+    if fee_limit is not None:
+        flags["chain"] = {"fee_limit_base": fee_limit}
     settings = load_settings(place.path, **flags)
     set_up(settings.log.level, settings.log.format)
     context.obj = Session(place, False, settings)

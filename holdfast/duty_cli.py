@@ -7,11 +7,10 @@ import typer
 from chain.genesis import Parameters
 from chain.hosting_records import Absence, DataRequest
 from holdfast.cli import JsonFlag, session
-from holdfast.following import with_chain
+from holdfast.following import wallet_of, with_chain
 from holdfast.output import Exit, out, print_json
 from wire import zbase32
 from wire.errors import Malformed
-from wire.keys import KeyPair, Use
 
 
 def add_to(app: typer.Typer, host: typer.Typer) -> None:
@@ -47,7 +46,6 @@ def ask(
     """
     from chain.bodies.data import MAX_ASKED
     from chain.client import ChainClient
-    from chain.wallet_client import Wallet
     from owner.ask_service import ask as send
     from owner.ask_service import until_over
 
@@ -55,10 +53,9 @@ def ask(
     if len({*chunks}) > MAX_ASKED:
         raise Malformed(f"{len({*chunks})} chunks: one request names {MAX_ASKED} at most")
     current = session(context)
-    pair, account = KeyPair.derive(current.home.seed(), Use.ACCOUNT), current.home.account()
 
     async def work(chain: ChainClient) -> tuple[DataRequest, int]:
-        request, bond = await send(chain, Wallet(chain, pair, account), name, chunks)
+        request, bond = await send(chain, wallet_of(current, chain), name, chunks)
         if not json:
             out.print(f"request {request.request.hex()}, bond {bond} base units")
             out.print(f"  {_chunks(request)} are to be shown by height {request.deadline}")
@@ -137,17 +134,16 @@ def maintenance(
 ) -> None:
     """Announce that this hoster will be away: what fails meanwhile is not held against it."""
     from chain.client import ChainClient
-    from chain.wallet_client import Wallet
     from hoster.duty_service import announce, duties_of
 
     current = session(context)
-    pair, account = KeyPair.derive(current.home.seed(), Use.ACCOUNT), current.home.account()
+    account = current.home.account()
     parameters = current.home.genesis().parameters
     blocks = None if duration is None else blocks_of(duration, parameters.block_interval_ms)
 
     async def work(chain: ChainClient) -> tuple[int, tuple[Absence, ...]]:
         if blocks is not None:
-            await announce(chain, Wallet(chain, pair, account), blocks, from_height)
+            await announce(chain, wallet_of(current, chain), blocks, from_height)
         found = await duties_of(chain, account)
         return found.height, found.absences
 

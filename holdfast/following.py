@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 from chain.blocks import Header
 from chain.client import ChainClient
 from chain.trust import Trust
+from chain.wallet_client import Wallet
 from holdfast.cli import Session
 from holdfast.daemon import first_error
-from holdfast.output import out
+from holdfast.output import err, out
 from wire.errors import Unavailable
+from wire.keys import KeyPair, Use
 
 T = TypeVar("T")
 
@@ -51,6 +53,13 @@ def with_chain(
         if trust.checkpoint.height > (known.height if known else 0):
             with suppress(Unavailable):  # the next command follows the same steps again
                 current.home.write_checkpoint(trust.checkpoint)
+
+
+def wallet_of(current: Session, chain: ChainClient) -> Wallet:
+    """The home's account: people are told what they wait for, and offer what they allow for."""
+    key = KeyPair.derive(current.home.seed(), Use.ACCOUNT)
+    limit_base = current.settings.chain.fee_limit_base
+    return Wallet(chain, key, current.home.account(), limit_base, tell=err.print)
 
 
 def proof_of(chain: ChainClient, header: Header) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from feed.folder import CHUNK_BYTES, MIN_CHUNK_BYTES
 from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, Session, session
 from holdfast.daemon import first_error, until_stopped
-from holdfast.following import with_chain
+from holdfast.following import wallet_of, with_chain
 from holdfast.output import (
     Exit,
     err,
@@ -44,13 +44,13 @@ def _order(current: Session, feed: Any, terms: Any, listen: str | None, json: bo
     from owner.service import Owner
 
     pair = pair_of(current, feed)
-    seed, account = current.home.seed(), current.home.account()
+    seed = current.home.seed()
     chosen = current.settings.owner.listen
     host, port = endpoint(listen, chosen)
     with steps() as tell:
         published = with_chain(
             current,
-            lambda chain: Owner(chain, seed, account).publish(
+            lambda chain: Owner(chain, seed, wallet_of(current, chain)).publish(
                 feed, pair, terms, host, port, chosen.public_host or host, tell
             ),
         )

@@ -8,7 +8,7 @@ import typer
 from chain.records import ContractRecord, PlanRecord, Table
 from chain.sponsors import parts
 from holdfast.cli import JsonFlag, session
-from holdfast.following import with_chain
+from holdfast.following import wallet_of, with_chain
 from holdfast.output import out, print_json
 from wire import zbase32
 from wire.errors import Malformed
@@ -147,10 +147,10 @@ def _change(
     from owner.service import Owner
 
     name, current = parse_plan(plan_id), session(context)
-    seed, account = current.home.seed(), current.home.account()
+    seed = current.home.seed()
 
     async def apply(chain: Any) -> PlanRecord:
-        return await change(Owner(chain, seed, account), name)
+        return await change(Owner(chain, seed, wallet_of(current, chain)), name)
 
     return with_chain(current, apply)
 

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from holdfast.cli import JsonFlag, session
-from holdfast.following import with_chain
+from holdfast.following import wallet_of, with_chain
 from holdfast.home import OLD_SEED_NAME, SEED_NAME
 from holdfast.output import err, out, print_json
 from wire import zbase32
@@ -28,7 +28,6 @@ def rotate(context: typer.Context, json: JsonFlag = False) -> None:
     from chain.bodies.keys import rotate_to
     from chain.client import ChainClient
     from chain.records import Account, Table
-    from chain.wallet_client import Wallet
     from feed.store import FeedStore
     from holdfast.feed_cli import keep_own_pairs
 
@@ -49,7 +48,8 @@ def rotate(context: typer.Context, json: JsonFlag = False) -> None:
                 f"the seed of {home.path} no longer signs for this account: whoever rotated it "
                 "has the one that does"
             )
-        await Wallet(chain, old, account).send(rotate_to(new, chain.genesis.network, account))
+        wallet = wallet_of(current, chain)
+        await wallet.send(rotate_to(new, chain.genesis.network, account))
 
     with_chain(current, speak)
     home.adopt_next_seed()

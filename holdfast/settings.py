@@ -53,6 +53,8 @@ class ChainSection(Section):
     """How many of the last blocks a node keeps whole; None: all of them."""
     snapshots: bool = True
     """Offer the state of each term's end to nodes that begin."""
+    fee_limit_base: int = Field(0, ge=0)
+    """Most that a command offers for a transaction when blocks are full; 0: the least fee."""
 
 
 class HosterSection(Section):

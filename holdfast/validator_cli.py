@@ -11,9 +11,8 @@ from chain.bodies.validators import Delist, enlist
 from chain.client import ChainClient
 from chain.records import Candidate, StakeRecord, Table, stake_key
 from chain.validators import Validator, ValidatorSet
-from chain.wallet_client import Wallet
 from holdfast.cli import JsonFlag, session
-from holdfast.following import with_chain
+from holdfast.following import wallet_of, with_chain
 from holdfast.genesis_cli import own_endpoint
 from holdfast.output import out, print_json
 from holdfast.reading import read_json
@@ -88,13 +87,11 @@ def join(
     if stake < least:
         raise Malformed(f"--stake is {least} at least on this network, not {stake}")
     seed, at = current.home.seed(), own_endpoint(current)
-    key, vrf_key, swarm, own = (
-        KeyPair.derive(seed, use) for use in (Use.VALIDATOR, Use.VRF, Use.SWARM, Use.ACCOUNT)
-    )
+    key, vrf_key, swarm = (KeyPair.derive(seed, use) for use in (Use.VALIDATOR, Use.VRF, Use.SWARM))
     account = current.home.account()
 
     async def stand(chain: ChainClient) -> dict[str, Any]:
-        wallet = Wallet(chain, own, account)
+        wallet = wallet_of(current, chain)
         known = await chain.record(Candidate, Table.CANDIDATE, account)
         mine = Validator(account=account, key=key.public, vrf_key=vrf_key.public, endpoint=at)
         if known is None or not known.listed or known.validator != mine:
@@ -128,11 +125,10 @@ def leave(
     The coins return after the unbonding time: until then they answer for what was signed.
     """
     current = session(context)
-    own = KeyPair.derive(current.home.seed(), Use.ACCOUNT)
     account = current.home.account()
 
     async def step_down(chain: ChainClient) -> dict[str, Any]:
-        wallet = Wallet(chain, own, account)
+        wallet = wallet_of(current, chain)
         known = await chain.record(Candidate, Table.CANDIDATE, account)
         if known is None:
             raise NotFound("this home's account has never stood for validator")

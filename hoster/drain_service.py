@@ -4,20 +4,16 @@ from chain.bodies.hosting import Drain
 from chain.client import ChainClient
 from chain.records import ContractRecord, Desk, PlanRecord, Table
 from chain.wallet_client import Wallet
-from wire.keys import KeyPair, Use
 
 CONTRACTS_AT_ONCE = 64
 """That one transaction can leave."""
 
 
-async def drain(
-    chain: ChainClient, seed: bytes, *, on: bool, account: bytes | None = None
-) -> list[ContractRecord]:
+async def drain(chain: ChainClient, wallet: Wallet, *, on: bool) -> list[ContractRecord]:
     """Drain, or be listed again; returns the contracts that are open still.
 
     Repeated, it leaves what has come since. Its daemon runs on until none is open.
     """
-    wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT), account)
     staying = [one for one in await _open(chain, wallet.account) if on and not one.leaving]
     ending = {
         plan.plan

@@ -81,10 +81,10 @@ Progress = Callable[[str, int, int], None]
 class Owner:
     """One owner on one chain; `chain.run` must be running beside its methods."""
 
-    def __init__(self, chain: ChainClient, seed: bytes, account: bytes | None = None) -> None:
-        """`account` is needed where the seed's own is not it (`Wallet`)."""
+    def __init__(self, chain: ChainClient, seed: bytes, wallet: Wallet | None = None) -> None:
+        """Without a `wallet`, it is that of the seed's own account and offers the least fee."""
         self._chain = chain
-        self._wallet = Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT), account)
+        self._wallet = wallet or Wallet(chain, KeyPair.derive(seed, Use.ACCOUNT))
         self._swarm_key = KeyPair.derive(seed, Use.SWARM)
 
     async def publish(

@@ -15,7 +15,7 @@ from chain.messages import Transaction, sign_transaction
 from chain.node import Node
 from chain.reasons import Reason
 from chain.records import Account, Table
-from chain.wallet_client import Wallet
+from chain.wallet_client import PERSON_BLOCKS, Wallet
 from tests.chain.front import Answer, Front, front
 from tests.chain.nodes import (
     HOST,
@@ -393,6 +393,29 @@ async def test_a_full_pool_takes_in_who_offers_more(tmp_path, monkeypatch):
         await until(lambda: node.waiting == 3 * BLOCKS)
         await write_on(node, chain, work, by)
         assert [each.id for each in await sent(node, 2)] == [await done(work)]
+
+
+@pytest.mark.parametrize("limit_base", [0, 400])
+async def test_a_person_is_told_what_waits_and_outbids_others_when_it_allows_for_that(
+    tmp_path, limit_base
+):
+    """As a command does, that has no deadline: others fill the blocks for longer than it lasts."""
+    told: list[str] = []
+    async with crowded(tmp_path, 2 * PERSON_BLOCKS) as (node, chain):
+        one = Wallet(chain, OWNER.account, fee_limit_base=limit_base, tell=told.append)
+        begun = node.ledger.height
+        work = asyncio.create_task(one.send(payment(2)))
+        await write_on(node, chain, work, begun + PERSON_BLOCKS)
+        assert work.done() == bool(limit_base)
+        first, *_ = told
+        assert first.startswith("waiting for room in a block: transfer for a fee of")
+        if limit_base:
+            (only,) = await sent(node, 2)
+            assert CROWD_FEE_BASE < only.fee_base <= limit_base
+            assert all("at most 400" in line for line in told if str(only.fee_base) not in line)
+        else:
+            assert told == [first] and "--fee-limit" in first
+            work.cancel()
 
 
 # enrolment

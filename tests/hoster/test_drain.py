@@ -3,6 +3,7 @@
 import asyncio
 
 from chain.records import ContractRecord, PlanRecord, Registration, Roster, RosterName, Table
+from chain.wallet_client import Wallet
 from feed.store import FeedStore
 from hoster.drain_service import drain
 from tests.chain.nodes import free_port
@@ -28,7 +29,7 @@ async def test_a_hoster_drains_beside_its_daemon_and_comes_back(tmp_path):
             await owner.register(feed, PAIR, endpoint)
             plan = await owner.order(KEY, TERMS)
             contract = await active(chain, plan, LENGTH)
-            (left,) = await drain(chain, HOSTER.master, on=True)
+            (left,) = await drain(chain, Wallet(chain, HOSTER.account), on=True)
             kept = min(TERMS.epochs, 2)
             assert (left.contract, left.leaving, left.epochs_left) == (
                 contract.contract,
@@ -36,18 +37,18 @@ async def test_a_hoster_drains_beside_its_daemon_and_comes_back(tmp_path):
                 kept,
             )
             # Nothing is left twice.
-            assert await drain(chain, HOSTER.master, on=True) == [left]
+            assert await drain(chain, Wallet(chain, HOSTER.account), on=True) == [left]
             roster = await chain.need(Roster, Table.ROSTER, RosterName.HOSTERS.key)
             assert roster.members == ()
         # The daemon of a draining hoster starts as any.
         async with hosting(url, path, port):
             await chain.next_block()
             assert (await chain.need(Registration, Table.REGISTRATION, HOSTER.id)).draining
-            await drain(chain, HOSTER.master, on=False)
+            await drain(chain, Wallet(chain, HOSTER.account), on=False)
             await enlisted(chain)
         # A cancelled plan's contract needs nobody to leave it.
         await owner.cancel(plan)
         ended = await chain.need(ContractRecord, Table.CONTRACT, contract.contract)
         assert ended.status == "ended"
-        assert await drain(chain, HOSTER.master, on=True) == []
+        assert await drain(chain, Wallet(chain, HOSTER.account), on=True) == []
         assert (await chain.need(PlanRecord, Table.PLAN, plan)).escrow_base == 0
