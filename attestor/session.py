@@ -150,6 +150,7 @@ async def _look(
             expected_remote=task.endpoint.swarm_key,
             limits=patience.limits,
         )
+    connection.batches = task.disguise.habit is Habit.CLONE
     try:
         visit.connected_us = _now_us()
         binding = SessionBinding(
@@ -167,20 +168,23 @@ async def _look(
                 connection, feed, witness.on_event, manner=manner_of(disguise)
             )
         quiet_s = patience.quiet_s + IN_A_ROW * task.chunk_bytes / LEAST_RATE
-        async with asyncio.TaskGroup() as tasks:
-            replicating = tasks.create_task(session.replicate())
-            replicating.add_done_callback(witness.session_over)
-            acting = tasks.create_task(act(disguise, session, witness, feed, task.room_bytes))
-            stall_s = {Habit.DOWNLOAD: quiet_s / 3, Habit.LOOKUPS: quiet_s}.get(disguise.habit)
-            await witness.all_answered(session, quiet_s, deadline, stall_s)
-            if not witness.open_chunks:
-                await asyncio.wait([acting], timeout=LAST_THOUGHT_S)
-            acting.cancel()
-            await witness.linger(linger_s)
-            if disguise.habit is Habit.CLONE:
-                session.close()
-            else:
-                await connection.close()  # as Node programs do, channels and all
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                replicating = tasks.create_task(session.replicate())
+                replicating.add_done_callback(witness.session_over)
+                acting = tasks.create_task(act(disguise, session, witness, feed, task.room_bytes))
+                stall_s = {Habit.DOWNLOAD: quiet_s / 3, Habit.LOOKUPS: quiet_s}.get(disguise.habit)
+                await witness.all_answered(session, quiet_s, deadline, stall_s)
+                if not witness.open_chunks:
+                    await asyncio.wait([acting], timeout=LAST_THOUGHT_S)
+                acting.cancel()
+                await witness.linger(linger_s)
+                if disguise.habit is Habit.CLONE:
+                    session.close()
+                else:
+                    await connection.close()  # as Node programs do, channels and all
+        finally:
+            witness.catch_up()
         if witness.open_chunks:
             raise session.failure or Unavailable("the hoster hung up before it had answered")
     finally:

@@ -31,8 +31,9 @@ class Arrival:
     """One chunk that came: when it was asked for, when it was here."""
 
     entry: Entry
-    fresh: bytes
-    """Its digest under the key of this visit."""
+    fresh: bytes | None
+    """Its digest under the key of this visit; None of what evidence never shows: what was not
+    planned and is as it should be."""
     asked_us: int
     came_us: int
 
@@ -132,7 +133,7 @@ def conclude(
     if covered is None or visit.receipt is None:
         return summarize(visit, plan, visit.trouble or _without_receipt(visit), 0), None
     served, hashes = covered
-    listed, good, wrong = _worth_showing(served, plan, node)
+    listed, good, wrong = _worth_showing(visit, served, plan, node)
     chunks = sorted({served[place].chunk for place in listed})
     differing = {served[place].chunk for place in listed if _differs(served[place], node)}
     try:
@@ -145,10 +146,8 @@ def conclude(
             key, VISIT_DOMAIN, network, visit_statement(challenge, target.contract, attestor)
         ),
         receipt=visit.receipt,
-        listed=pack_listed(
-            Listed(place, served[place], visit.arrivals[place].fresh) for place in listed
-        ),
-        list_proof=b"".join(merkle.multiproof(hashes, listed)),
+        listed=pack_listed(Listed(place, served[place], fresh) for place, fresh in listed.items()),
+        list_proof=b"".join(merkle.multiproof(hashes, list(listed))),
         leaves=pack_leaves(
             Leaf(chunk, leaf.size, leaf.hash)
             for chunk in sorted(differing)
@@ -166,19 +165,20 @@ def conclude(
 
 
 def _worth_showing(
-    served: Sequence[Entry], plan: VisitPlan, node: Callable[[int], Node | None]
-) -> tuple[list[int], set[int], set[int]]:
-    """Places of the entries that prove something, and the chunks proven served, and proven wrong.
+    visit: Visit, served: Sequence[Entry], plan: VisitPlan, node: Callable[[int], Node | None]
+) -> tuple[dict[int, bytes], set[int], set[int]]:
+    """Places of the entries that prove something, with their fresh digests, and the chunks proven
+    served, and proven wrong.
 
     Each planned chunk once as it should be, and a few chunks once as they should not: one proves
     the fault, and with thousands the evidence of a whole visit would not fit.
     """
     planned = set(plan.indices)
     good, wrong = set[int](), set[int]()
-    places = list[int]()
+    places = dict[int, bytes]()
     for place, entry in enumerate(served):
-        leaf = node(2 * entry.chunk)
-        if leaf is None or len(places) == MAX_LISTED:
+        leaf, fresh = node(2 * entry.chunk), visit.arrivals[place].fresh
+        if leaf is None or fresh is None or len(places) == MAX_LISTED:
             continue
         if leaf.hash != entry.hash:
             seen, is_worth = wrong, len(wrong) < WRONG_SHOWN
@@ -186,7 +186,7 @@ def _worth_showing(
             seen, is_worth = good, entry.chunk in planned
         if is_worth and entry.chunk not in seen:
             seen.add(entry.chunk)
-            places.append(place)
+            places[place] = fresh
     return places, good, wrong
 
 

@@ -1,6 +1,7 @@
 """Noting what happens in one visit: what came, what was refused, what the hoster signed for."""
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -12,6 +13,14 @@ from feed.events import Arrived, Event, Failure, Grown, Heard, Lost, Stray, Wron
 from feed.session import Session
 from wire.codec import decode
 from wire.errors import Malformed
+
+HASH_AFTER_S = 0.004
+HASHED_AT_ONCE = 4
+"""Chunks that came are hashed a little later, a few at a time, as far as what is asked for next
+goes first."""
+
+UNHASHED_BYTES = 1 << 20
+"""More than this does not wait to be hashed."""
 
 
 class Witness:
@@ -36,6 +45,9 @@ class Witness:
         self._news = asyncio.Event()
         self._has_head = False
         self._over = False
+        self._unhashed = deque[Arrived | Wrong | Stray]()
+        self._unhashed_bytes = 0
+        self._hashing: asyncio.Handle | None = None
 
     @property
     def open_chunks(self) -> bool:
@@ -64,14 +76,8 @@ class Witness:
     def on_event(self, _: Session, event: Event) -> None:
         """Something happened."""
         match event:
-            case (
-                Arrived(chunk, leaf_hash, data, asked_us, came_us)
-                | Wrong(chunk, leaf_hash, data, asked_us, came_us)
-                | Stray(chunk, leaf_hash, data, asked_us, came_us)
-            ):
-                entry = entry_of(chunk, leaf_hash, data, self._binding.handshake_hash)
-                fresh = chunk_digest(self._fresh_key, data)
-                self._visit.arrivals.append(Arrival(entry, fresh, asked_us, came_us))
+            case Arrived(chunk) | Wrong(chunk) | Stray(chunk):
+                self._note(event)
                 if not isinstance(event, Stray):  # it comes once more, and is signed for twice
                     self._close(chunk)
                 if isinstance(event, Wrong):
@@ -88,6 +94,40 @@ class Witness:
             case _:
                 pass
         self._news.set()
+
+    def _note(self, event: Arrived | Wrong | Stray) -> None:
+        """Have the chunk hashed, soon: while answers come, a reader would ask for more first."""
+        self._unhashed.append(event)
+        self._unhashed_bytes += len(event.data)
+        if self._unhashed_bytes > UNHASHED_BYTES:
+            self.catch_up()
+        elif self._hashing is None:
+            self._hashing = asyncio.get_running_loop().call_later(HASH_AFTER_S, self._hash_some)
+
+    def catch_up(self) -> None:
+        """Hash what is left, for the visit's list of arrivals to be whole."""
+        while self._unhashed:
+            self._hash()
+        if self._hashing is not None:
+            self._hashing.cancel()
+            self._hashing = None
+
+    def _hash_some(self) -> None:
+        for _ in range(HASHED_AT_ONCE):
+            if not self._unhashed:
+                self._hashing = None
+                return
+            self._hash()
+        self._hashing = asyncio.get_running_loop().call_soon(self._hash_some)
+
+    def _hash(self) -> None:
+        event = self._unhashed.popleft()
+        chunk, leaf_hash, data, asked_us, came_us = event
+        self._unhashed_bytes -= len(data)
+        entry = entry_of(chunk, leaf_hash, data, self._binding.handshake_hash)
+        is_shown = chunk in self._planned or not isinstance(event, Arrived)
+        fresh = chunk_digest(self._fresh_key, data) if is_shown else None
+        self._visit.arrivals.append(Arrival(entry, fresh, asked_us, came_us))
 
     def _close(self, chunk: int) -> None:
         self._answered.add(chunk)

@@ -57,6 +57,7 @@ class _Ear:
         self._channel, self._connection, self._seen = channel, connection, seen
         self.remote_handshake = channel.remote_handshake
         self.drain, self.close = channel.drain, channel.close
+        self.cork, self.uncork = channel.cork, channel.uncork
 
     def send(self, kind: int, payload: bytes) -> None:
         message = codec.decode(kind, payload)

@@ -9,9 +9,11 @@ dozen questions are enough for any feed.
 Of a subtree that this side knows nothing of, it holds no chunks either: nothing there is lost.
 """
 
+from typing import NamedTuple
+
 from feed import flat_tree
 from feed.messages import Data, PathRequest, Request
-from feed.proof import NodeLookup, climb_to
+from feed.proof import NodeLookup, Verified, climb_to
 from feed.tree import Node
 
 
@@ -60,3 +62,11 @@ class Descent:
                 self._under = node if node.index & 1 else None
                 return
             self.shared = first + width
+
+
+class Rewrite(NamedTuple):
+    """A signed head of a higher fork, while it is found out how much of the feed it shares."""
+
+    verified: Verified
+    fork: int
+    descent: Descent

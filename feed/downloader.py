@@ -15,15 +15,13 @@ Mutable state of one replication core, because this runs once a chunk. Which chu
 `feed.picker`'s to say.
 """
 
-from typing import NamedTuple
-
 from feed import flat_tree
 from feed.announced import Remote
 from feed.asked import Asked, Came
 from feed.batch import Batch
 from feed.conflict import REQUEST_ID
-from feed.descent import Descent
-from feed.events import Effect, Failure, Grown, Lost, Stray, Wrong
+from feed.descent import Descent, Rewrite
+from feed.events import Arrived, Effect, Failure, Grown, Lost, Stray, Wrong
 from feed.feed import Feed
 from feed.manner import Manner
 from feed.messages import (
@@ -43,7 +41,7 @@ from feed.suspicion import Suspicion
 from feed.tables import StoreFailure
 from feed.tree import Node, leaf_hash
 from feed.window import Window
-from feed.workload import Known, Workload
+from feed.workload import Known, Step, Workload
 from wire.errors import Malformed, Unavailable
 
 REQUEST_TIMEOUT_US = 20_000_000
@@ -58,14 +56,6 @@ MAX_REFUSALS = 32
 MAX_OVERTAKEN = 64
 """Answers that lacked part of their path, less a quarter of those that did not, before requests
 no longer count on one another."""
-
-
-class _Rewrite(NamedTuple):
-    """A signed head of a higher fork, while it is found out how much of the feed it shares."""
-
-    verified: Verified
-    fork: int
-    descent: Descent
 
 
 class Downloader:
@@ -99,19 +89,22 @@ class Downloader:
         self._overtaken = 0
         self._coming: set[int] = set()
         self._batch = Batch(feed)
+        self._untold: list[Arrived] = []
+        """Of what a workload does not yet count as stored."""
         self._fork = feed.fork
         self._suspicion = Suspicion(feed, remote, out)
-        self._workload: Workload | None = None
+        self.workload: Workload | None = None
+        """What the reader is busy with; `go_on` is to be called when that is done."""
         if manner.work is not None:
-            self._workload = Workload(
+            self.workload = Workload(
                 manner, manner.work, self.picker, claims, self._new_id, self._is_on_disk
             )
-        self._rewrite: _Rewrite | None = None
+        self._rewrite: Rewrite | None = None
 
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way and all that came is stored."""
-        return not self._asked and not self._workload and not self._batch.chunks
+        return not self._asked and not self.workload and not self._batch.chunks
 
     @property
     def is_waiting(self) -> bool:
@@ -119,20 +112,15 @@ class Downloader:
         return bool(self._asked)
 
     @property
-    def ask_due_us(self) -> int | None:
-        """When `go_on` has something to do; None: it has not."""
-        return None if self._workload is None else self._workload.due_us
-
-    @property
     def commit_due_us(self) -> int | None:
         """When `settle` must be called at the latest; None when nothing waits."""
-        return self._batch.due_us
+        return self._batch.due_us if self.workload is None else None
 
     def synced(self) -> None:
         """The peer told of its state: an upgrade it refused may be possible now."""
         self._may_upgrade = True
-        if self._workload is not None:
-            self._workload.nudge()
+        if self.workload is not None:
+            self.workload.nudge()
 
     def take(self, data: Data, now_us: int) -> None:
         """An answer came. Raises `Malformed` when it is not what an honest peer sends."""
@@ -143,9 +131,9 @@ class Downloader:
         if asked is None:
             return
         self._owed_us = now_us if self._asked else None
-        if self._workload is not None and asked.chunk is not None and data.chunk is not None:
+        if self.workload is not None and asked.chunk is not None and data.chunk is not None:
             self._claims.add(asked.chunk)
-            self._workload.came(Came(asked.chunk, asked, data, now_us))
+            self.workload.came(Came(asked.chunk, asked, data, now_us))
         else:
             self._take_in(asked, data, now_us)
 
@@ -183,7 +171,7 @@ class Downloader:
     def _tell(self, kind: type[Wrong | Stray], part: ChunkPart, asked: Asked, now_us: int) -> None:
         if not self._manner.keep_wrong:
             return
-        if self._batch.chunks:
+        if self._batch.chunks or self._untold:
             self._commit()  # events keep the order of the wire
         value = part.value
         self._out.append(kind(part.index, leaf_hash(value), value, asked.at_us, now_us))
@@ -193,7 +181,7 @@ class Downloader:
             self._start_over()
             verified, feed = result.verified, self.feed
             descent = Descent(verified.roots, feed.length, feed.node)
-            self._rewrite = _Rewrite(verified, asked.request.fork, descent)
+            self._rewrite = Rewrite(verified, asked.request.fork, descent)
             self._descend(now_us)
             return
         self._keep(result, asked, now_us)
@@ -238,9 +226,7 @@ class Downloader:
 
         Raises `Unavailable` for a silent peer, `Malformed` for one that does not explain itself.
         """
-        late = [
-            id_ for id_, asked in self._asked.items() if now_us >= asked.at_us + REQUEST_TIMEOUT_US
-        ]
+        late = [i for i, asked in self._asked.items() if now_us >= asked.at_us + REQUEST_TIMEOUT_US]
         self._suspicion.expire(now_us)
         if self._owed_us is not None and now_us >= self._owed_us + SILENCE_US:
             raise Unavailable(f"no answer for {SILENCE_US // 1_000_000} seconds")
@@ -264,8 +250,8 @@ class Downloader:
             self._ask_for_upgrade(now_us)
         if self._remote.fork != self.feed.fork:
             return
-        if self._workload is not None:
-            self._workload.choose(len(self._asked), now_us)
+        if self.workload is not None:
+            self.workload.choose(len(self._asked), now_us)
             return
         limit = self._window.size(self.feed, whole=self.picker.all)
         while len(self._asked) < limit:
@@ -277,25 +263,35 @@ class Downloader:
 
     def go_on(self, now_us: int) -> None:
         """Do what is due. Raises `Malformed` when something came that honest peers do not send."""
-        for done in self._workload.done(now_us) if self._workload is not None else ():
+        for done in self.workload.done(now_us) if self.workload is not None else ():
             if isinstance(done, Known):
                 self._request(*done, [], True, now_us)
-            else:
-                self._store(done)
+                return  # each leaves by itself
+            if isinstance(done, Came):
+                self._verify(done)
+            elif done is Step.STORE and self._fork == self.feed.fork:
+                self._untold += self._store()
+            elif done is Step.STORED:
+                self._tell_stored()
+            elif done is Step.CHOOSE:
                 self.pump(now_us)
 
-    def _store(self, came: list[Came]) -> None:
-        for chunk, asked, data, at_us in came:
-            self._claims.discard(chunk)
-            self._take_in(asked, data, at_us)
-        if self._batch.chunks:
-            self._commit()
+    def _verify(self, came: Came) -> None:
+        self._claims.discard(came.chunk)
+        self._take_in(came.asked, came.data, came.at_us)
+
+    def _tell_stored(self) -> None:
+        self._out += self._untold
+        self._untold.clear()
 
     def settle(self, now_us: int, *, flush: bool = False) -> None:
         """Store what waits, if it is enough, has waited long enough, or nothing else will come."""
-        if self._workload is not None and flush and self._fork == self.feed.fork:
-            self._store(self._workload.clear())
-        if not self._batch.chunks:
+        if self.workload is not None and self._fork == self.feed.fork:
+            if not flush:
+                return
+            for came in self.workload.clear():
+                self._verify(came)
+        if not self._batch.chunks and not self._untold:
             return
         if self._fork != self.feed.fork:
             self._start_over()
@@ -312,8 +308,9 @@ class Downloader:
             if asked.chunk is not None:
                 self._claims.discard(asked.chunk)
         self._claims.difference_update(self._batch.chunks)
-        if self._workload is not None:
-            self._claims.difference_update(each.chunk for each in self._workload.clear())
+        self._tell_stored()
+        if self.workload is not None:
+            self._claims.difference_update(each.chunk for each in self.workload.clear())
         self._asked.clear()
         self._coming.clear()
         self._batch.clear()
@@ -343,10 +340,7 @@ class Downloader:
     def _is_anchored(self, data: Data) -> bool:
         """Whether the chunk's path ends at a node that is known."""
         assert data.chunk is not None
-        top = 2 * data.chunk.index
-        for _ in data.chunk.nodes:
-            top = flat_tree.parent(top)
-        return self._is_stored(top)
+        return self._is_stored(flat_tree.above(2 * data.chunk.index, len(data.chunk.nodes)))
 
     def _ask(self, asked: Asked) -> None:
         if self._owed_us is None:
@@ -387,11 +381,7 @@ class Downloader:
             self.feed.read_around(chunk)
         known = self._is_stored if exact else self._is_coming
         levels = missing_levels(chunk, self.feed.length, known)
-        expected: list[int] = []
-        index = 2 * chunk
-        for _ in range(levels):
-            expected += (index, flat_tree.sibling(index))
-            index = flat_tree.parent(index)
+        expected = flat_tree.path(2 * chunk, levels)
         self._coming.update(expected)
         self._claims.add(chunk)
         self._request(self._new_id(), chunk, levels, expected, exact, now_us)
@@ -441,9 +431,19 @@ class Downloader:
 
     def _commit(self, verified: Verified | None = None, fork: int = 0, shared: int = 0) -> None:
         """Store what waits, with the head and manifest that came, and tell of it."""
-        self._claims.difference_update(self._batch.chunks)
-        arrived = self._batch.store(verified, fork, shared)
+        arrived = self._store(verified, fork, shared)
+        self._tell_stored()
         if verified is not None and verified.head is not None:
             self._out.append(Grown(fork, self.feed.length))
         self._out += arrived
+
+    def _store(
+        self, verified: Verified | None = None, fork: int = 0, shared: int = 0
+    ) -> list[Arrived]:
+        """Store what waits, and return what is to be told of it."""
+        if verified is None and not self._batch.chunks:
+            return []
+        self._claims.difference_update(self._batch.chunks)
+        arrived = self._batch.store(verified, fork, shared)
         self._fork = self.feed.fork
+        return arrived

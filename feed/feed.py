@@ -434,11 +434,12 @@ class Feed:
 
     def _hold(self, stretches: list[tuple[int, int]], added_bytes: int) -> None:
         for stretch in stretches:
-            start, stop = self.held.add(*stretch)
-            self._run(
-                "DELETE FROM held WHERE feed = ? AND start BETWEEN ? AND ?", (self._id, start, stop)
-            )
-            self._run("INSERT INTO held VALUES (?, ?, ?)", (self._id, start, stop))
+            self.held.add(*stretch)
+        # All of one kind together: scattered chunks have a stretch each.
+        grown = {self.held.around(start) for start, stop in stretches if start < stop}
+        rows = [(self._id, start, stop) for start, stop in grown]
+        self._tables.run_many("DELETE FROM held WHERE feed = ? AND start BETWEEN ? AND ?", rows)
+        self._tables.run_many("INSERT INTO held VALUES (?, ?, ?)", rows)
         self.held_bytes += added_bytes
         self._run("UPDATE feed SET held_bytes = ? WHERE id = ?", (self.held_bytes, self._id))
 

@@ -63,6 +63,22 @@ def contains(index: int, inner: int) -> bool:
     return index - low < inner < index + low
 
 
+def above(index: int, levels: int) -> int:
+    """The node so many levels above one."""
+    for _ in range(levels):
+        index = parent(index)
+    return index
+
+
+def path(index: int, levels: int) -> list[int]:
+    """The nodes on so many levels of the way up from one, each with its sibling."""
+    found: list[int] = []
+    for _ in range(levels):
+        found += (index, sibling(index))
+        index = parent(index)
+    return found
+
+
 def full_roots(length: int) -> list[int]:
     """The roots of the perfect trees that `length` chunks make up, left to right."""
     roots = []

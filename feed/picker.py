@@ -90,10 +90,10 @@ class Picker:
         It goes forward from a random place between the first and the last that are not stored,
         then from the first.
         """
-        gaps = list(self._feed.held.gaps(0, self._feed.length)) if self.all else []
-        if not gaps:
+        held = self._feed.held
+        first, stop = held.contiguous(), held.complete_from(self._feed.length)
+        if not self.all or first >= stop:
             return None
-        first, stop = gaps[0][0], gaps[-1][1]
         place = first + scatter(stop - first)
         found = self._first_open(place, stop)
         return self._first_open(first, place) if found is None else found

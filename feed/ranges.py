@@ -77,6 +77,17 @@ class Ranges:
             return self._stops[position - 1]
         return start
 
+    def complete_from(self, stop: int) -> int:
+        """The index from which on all are in the set up to `stop`, which none of it lies beyond."""
+        if self._stops and self._stops[-1] == stop:
+            return self._starts[-1]
+        return stop
+
+    def around(self, index: int) -> tuple[int, int]:
+        """The stretch that an index of the set is part of."""
+        position = bisect_right(self._starts, index) - 1
+        return self._starts[position], self._stops[position]
+
     def within(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """The parts of the set that lie in `start..stop-1`."""
         for position in range(bisect_right(self._stops, start), len(self._starts)):

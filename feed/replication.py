@@ -85,7 +85,14 @@ class Replication:
     @property
     def ask_due_us(self) -> int | None:
         """When `ask` has something to do; None: nothing."""
-        return self._downloader.ask_due_us
+        workload = self._downloader.workload
+        return None if workload is None else workload.due_us
+
+    @property
+    def is_taking_in(self) -> bool:
+        """Whether something that came is not yet stored, of a reader who is busy with it."""
+        workload = self._downloader.workload
+        return workload is not None and workload.is_taking_in
 
     @property
     def commit_due_us(self) -> int | None:

@@ -159,7 +159,7 @@ class Session:
         self._core = Replication(feed, claims=claims, manner=manner)
         self._work = manner.work
         self._on_event = on_event
-        self._closed = False
+        self._closed = self._corked = False
         self._answering = asyncio.Event()
         self._changed = asyncio.Event()
         self._gained_us = _now_us()
@@ -280,6 +280,9 @@ class Session:
         channel, core = self._channel, self._core
         while received := await channel.receive():
             now_us = _now_us()
+            if self._work is not None and len(received) > 1:
+                self._corked = True
+                channel.cork()  # Node answers a batch with a batch, when it is done with it
             for batch in _batches(received):
                 try:
                     messages = [decode(*message) for message in batch]
@@ -374,6 +377,9 @@ class Session:
                 self._tell(effect)
         if self._work is not None:
             self._await_work()
+            if self._corked and not self._core.is_taking_in:
+                self._corked = False
+                self._channel.uncork()
         self._changed.set()
 
     def _tell(self, event: Event) -> None:

@@ -10,6 +10,7 @@ Mutable, owned by one downloader: see `feed.manner`.
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import NamedTuple
 
 from feed import flat_tree
@@ -27,6 +28,17 @@ class Known(NamedTuple):
     request_id: int
     chunk: int
     levels: int
+
+
+class Step(Enum):
+    """What becomes of verified chunks."""
+
+    STORE = 1
+    """It is time to store all that are verified."""
+    STORED = 2
+    """They count as stored."""
+    CHOOSE = 3
+    """It is time to choose what is next."""
 
 
 class _Lookup(NamedTuple):
@@ -50,7 +62,7 @@ class _Job(NamedTuple):
 
 
 class Workload:
-    """The jobs of one reader. What came is handed back when it is stored."""
+    """The jobs of one reader. What came is handed back when it is to be verified."""
 
     def __init__(
         self,
@@ -73,11 +85,15 @@ class Workload:
         self._jobs: deque[_Job] = deque()
         self._free_us = 0
         self._verifying: deque[Came] = deque()
-        self._verified: list[Came] = []
-        self._storing: list[Came] = []
+        self._has_verified = self._is_storing = False
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    @property
+    def is_taking_in(self) -> bool:
+        """Whether something that came is not yet stored."""
+        return bool(self._verifying) or self._has_verified or self._is_storing
 
     @property
     def due_us(self) -> int | None:
@@ -115,8 +131,11 @@ class Workload:
         self._verifying.append(came)
         self._add(came.at_us, self._work.verify_us(), None)
 
-    def done(self, now_us: int) -> Iterator[Known | list[Came]]:
-        """What the jobs that are done by now made known, or what is to be stored."""
+    def done(self, now_us: int) -> Iterator[Known | Came | Step]:
+        """What is known by now, what is to be verified, and what becomes of that, in its order.
+
+        Whoever asks may stop after any of them, and ask again.
+        """
         while (due_us := self.due_us) is not None and due_us <= now_us:
             lookup, stores = self._jobs.popleft()[2:]
             self._free_us = due_us if now_us - due_us < LATE_US else now_us
@@ -126,28 +145,32 @@ class Workload:
             elif lookup is not None:
                 self._look_up(lookup.above(), due_us)
             elif stores:
-                stored, self._storing = self._storing, []
-                self._store(due_us)
+                self._is_storing = False
                 self.nudge()
-                yield stored
+                yield Step.STORED
+                yield from self._store(due_us)
+                yield Step.CHOOSE
             else:
-                self._verified.append(self._verifying.popleft())
-                self._store(due_us)
+                self._has_verified = True
+                yield self._verifying.popleft()
+                yield from self._store(due_us)
 
     def clear(self) -> list[Came]:
-        """Drop all jobs; returns what came and was not stored."""
-        left = [*self._storing, *self._verified, *self._verifying]
-        for jobs in (self._jobs, self._storing, self._verified, self._verifying):
-            jobs.clear()
+        """Drop all jobs; returns what came and was not verified."""
+        left = [*self._verifying]
+        self._jobs.clear()
+        self._verifying.clear()
+        self._has_verified = self._is_storing = False
         self._claims -= self._choosing
         self._choosing.clear()
         return left
 
-    def _store(self, now_us: int) -> None:
+    def _store(self, now_us: int) -> Iterator[Step]:
         """Store what is verified, unless something is being stored."""
-        if self._verified and not self._storing:
-            self._storing, self._verified = self._verified, []
+        if self._has_verified and not self._is_storing:
+            self._has_verified, self._is_storing = False, True
             self._add(now_us, self._work.store_us(), None, stores=True)
+            yield Step.STORE
 
     def _look_up(self, lookup: _Lookup, now_us: int) -> None:
         self._add(now_us, self._work.look_up_us(), lookup)

@@ -197,16 +197,18 @@ class Protomux:
             self._queue.append((channel, kind, payload))
             self.queued_bytes += len(payload) + ENTRY_BYTES
 
-    def flush(self, *, batch: bool = False) -> list[bytes]:
-        """The frames that carry all that is queued; a lone message as a batch only if told so."""
+    def flush(self, *, batch: bool = False, apart: bool = False) -> list[bytes]:
+        """The frames that carry all that is queued; a lone message as a batch only if told so.
+
+        `apart` gives each message a frame of its own, as npm's protomux does unless it is corked.
+        """
         queue = self._queue
         if not queue:
             return []
         self._queue = []
         self.queued_bytes = 0
-        if len(queue) == 1 and not batch:
-            channel, kind, payload = queue[0]
-            return [_uint(channel) + _uint(kind) + payload]
+        if apart or (len(queue) == 1 and not batch):
+            return [_uint(channel) + _uint(kind) + payload for channel, kind, payload in queue]
         return _batches(queue)
 
     def receive(self, frame: bytes) -> list[Event]:

@@ -115,6 +115,14 @@ class TcpChannel:
         if not self.closed:
             self._connection.queue(self.number, kind, payload)
 
+    def cork(self) -> None:
+        """Keep on this side what is sent on any channel of the connection, until `uncork`."""
+        self._connection.cork()
+
+    def uncork(self) -> None:
+        """Have it leave, as one batch."""
+        self._connection.uncork()
+
     async def drain(self) -> None:
         """Wait until the send buffer is below its high-water mark; `Unavailable` once closed."""
         await self._connection.drain()
@@ -192,6 +200,11 @@ class TcpConnection:
         self._full_channels = 0
         self._flush_due = False
         self._yield_due = False
+        self.batches = True
+        """Whether messages sent in one go of the event loop travel in one frame; to be set.
+
+        Else they do only between `cork` and `uncork`, as with npm protomux."""
+        self._corked = False
         self._over = asyncio.Event()
 
     @property
@@ -248,6 +261,7 @@ class TcpConnection:
 
     async def close(self) -> None:
         """Send what is queued, then close; closing twice is harmless."""
+        self._corked = False
         self._flush()
         await self._line.close()
 
@@ -281,6 +295,17 @@ class TcpConnection:
         elif not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush)
+
+    def cork(self) -> None:
+        """Keep on this side what is queued, until `uncork`."""
+        self._corked = True
+
+    def uncork(self) -> None:
+        """Have it leave, as one batch."""
+        self._corked = False
+        frames = self._mux.flush(batch=True)
+        if frames:
+            self._line.write(frames)
 
     def close_channel(self, channel: TcpChannel) -> None:
         """Close one channel at both ends."""
@@ -368,6 +393,8 @@ class TcpConnection:
 
     def _flush(self) -> None:
         self._flush_due = False
-        frames = self._mux.flush()
+        if self._corked:
+            return
+        frames = self._mux.flush(apart=not self.batches)
         if frames:
             self._line.write(frames)

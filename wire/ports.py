@@ -24,6 +24,12 @@ class Channel(Protocol):
     def send(self, kind: int, payload: bytes) -> None:
         """Queue one message; messages queued in one go of the event loop travel as a batch."""
 
+    def cork(self) -> None:
+        """Keep on this side what is sent on any channel of the connection, until `uncork`."""
+
+    def uncork(self) -> None:
+        """Have it leave, as one batch."""
+
     async def drain(self) -> None:
         """Wait until the connection's send buffer is below its high-water mark."""
 

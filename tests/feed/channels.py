@@ -33,6 +33,12 @@ class MemoryChannel:
         self.other.readable.set()
         self.read.clear()
 
+    def cork(self) -> None:
+        """Nothing is batched here."""
+
+    def uncork(self) -> None:
+        """Nothing is batched here."""
+
     async def drain(self) -> None:
         """Wait until the other end has read everything."""
         if not self.closed:

@@ -34,3 +34,8 @@ def test_root_over_finds_the_one_root_that_contains_a_node():
         for index in range(2 * length + 3):
             roots = [r for r in flat_tree.full_roots(length) if flat_tree.contains(r, index)]
             assert flat_tree.root_over(index, length) == (roots[0] if roots else None)
+
+
+def test_a_path_has_a_node_of_each_level_with_its_sibling():
+    assert flat_tree.path(4, 3) == [4, 6, 5, 1, 3, 11]
+    assert [flat_tree.above(4, levels) for levels in range(4)] == [4, 5, 3, 7]

@@ -54,6 +54,18 @@ def test_a_bitfield_has_the_bits_of_the_set(
     )
 
 
+@given(_steps, st.integers(100, 110))
+def test_what_is_complete_up_to_the_end_begins_behind_the_last_gap(
+    steps: list[tuple[bool, tuple[int, int]]], stop: int
+) -> None:
+    ranges, plain = _play(steps)
+    missing = set(range(stop)) - plain
+    assert ranges.complete_from(stop) == max(missing, default=-1) + 1
+    assert all(
+        ranges.around(index) == (start, end) for start, end in ranges for index in (start, end - 1)
+    )
+
+
 @given(_steps, st.integers(0, 100))
 def test_contiguous_is_the_first_index_that_is_missing(
     steps: list[tuple[bool, tuple[int, int]]], start: int

@@ -11,7 +11,7 @@ from feed.manner import Manner, Work
 from feed.messages import Data, Request
 from feed.picker import Picker
 from feed.ranges import Ranges
-from feed.workload import LATE_US, Known, Workload
+from feed.workload import LATE_US, Known, Step, Workload
 
 LENGTH = 64
 LOOK_UP_US, WAKE_US, STORE_US = 20, 30, 500
@@ -50,12 +50,12 @@ def arrival(chunk: int, at_us: int) -> Came:
     return Came(chunk, Asked(request, 0, chunk, True, []), Data(chunk, 0), at_us)
 
 
-def run(workload: Workload, until_us: int) -> list[tuple[int, Known | list[int]]]:
-    """All that is done until then, each at its time."""
-    found: list[tuple[int, Known | list[int]]] = []
+def run(workload: Workload, until_us: int) -> list[tuple[int, Known | int | Step]]:
+    """All that is done until then, each at its time; of what came, the chunk."""
+    found: list[tuple[int, Known | int | Step]] = []
     while (due_us := workload.due_us) is not None and due_us <= until_us:
         found += (
-            (due_us, done if isinstance(done, Known) else [came.chunk for came in done])
+            (due_us, done.chunk if isinstance(done, Came) else done)
             for done in workload.done(due_us)
         )
     return found
@@ -94,7 +94,10 @@ def test_a_node_that_is_stored_too_late_counts_as_missing(
 def test_what_comes_while_something_is_stored_is_stored_together(workload: Workload) -> None:
     for chunk in range(4):
         workload.came(arrival(chunk, 0))
-    assert [chunks for _, chunks in run(workload, 10_000)] == [[0], [1, 2, 3]]
+    assert [done for _, done in run(workload, 10_000)] == [
+        *(0, Step.STORE, 1, 2, 3, Step.STORED),
+        *(Step.STORE, Step.CHOOSE, Step.STORED, Step.CHOOSE),
+    ]
 
 
 def test_who_is_late_does_not_make_up_for_it(workload: Workload) -> None:

@@ -92,6 +92,30 @@ async def test_messages_queued_together_travel_as_one_frame() -> None:
         assert frames == [50]
 
 
+async def test_messages_that_are_not_batched_have_frames_of_their_own() -> None:
+    frames: list[bytes] = []
+    async with echo_listener() as listener:
+        connection = await dial_alice(listener)
+        connection.batches = False
+        channel = await connection.open("echo", b"")
+        write = connection._line.write
+        connection._line.write = lambda sent: (frames.extend(sent), write(sent))  # type: ignore
+        channel.send(1, b"one")
+        channel.send(2, b"two")
+        assert len(await collect(channel, 2)) == 2
+        channel.cork()
+        channel.send(3, b"three")
+        await asyncio.sleep(0.01)
+        channel.send(4, b"four")
+        assert len(frames) == 2
+        channel.uncork()
+        assert [message.kind for message in await collect(channel, 2)] == [3, 4]
+        await connection.close()
+    assert frames[:2] == [b"\x01\x01one", b"\x01\x02two"]
+    assert frames[2][:2] == bytes(2), "a batch"
+    assert len(frames) == 3
+
+
 async def test_a_reader_that_lags_stops_the_sender() -> None:
     limits = Limits(receive_bytes=64 * 1024, send_buffer_bytes=64 * 1024)
     release = asyncio.Event()
