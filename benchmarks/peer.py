@@ -2,6 +2,7 @@
 
 serve SIZE COUNT               prints {port, key}, serves until stdin ends
 serve-folder FOLDER            the same, for what `fill` made
+serve-prepared SIZE COUNT      the same as `serve`, with all answers made beforehand
 fill FOLDER SIZE COUNT         makes a feed
 download PORT KEY COUNT        prints {seconds}
 part PORT KEY FIRST STOP       prints {seconds}, for some chunks
@@ -23,12 +24,14 @@ from typing import Any
 
 import uvloop
 
+from benchmarks.prepared import PreparedServer
 from feed import session as feed_session
 from feed.feed import Feed, signed_by
 from feed.manifest import default_manifest, manifest_key
 from feed.store import FeedStore
 from holdfast.logs import set_up
 from swarm.server import listen
+from swarm.session import OnOpen
 from swarm.tcp import dial
 from wire.keys import KeyPair
 
@@ -75,6 +78,19 @@ async def serve(folder: Path, size: int, count: int) -> None:
 
 
 async def serve_folder(_: Path, place: str) -> None:
+    with FeedStore(Path(place) / DATABASE) as store:
+        feed = store.open(KEY)
+        await _serve_until_told(lambda *opened: feed_session.serve(opened[2], feed))
+
+
+async def serve_prepared(folder: Path, size: int, count: int) -> None:
+    await fill(folder, str(folder), size, count)
+    with FeedStore(folder / DATABASE) as store:
+        server = PreparedServer(store.open(KEY))
+        await _serve_until_told(lambda *opened: server.serve(opened[2]))
+
+
+async def _serve_until_told(on_open: OnOpen) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
@@ -82,14 +98,10 @@ async def serve_folder(_: Path, place: str) -> None:
         sys.stdin.read()
         loop.call_soon_threadsafe(ended.set)
 
-    with FeedStore(Path(place) / DATABASE) as store:
-        feed = store.open(KEY)
-        async with listen(
-            HOST, 0, OWNER, on_open=lambda *opened: feed_session.serve(opened[2], feed)
-        ) as ours:
-            say(port=ours.port, key=KEY.hex())
-            threading.Thread(target=wait_for_end, daemon=True).start()
-            await ended.wait()
+    async with listen(HOST, 0, OWNER, on_open=on_open) as ours:
+        say(port=ours.port, key=KEY.hex())
+        threading.Thread(target=wait_for_end, daemon=True).start()
+        await ended.wait()
 
 
 async def download(folder: Path, port: int, key: str, count: int) -> None:
@@ -158,6 +170,7 @@ MODES: dict[str, Any] = {
     "requests": requests,
     "serve": serve,
     "serve-folder": serve_folder,
+    "serve-prepared": serve_prepared,
 }
 
 

@@ -1,12 +1,17 @@
 """Feeds between peers over TCP on this machine, beside npm hypercore in the same run.
 
-Node and we take turns, and a figure is the median of the turns; what each turn gave goes to
-stderr. Both ends are processes of their own. What a reader stores is verified, and is safe from a
-killed process, on both sides; neither waits for the disk. `append` is a batch at a time into one
-signed head, which ours has on the disk before it returns and Node's has not; `append_*_signed`
-signs every batch, and so waits for the disk each time. `serve_64k` is mostly Node's own time: its
-reader takes most of two cores, whoever serves it. `serve_64k_cpu` is the processor time of the
-serving process alone, which a busy machine changes little.
+Node and we take turns, and a ratio is the median of the ratios that the turns gave: a virtual
+machine's speed changes by a third within a minute, and two runs in a row share most of that. What
+each turn gave goes to stderr. Both ends are processes of their own. What a reader stores is
+verified, and is safe from a killed process, on both sides; neither waits for the disk. `append` is
+a batch at a time into one signed head, which ours has on the disk before it returns and Node's has
+not; `append_*_signed` signs every batch, and so waits for the disk each time.
+
+`serve_64k` is mostly Node's own time: its reader takes most of two cores, whoever serves it; so it
+takes three times as many turns as the others to tell. `serve_64k_vs_prepared` says how near that is
+to what any server could do here: beside it serves one that has made all answers beforehand
+(`benchmarks.prepared`). `serve_64k_cpu` is the processor time of the serving process alone, which a
+busy machine changes little.
 
 `SCALE=0.1` measures with a tenth of the chunks, `TURNS=1` once.
 """
@@ -36,6 +41,7 @@ from tests.interop.packages import MissingPackages, node_packages
 
 SCALE = float(os.environ.get("SCALE", "1"))
 TURNS = int(os.environ.get("TURNS", "3"))
+SERVING_TURNS = 3 * TURNS
 
 LARGE, SMALL = 65_536, 1_024
 LARGE_COUNT = max(64, round(4096 * SCALE))
@@ -91,8 +97,19 @@ def _serve(name: str, node: Command) -> Figure:
         name,
         lambda: _transfer_rate(node, node, LARGE, LARGE_COUNT),
         lambda: _transfer_rate(OURS, node, LARGE, LARGE_COUNT),
+        turns=SERVING_TURNS,
     )
     return Figure(name, ours, "MiB/s", "Node to Node", theirs, 1.2)
+
+
+def _serve_prepared(name: str, node: Command) -> Figure:
+    prepared, ours = _turns(
+        name,
+        lambda: _transfer_rate(OURS, node, LARGE, LARGE_COUNT, serve="serve-prepared"),
+        lambda: _transfer_rate(OURS, node, LARGE, LARGE_COUNT),
+        turns=SERVING_TURNS,
+    )
+    return Figure(name, ours, "MiB/s", "prepared answers", prepared, 0.9)
 
 
 def _serve_cpu(name: str, node: Command) -> Figure:
@@ -131,6 +148,7 @@ _LARGE, _SMALL = (LARGE, LARGE_COUNT, LARGE_BATCH), (SMALL, SMALL_COUNT, SMALL_B
 _BESIDE_NODE: dict[str, Measure] = {
     "clone_64k_vs_node": _clone(LARGE, LARGE_COUNT),
     "serve_64k_vs_node": _serve,
+    "serve_64k_vs_prepared": _serve_prepared,
     "serve_64k_cpu_vs_node": _serve_cpu,
     "clone_1k_vs_node": _clone(SMALL, SMALL_COUNT),
     "append_64k_vs_node": _append("append", *_LARGE, 1.0),
@@ -146,23 +164,29 @@ def _rate(found: dict[str, Any], size: int, count: int) -> float:
     return rate
 
 
-def _transfer_rate(up: Command, down: Command, size: int, count: int) -> float:
-    return _rate(_transfer(up, down, "download", size, count), size, count)
+def _transfer_rate(
+    up: Command, down: Command, size: int, count: int, serve: str = "serve"
+) -> float:
+    return _rate(_transfer(up, down, "download", size, count, serve=serve), size, count)
 
 
-def _turns(name: str, *measures: Callable[[], float]) -> list[float]:
-    """The median of each measure, all taking turns, so that a busy moment is shared.
+def _turns(
+    name: str, other: Callable[[], float], ours: Callable[[], float], turns: int = TURNS
+) -> tuple[float, float]:
+    """The other's median, and ours: that times the median of the ratios within the turns.
 
-    What one turn wrote is on the disk before the next, which would wait for it otherwise.
+    Each goes first in every second turn. What one wrote is on the disk before the next begins,
+    which would wait for it otherwise.
     """
-    found: list[list[float]] = [[] for _ in measures]
-    for _ in range(TURNS):
-        for values, measure in zip(found, measures, strict=True):
+    found: list[list[float]] = [[], []]
+    for turn in range(turns):
+        for which in (0, 1) if turn % 2 == 0 else (1, 0):
             os.sync()
-            values.append(measure())
+            found[which].append((other, ours)[which]())
     for values in found:
-        print(f"  {name}: {' '.join(f'{value:.2f}' for value in sorted(values))}", file=sys.stderr)
-    return [statistics.median(values) for values in found]
+        print(f"  {name}: {' '.join(f'{value:.2f}' for value in values)}", file=sys.stderr)
+    theirs = statistics.median(found[0])
+    return theirs, theirs * statistics.median([b / a for a, b in zip(*found, strict=True)])
 
 
 def _start(command: Command, *arguments: object) -> "subprocess.Popen[str]":
@@ -193,9 +217,15 @@ def _serving(command: Command, *arguments: object) -> Iterator[tuple[int, dict[s
 
 
 def _transfer(
-    up: Command, down: Command, mode: str, size: int, count: int, *more: object
+    up: Command,
+    down: Command,
+    mode: str,
+    size: int,
+    count: int,
+    *more: object,
+    serve: str = "serve",
 ) -> dict[str, Any]:
-    with _serving(up, "serve", size, count) as (pid, peer):
+    with _serving(up, serve, size, count) as (pid, peer):
         before = psutil.Process(pid).cpu_times()
         found: dict[str, Any] = _call(down, mode, peer["port"], peer["key"], count, *more)
         after = psutil.Process(pid).cpu_times()
