@@ -30,8 +30,8 @@ OPEN_US, START_US, WAKE_US, LOOK_UP_US, VERIFY_US, STORE_US = 400, 1_500, 35, 23
 of its threads wakes up; it looks a node up. Verifying a chunk and storing some take what they take
 here, which is nearly as long, and so much more."""
 
-OVERTAKEN_OF = 27
-"""One lookup in so many is overtaken by the next."""
+OVERTAKING_OF, OVERTAKEN = 27, 7
+"""One lookup in so many is done before others that were begun earlier; before how many at most."""
 
 WHOLE_CHUNKS = 8_192
 """Longer feeds are not fetched whole, however small: it costs both sides a signature and a proof
@@ -135,7 +135,7 @@ def node_work(seed: bytes) -> Work:
         open_us=lambda: about(OPEN_US),
         wake_us=WAKE_US,
         look_up_us=lambda: about(LOOK_UP_US),
-        overtakes=lambda: stream.below(OVERTAKEN_OF) == 0,
+        overtakes=lambda: 0 if stream.below(OVERTAKING_OF) else 1 + stream.below(OVERTAKEN),
         verify_us=lambda: about(VERIFY_US),
         store_us=lambda: about(STORE_US),
     )

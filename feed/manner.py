@@ -17,8 +17,8 @@ class Work:
     """Until something that waits for a thread is begun."""
     look_up_us: Callable[[], int]
     """To look up whether one node is stored."""
-    overtakes: Callable[[], bool]
-    """Whether a lookup is done before the one that was begun before it: there are many threads."""
+    overtakes: Callable[[], int]
+    """Before how many lookups that were begun earlier one is done: there are many threads."""
     verify_us: Callable[[], int]
     """To verify one chunk, beside what it takes here."""
     store_us: Callable[[], int]

@@ -174,8 +174,11 @@ class Workload:
 
     def _look_up(self, lookup: _Lookup, now_us: int) -> None:
         self._add(now_us, self._work.look_up_us(), lookup)
-        if self._work.overtakes() and len(self._jobs) > 1 and self._jobs[-2].lookup is not None:
-            self._jobs[-1], self._jobs[-2] = self._jobs[-2], self._jobs[-1]
+        jobs = self._jobs
+        for place in range(len(jobs) - 1, len(jobs) - 1 - self._work.overtakes(), -1):
+            if place < 1 or jobs[place - 1].lookup is None:
+                return
+            jobs[place], jobs[place - 1] = jobs[place - 1], jobs[place]
 
     def _add(
         self, now_us: int, cost_us: int, lookup: _Lookup | None, *, stores: bool = False

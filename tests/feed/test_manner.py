@@ -102,7 +102,7 @@ def node_like(seed: bytes) -> Manner:
             open_us=lambda: OPEN_US,
             wake_us=WAKE_US,
             look_up_us=lambda: LOOK_UP_US,
-            overtakes=lambda: False,
+            overtakes=lambda: 0,
             verify_us=lambda: VERIFY_US,
             store_us=lambda: STORE_US,
         ),

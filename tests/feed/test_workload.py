@@ -19,7 +19,7 @@ WORK = Work(
     open_us=lambda: 0,
     wake_us=WAKE_US,
     look_up_us=lambda: LOOK_UP_US,
-    overtakes=lambda: False,
+    overtakes=lambda: 0,
     verify_us=lambda: 10,
     store_us=lambda: STORE_US,
 )
