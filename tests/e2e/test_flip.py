@@ -18,7 +18,7 @@ def test_a_flip_with_every_fault_lands_without_the_guilty() -> None:
     assert (found["recovered"], found["excluded"]) == (["peer-5"], ["peer-6"])
     assert found["withheld"] == ["peer-5"]
     assert {(each["peer"], each["evidence"]) for each in found["blamed"]} == {
-        ("peer-6", "false_reveal"),
+        ("peer-6", "false_dealing"),
         ("peer-7", "equivocation"),
     }
     assert sum(found["phases_ms"].values()) == pytest.approx(found["flip_ms"], abs=1)
