@@ -104,6 +104,15 @@ def test_messages_ahead_of_their_phase_wait() -> None:
     assert [type(effect) for effect in effects][-1] is SubmitSeal
 
 
+def test_an_echo_of_another_digest_makes_no_seal() -> None:
+    table = Table(2)
+    table.commit_all()
+    table.hear(0, table.seats[1].sign(table.deal(1)))
+    effects = table.hear(0, table.seats[1].sign(Echo(digest=other(table.digest))))
+    assert not [effect for effect in effects if isinstance(effect, SubmitSeal)]
+    assert table.flips[0].missing == (table.members[1],)
+
+
 def test_all_equal_echoes_make_a_seal_that_the_chain_accepts() -> None:
     table = Table(4)
     table.echo_all()
