@@ -54,33 +54,23 @@ async def watch(
 
     Of the feeds that `holds` says yes to, at random. What was found before a restart goes on.
     """
+    known: tuple[bytes, ...] = ()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(claimant.go_on())
-        await _check_each(chain, claimant, chunk_of, holds, checks)
-
-
-async def _check_each(
-    chain: ChainClient,
-    claimant: Claimant,
-    chunk_of: ChunkOf,
-    holds: Callable[[bytes], bool],
-    checks: int,
-) -> None:
-    known: tuple[bytes, ...] = ()
-    while True:
-        before = known
-        meta = await chain.wait(
-            Meta,
-            Table.META,
-            b"",
-            lambda meta: meta.open_challenges != before,  # noqa: B023
-        )
-        known = meta.open_challenges
-        for challenge in set(before).difference(known):
-            try:
-                await check(chain, claimant, challenge, chunk_of, holds, checks)
-            except HoldfastError as error:
-                log.info("not checked", challenge=challenge.hex()[:16], reason=str(error))
+        while True:
+            before = known
+            meta = await chain.wait(
+                Meta,
+                Table.META,
+                b"",
+                lambda meta: meta.open_challenges != before,  # noqa: B023
+            )
+            known = meta.open_challenges
+            for challenge in set(before).difference(known):
+                try:
+                    await check(chain, claimant, challenge, chunk_of, holds, checks)
+                except HoldfastError as error:
+                    log.info("not checked", challenge=challenge.hex()[:16], reason=str(error))
 
 
 async def check(
