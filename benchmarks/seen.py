@@ -113,7 +113,7 @@ async def hosting(
         return read(connection, by_name[id]) if id in by_name else None
 
     async def read(connection: Connection, feed: Feed) -> None:
-        port = int(connection.peer.split(" ")[0].rsplit(":", 1)[1])  # type: ignore[attr-defined]
+        port = int(connection.peer.split(" ")[0].rsplit(":", 1)[1])
         seen = all_seen[port] = Seen(time.perf_counter())
         binding = SessionBinding(
             network=NETWORK,
@@ -217,9 +217,9 @@ def _order(chunks: Sequence[int], length: int) -> dict[str, float]:
 
 def _requests(requests: Sequence[Message]) -> dict[str, float]:
     assert all(isinstance(request, Request) for request in requests)
-    levels = [request.chunk.nodes for request in requests]  # type: ignore[union-attr]
-    ids = [request.id for request in requests]  # type: ignore[union-attr]
-    priorities = [request.priority for request in requests]  # type: ignore[union-attr]
+    levels = [request.chunk.nodes for request in requests]
+    ids = [request.id for request in requests]
+    priorities = [request.priority for request in requests]
     rises = [b > a for a, b in itertools.pairwise(ids)] or [False]
     return {
         "priority": statistics.fmean(priorities),
