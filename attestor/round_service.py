@@ -32,7 +32,9 @@ from audit.messages import (
 )
 from audit.plan import plan_input, visit_plans
 from chain.bodies.challenges import CommitReport, OpenCoin, OpenReport
+from chain.bodies.faults import ReceiptFault
 from chain.challenge_records import ChallengeRecord, DrawRecord
+from chain.claim_client import Claimant
 from chain.client import ChainClient
 from chain.judging import targets_of
 from chain.messages import MAX_SIDECAR_BYTES, Body
@@ -40,7 +42,7 @@ from chain.records import FeedRecord, Registration, Table
 from chain.wallet_client import Wallet
 from coinflip.messages import CoinOpening
 from swarm.service import Swarm
-from wire import vrf
+from wire import vrf, zbase32
 from wire.codec import decode, encode
 from wire.errors import Rejected
 from wire.primitives import blake2b_256
@@ -70,6 +72,7 @@ class Round:
         store: AttestorStore,
         swarm: Swarm,
         identity: Identity,
+        claimant: Claimant,
         room_bytes: int = VISIT_BYTES,
     ) -> None:
         self._id = challenge
@@ -78,6 +81,7 @@ class Round:
         self._store = store
         self._swarm = swarm
         self._identity = identity
+        self._claimant = claimant
         self._room_bytes = room_bytes
         self._parameters = chain.genesis.parameters
         self._peers: tuple[PeerMetric, ...] = ()
@@ -232,7 +236,7 @@ class Round:
         await asyncio.sleep(max(join_ms - passed_ms, 0) / 1_000)
         key = self._identity.visit_key(self._id, task.plan.contract)
         patience = Patience(truth_s=elsewhere_ms(longest_ms) / 1_000)
-        result = await make_visit(task, key, longest_ms / 1_000, patience)
+        result = await make_visit(task, key, longest_ms / 1_000, patience, self._accuse)
         self._store.keep_visit(self._id, result)
         self._log.info(
             "visited",
@@ -242,6 +246,13 @@ class Round:
             bytes=result.summary.bytes,
             habit=task.disguise.habit.value,
         )
+
+    def _accuse(self, fault: ReceiptFault) -> None:
+        """A hoster has signed what cannot all be true in one of the visits."""
+        self._log.warning(
+            "receipts contradict each other", hoster=zbase32.encode(fault.first.receipt.hoster)
+        )
+        self._claimant.accuse(fault, after=self._id)
 
     def _write_report(self, itinerary: Itinerary) -> ReportKept:
         done = self._store.visits(self._id)

@@ -103,6 +103,7 @@ class Attestor:
                 terms.stake_base,
             )
             log.info("attestor enrolled", account=zbase32.encode(self._wallet.account))
+            tasks.create_task(self._claimant.run())
             tasks.create_task(
                 watch(self._chain, self._claimant, self._chunk, lambda _: True, SPOT_CHECKS)
             )
@@ -147,6 +148,7 @@ class Attestor:
             self._store,
             swarm,
             self._identity,
+            self._claimant,
             self._terms.visit_bytes,
         )
         try:

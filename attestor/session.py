@@ -17,7 +17,7 @@ from attestor.errand_session import fetch_truth, reaches_any
 from attestor.itinerary import LEAST_RATE, VisitTask
 from attestor.messages import VisitResult
 from attestor.visit import Visit, conclude, skipped
-from attestor.witness_session import Witness
+from attestor.witness_session import Accuse, Witness
 from audit.entries import fresh_key
 from audit.evidence import Task, judge_visit
 from audit.messages import Outcome
@@ -71,17 +71,21 @@ def _now_us() -> int:
 
 
 async def make_visit(
-    task: VisitTask, key: KeyPair, deadline_s: float, patience: Patience | None = None
+    task: VisitTask,
+    key: KeyPair,
+    deadline_s: float,
+    patience: Patience | None = None,
+    accuse: Accuse | None = None,
 ) -> VisitResult:
     """Visit one hoster, with a key that is used only here; for `deadline_s` and what is fetched
-    elsewhere then.
+    elsewhere then. `accuse` is told of receipts that cannot both be true.
     """
     patience = patience or Patience()
     visit = Visit(started_us=_now_us())
     with FeedStore(":memory:") as store:
         feed = store.create(task.target.feed)
         try:
-            await _look(visit, task, key, feed, deadline_s, patience)
+            await _look(visit, task, key, feed, deadline_s, patience, accuse)
         except TimeoutError:
             visit.trouble = visit.trouble or Outcome.TOO_SLOW
         except HoldfastError as error:
@@ -135,7 +139,13 @@ def _without_evidence(result: VisitResult) -> VisitResult:
 
 
 async def _look(
-    visit: Visit, task: VisitTask, key: KeyPair, feed: Feed, deadline_s: float, patience: Patience
+    visit: Visit,
+    task: VisitTask,
+    key: KeyPair,
+    feed: Feed,
+    deadline_s: float,
+    patience: Patience,
+    accuse: Accuse | None,
 ) -> None:
     """The visit itself; raises what ended it early."""
     loop = asyncio.get_running_loop()
@@ -161,7 +171,8 @@ async def _look(
             feed=task.target.feed,
         )
         fresh = fresh_key(task.challenge, task.coin, task.target.contract, task.attestor)
-        witness = Witness(visit, task.plan.indices, task.target.receipt_key, binding, fresh)
+        signer = task.target.receipt_key
+        witness = Witness(visit, task.plan.indices, signer, binding, fresh, accuse)
         disguise = task.disguise
         async with asyncio.timeout_at(deadline):
             session = await open_session(

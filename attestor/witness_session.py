@@ -2,17 +2,21 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from attestor.visit import Arrival, Visit
 from audit.entries import chunk_digest, entry_of
-from audit.messages import RECEIPT_EXTENSION, Outcome, SignedReceipt
-from audit.receipts import SessionBinding, is_receipt_of
+from audit.faults import ReceiptsHeard
+from audit.messages import RECEIPT_EXTENSION, Outcome
+from audit.receipts import SessionBinding
+from chain.bodies.faults import ReceiptFault
 from feed.events import Arrived, Event, Failure, Grown, Heard, Lost, Stray, Wrong
 from feed.session import Session
-from wire.codec import decode
 from wire.errors import Malformed
+
+Accuse = Callable[[ReceiptFault], None]
+"""Told of what convicts a hoster, at once."""
 
 HASH_AFTER_S = 0.004
 HASHED_AT_ONCE = 4
@@ -33,11 +37,14 @@ class Witness:
         signer: bytes,
         binding: SessionBinding,
         fresh_key: bytes,
+        accuse: Accuse | None = None,
     ) -> None:
         self._visit = visit
         self._planned = frozenset(planned)
         self._signer = signer
         self._binding = binding
+        self._receipts = ReceiptsHeard(binding, signer)
+        self._accuse = accuse
         self._fresh_key = fresh_key
         self._open = set(self._planned)
         self._wanted = set(self._planned)
@@ -139,15 +146,17 @@ class Witness:
 
     def _hear_receipt(self, payload: bytes) -> None:
         try:
-            signed: SignedReceipt = decode(SignedReceipt, payload)
+            signed = self._receipts.hear(payload)
         except Malformed:
             self._blame(Outcome.RECEIPT_WRONG)
-            return
-        newest = self._visit.receipt
-        if not is_receipt_of(self._binding, self._signer, signed):
-            self._blame(Outcome.RECEIPT_WRONG)
-        elif newest is None or signed.receipt.sequence > newest.receipt.sequence:
-            self._visit.receipt = signed
+        else:
+            newest = self._visit.receipt
+            if newest is None or signed.receipt.sequence > newest.receipt.sequence:
+                self._visit.receipt = signed
+        if self._receipts.lie is not None and self._accuse is not None:
+            first, second = self._receipts.lie
+            self._accuse(ReceiptFault(key=self._signer, first=first, second=second))
+            self._accuse = None
 
     async def answered(self, chunk: int) -> None:
         """Wait until a chunk came or was refused."""

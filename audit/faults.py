@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from audit.entries import chunk_digest, unpack_listed
 from audit.messages import Receipt, SignedReceipt, VisitEvidence, Vouched
-from audit.receipts import is_receipt_signed
+from audit.receipts import SessionBinding, is_receipt_signed
 from feed.tree import leaf_hash
+from wire.codec import decode
 from wire.errors import Malformed
 from wire.primitives import tagged_hash
 
@@ -27,7 +28,7 @@ class Contradiction(StrEnum):
     TWO_HISTORIES = "two lists of as many chunks"
 
 
-def session_id(said: Receipt | Vouched) -> bytes:
+def session_id(said: Receipt | Vouched | SessionBinding) -> bytes:
     """The name of a session: one connection and one feed. Who reads follows from the first."""
     return tagged_hash("audit/session", said.hoster, said.handshake_hash, said.feed)
 
@@ -60,8 +61,7 @@ def contradiction(
         raise Malformed("the receipts are of two sessions")
     if first.receipt == second.receipt:
         raise Malformed("it is the same receipt twice")
-    one, other = sorted((first.receipt, second.receipt), key=lambda receipt: receipt.sequence)
-    found = _found(one, other)
+    found = _contradict(first.receipt, second.receipt)
     if found is None:
         raise Malformed("both receipts can be true")
     if not all(is_receipt_signed(network, key, signed) for signed in (first, second)):
@@ -69,7 +69,8 @@ def contradiction(
     return found
 
 
-def _found(one: Receipt, other: Receipt) -> Contradiction | None:
+def _contradict(first: Receipt, second: Receipt) -> Contradiction | None:
+    one, other = sorted((first, second), key=lambda receipt: receipt.sequence)
     if one.peer != other.peer:
         return Contradiction.TWO_READERS
     if one.fork != other.fork:
@@ -81,6 +82,53 @@ def _found(one: Receipt, other: Receipt) -> Contradiction | None:
     if one.count == other.count and (one.bytes, one.root) != (other.bytes, other.root):
         return Contradiction.TWO_HISTORIES
     return None
+
+
+REMEMBERED = 64
+"""Receipts of one session that are kept to compare others with."""
+
+
+class ReceiptsHeard:
+    """What a hoster has signed for in one session, as its reader hears it. The session owns it.
+
+    Those with the highest numbers are remembered. What comes in order contradicts the last one if
+    it contradicts any.
+    """
+
+    def __init__(self, binding: SessionBinding, key: bytes) -> None:
+        """`key` is the hoster's registered receipt key."""
+        self.lie: tuple[SignedReceipt, SignedReceipt] | None = None
+        """The first two that cannot both be true."""
+        self._binding = binding
+        self._key = key
+        self._known: list[SignedReceipt] = []
+
+    def hear(self, payload: bytes) -> SignedReceipt:
+        """The receipt that a message holds; raises `Malformed` where it is not this session's.
+
+        One that the hoster gives to another reader of the same session is compared as well.
+        """
+        signed: SignedReceipt = decode(SignedReceipt, payload)
+        if not is_receipt_signed(self._binding.network, self._key, signed):
+            raise Malformed("the receipt is not signed with the hoster's key")
+        if session_id(signed.receipt) != session_id(self._binding):
+            raise Malformed("the receipt is of another session")
+        self._compare(signed)
+        if signed.receipt.peer != self._binding.peer:
+            raise Malformed("the receipt is another reader's")
+        return signed
+
+    def _compare(self, signed: SignedReceipt) -> None:
+        known = self._known
+        if self.lie is not None or any(each.receipt == signed.receipt for each in known):
+            return
+        for each in known:
+            if _contradict(each.receipt, signed.receipt):
+                self.lie = each, signed
+                return
+        known.append(signed)
+        known.sort(key=lambda each: each.receipt.sequence)
+        del known[:-REMEMBERED]
 
 
 class FalseDigest(NamedTuple):

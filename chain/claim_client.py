@@ -7,7 +7,7 @@ import structlog
 from audit.entries import fresh_key
 from audit.faults import false_digest, session_id
 from audit.messages import ShownChunk
-from chain.bodies.faults import CLAIM_BLOCKS, claim_of
+from chain.bodies.faults import CLAIM_BLOCKS, ReceiptFault, claim_of
 from chain.challenge_records import ChallengeRecord, ReportRecord
 from chain.client import ChainClient
 from chain.found_store import Found, FoundStore
@@ -22,6 +22,9 @@ log = structlog.get_logger()
 AGAIN = (Reason.ALREADY_COMMITTED, Reason.NOT_COMMITTED, Reason.EXPIRED)
 """The claim was there, or is forgotten, or the blocks were full: look again what is left to do."""
 
+PUBLIC = ("opening", "settled", "failed")
+"""A challenge whose window is over, or never came: whom its committee visits is no secret."""
+
 PASSING = (Reason.INSUFFICIENT_BALANCE, Reason.UNKNOWN_ACCOUNT)
 """Refusals that say nothing against the proof: it stays on the disk."""
 
@@ -33,6 +36,7 @@ class Claimant:
         self._chain = chain
         self._wallet = wallet
         self._store = store
+        self._told = asyncio.Queue[Found]()
 
     @property
     def account(self) -> bytes:
@@ -44,16 +48,38 @@ class Claimant:
         self._store.keep(found)
         await self._see_through(found)
 
+    def accuse(self, fault: ReceiptFault, after: bytes | None = None) -> None:
+        """Keep what convicts a hoster now, and have `run` show it, once the challenge `after` is
+        public: shown before, it would tell whom its committee visits.
+        """
+        found = Found(fault=fault, sidecar=b"", after=after)
+        try:
+            self._store.keep(found)
+        except Unavailable as error:
+            log.warning("fault not kept", reason=str(error))
+        self._told.put_nowait(found)
+
+    async def run(self) -> None:
+        """See through what was kept before, and whatever is found, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.go_on())
+            while True:
+                tasks.create_task(self._see_through(await self._told.get()))
+
     async def go_on(self) -> None:
         """See what was kept before through, all at once."""
         await asyncio.gather(*map(self._see_through, self._store.all()))
 
     async def _see_through(self, found: Found) -> None:
-        name = {"attestor": found.fault.attestor.hex()[:16]}
+        name = _named(found)
         try:
+            if found.after is not None:
+                await self._chain.wait(
+                    ChallengeRecord, Table.CHALLENGE, found.after, lambda now: now.status in PUBLIC
+                )
             while not await self._is_judged(found):
                 if await self._step(found):
-                    log.warning("made-up digest shown", **name)
+                    log.warning("fault shown", **name)
         except Rejected as rejected:
             log.info("fault not taken", reason=str(rejected), **name)
             if rejected.reason in PASSING:
@@ -87,6 +113,8 @@ class Claimant:
     async def _is_judged(self, found: Found) -> bool:
         """Whether there is nothing left that it would convict anybody of."""
         fault = found.fault
+        if isinstance(fault, ReceiptFault):
+            return await self._is_false(session_id(fault.first.receipt))
         known = fault.challenge + fault.attestor
         report = await self._chain.need(ReportRecord, Table.REPORT, known)
         if not report.forged:
@@ -97,5 +125,14 @@ class Claimant:
         key = fresh_key(fault.challenge, record.coin, fault.contract, fault.attestor)
         if not false_digest(shown.vouched, key, shown.data).hoster:
             return True
-        session = session_id(shown.vouched)
+        return await self._is_false(session_id(shown.vouched))
+
+    async def _is_false(self, session: bytes) -> bool:
         return await self._chain.record(FalseSession, Table.FALSE_SESSION, session) is not None
+
+
+def _named(found: Found) -> dict[str, str]:
+    fault = found.fault
+    if isinstance(fault, ReceiptFault):
+        return {"kind": fault.kind, "hoster": fault.first.receipt.hoster.hex()[:16]}
+    return {"kind": fault.kind, "attestor": fault.attestor.hex()[:16]}

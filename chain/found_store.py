@@ -7,23 +7,33 @@ with the same words: a claim is of use for those alone.
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import structlog
+from pydantic import Tag
 
-from chain.bodies.faults import DigestFault
-from wire.codec import Message, decode, digest, encode
+from chain.bodies.faults import DigestFault, ReceiptFault
+from wire.codec import BY_KIND, Message, decode, digest, encode
 from wire.errors import Malformed, Unavailable
-from wire.primitives import Bytes
+from wire.primitives import Bytes, Hash
 
 log = structlog.get_logger()
 
 
-class Found(Message):
-    """A made-up digest, and what shows it."""
+Fault = Annotated[
+    Annotated[DigestFault, Tag("digest_fault")] | Annotated[ReceiptFault, Tag("receipt_fault")],
+    BY_KIND,
+]
 
-    fault: DigestFault
+
+class Found(Message):
+    """A made-up digest or two receipts that cannot both be true, and what shows it."""
+
+    fault: Fault
     sidecar: Bytes
-    """Encoded `audit.messages.ShownChunk`."""
+    """Of a made-up digest, an encoded `audit.messages.ShownChunk`."""
+    after: Hash | None = None
+    """A challenge: until its window is over nobody may know whom its committee visits."""
 
 
 class FoundStore:

@@ -1,26 +1,30 @@
 """Spot checks: whoever has a chunk compares it with what opened reports vouch for, and claims.
 
 Hosters of a feed have its chunks anyway; attestors fetch a few, as readers do. One made-up digest
-that is found costs its makers more than many that are not have earned them.
+that is found costs its makers more than many that are not have earned them. And the receipts of
+all reports are compared: one session has one reader.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import combinations
 from secrets import token_bytes
 
 import structlog
 
 from audit.entries import Entry, Listed, fresh_key, unpack_listed
-from audit.faults import false_digest, vouched
-from audit.messages import Evidence, ShownChunk, Vouched
-from chain.bodies.faults import DigestFault
+from audit.faults import contradiction, false_digest, session_id, vouched
+from audit.messages import Evidence, ShownChunk, SignedReceipt, Vouched
+from chain.bodies.faults import DigestFault, ReceiptFault
 from chain.challenge_records import ChallengeRecord, DrawRecord, ReportRecord
 from chain.claim_client import Claimant
 from chain.client import ChainClient
 from chain.found_store import Found
 from chain.messages import MAX_SIDECAR_BYTES
-from chain.records import Meta, Table
+from chain.records import Meta, Registration, Table
 from wire.codec import decode, encode
 from wire.errors import HoldfastError, Malformed, NotFound
 from wire.primitives import blake2b_256
@@ -52,25 +56,23 @@ async def watch(
 ) -> None:
     """Check reports of each challenge when it is over, for ever; at most `checks` chunks of each.
 
-    Of the feeds that `holds` says yes to, at random. What was found before a restart goes on.
+    Of the feeds that `holds` says yes to, at random.
     """
     known: tuple[bytes, ...] = ()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(claimant.go_on())
-        while True:
-            before = known
-            meta = await chain.wait(
-                Meta,
-                Table.META,
-                b"",
-                lambda meta: meta.open_challenges != before,  # noqa: B023
-            )
-            known = meta.open_challenges
-            for challenge in set(before).difference(known):
-                try:
-                    await check(chain, claimant, challenge, chunk_of, holds, checks)
-                except HoldfastError as error:
-                    log.info("not checked", challenge=challenge.hex()[:16], reason=str(error))
+    while True:
+        before = known
+        meta = await chain.wait(
+            Meta,
+            Table.META,
+            b"",
+            lambda meta: meta.open_challenges != before,  # noqa: B023
+        )
+        known = meta.open_challenges
+        for challenge in set(before).difference(known):
+            try:
+                await check(chain, claimant, challenge, chunk_of, holds, checks)
+            except HoldfastError as error:
+                log.info("not checked", challenge=challenge.hex()[:16], reason=str(error))
 
 
 async def check(
@@ -81,16 +83,23 @@ async def check(
     holds: Callable[[bytes], bool],
     checks: int,
 ) -> int:
-    """Compare chunks with what the reports of a challenge say; returns how many were claimed."""
+    """Compare chunks with what the reports of a challenge say, and receipts with one another;
+    returns how many faults were claimed.
+    """
     record = await chain.need(ChallengeRecord, Table.CHALLENGE, challenge)
     draw = await chain.need(DrawRecord, Table.DRAW, challenge)
     if record.coin is None or not any(holds(drawn.feed) for drawn in draw.eligible):
         return 0
     feeds = {drawn.contract: drawn.feed for drawn in draw.eligible if holds(drawn.feed)}
     words: list[Word] = []
+    receipts: list[SignedReceipt] = []
     for attestor in record.opened:
+        report = await chain.need(ReportRecord, Table.REPORT, challenge + attestor)
+        if (told := await _evidence(chain, report)) is None:
+            continue
+        receipts += [visit.evidence.receipt for visit in told.visits if visit.evidence is not None]
         if attestor != claimant.account:
-            words += await _words(chain, challenge, attestor, feeds)
+            words += _words(report, told, feeds)
     places = Stream(token_bytes(32), b"checks").sample(len(words), min(checks, len(words)))
     chosen = [words[place] for place in places]
     made_up: dict[tuple[bytes, bytes], Found] = {}
@@ -102,30 +111,54 @@ async def check(
             continue
         if (found := _found(challenge, word, data)) is not None:
             made_up[known] = found
-    await asyncio.gather(*map(claimant.show, made_up.values()))
+    others = [each for each in receipts if each.receipt.hoster != claimant.account]
+    shared = [Found(fault=fault, sidecar=b"") async for fault in _shared(chain, others)]
+    faults = [*made_up.values(), *shared]
+    await asyncio.gather(*map(claimant.show, faults))
     log.info("reports checked", challenge=challenge.hex()[:16], chunks=len(chosen))
-    return len(made_up)
+    return len(faults)
 
 
-async def _words(
-    chain: ChainClient, challenge: bytes, attestor: bytes, feeds: dict[bytes, bytes]
-) -> Sequence[Word]:
-    """What one report vouches for, of these contracts."""
-    report = await chain.need(ReportRecord, Table.REPORT, challenge + attestor)
+async def _evidence(chain: ChainClient, report: ReportRecord) -> Evidence | None:
+    """What came beside a report; None where it was pruned."""
     try:
-        sidecar = await chain.evidence(challenge, attestor)
+        sidecar = await chain.evidence(report.challenge, report.attestor)
     except NotFound:
-        return []  # pruned
+        return None
     if blake2b_256(sidecar) != report.evidence:
         raise Malformed("the node has shown other evidence than the report's")
     evidence: Evidence = decode(Evidence, sidecar)
+    return evidence
+
+
+async def _shared(
+    chain: ChainClient, receipts: Iterable[SignedReceipt]
+) -> AsyncIterator[ReceiptFault]:
+    """Of each session for which a hoster has signed receipts that cannot both be true, two."""
+    sessions = defaultdict[bytes, list[SignedReceipt]](list)
+    for signed in receipts:
+        sessions[session_id(signed.receipt)].append(signed)
+    for said in sessions.values():
+        if len(said) == 1:
+            continue
+        hoster = said[0].receipt.hoster
+        key = (await chain.need(Registration, Table.REGISTRATION, hoster)).receipt_key
+        for first, second in combinations(said, 2):
+            with suppress(Malformed):
+                contradiction(chain.genesis.network, key, first, second)
+                yield ReceiptFault(key=key, first=first, second=second)
+                break
+
+
+def _words(report: ReportRecord, evidence: Evidence, feeds: dict[bytes, bytes]) -> Sequence[Word]:
+    """What one report vouches for, of these contracts."""
     words = []
     for judged, reported in zip(report.visits, evidence.visits, strict=True):
         feed = feeds.get(judged.contract)
         if feed is not None and reported.evidence is not None:
             said = vouched(reported.evidence)
             words += [
-                Word(attestor, judged.contract, feed, said, listed.entry)
+                Word(report.attestor, judged.contract, feed, said, listed.entry)
                 for listed in different(said.listed)
             ]
     return words

@@ -5,19 +5,50 @@ announced, while a peer may serve a longer one at any time, of any size.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from audit.faults import ReceiptsHeard
+from audit.messages import RECEIPT_EXTENSION
+from audit.receipts import SessionBinding
+from chain.bodies.faults import ReceiptFault
 from chain.head import Head
 from feed import flat_tree
-from feed.events import Event, Grown
+from feed.events import Event, Grown, Heard
 from feed.feed import Feed
-from feed.session import STALL_S, Session, download, open_session
+from feed.session import STALL_S, OnEvent, Session, download, open_session
 from feed.tree import Node, tree_hash
-from wire.errors import HoldfastError, Unavailable
+from wire.errors import HoldfastError, Malformed, Unavailable
 from wire.ports import Connection
 
 
-async def download_within(connection: Connection, feed: Feed, length: int, room_bytes: int) -> None:
+def listening(
+    binding: SessionBinding, key: bytes, accuse: Callable[[ReceiptFault], None]
+) -> OnEvent:
+    """Told of a session's events: has a hoster accused that signs what cannot all be true with
+    its receipt key. The rest is for who wants to prove what it was served: not for us.
+    """
+    receipts = ReceiptsHeard(binding, key)
+
+    def hear(_: Session, event: Event) -> None:
+        if not isinstance(event, Heard) or event.name != RECEIPT_EXTENSION or receipts.lie:
+            return
+        with suppress(Malformed):
+            receipts.hear(event.payload)
+        if receipts.lie:
+            first, second = receipts.lie
+            accuse(ReceiptFault(key=key, first=first, second=second))
+
+    return hear
+
+
+async def download_within(
+    connection: Connection,
+    feed: Feed,
+    length: int,
+    room_bytes: int,
+    on_event: OnEvent | None = None,
+) -> None:
     """Download a feed; of one larger than `room_bytes`, the first `length` chunks only.
 
     The feed never takes more than that from now on. What came of a feed that turned out to be
@@ -28,6 +59,8 @@ async def download_within(connection: Connection, feed: Feed, length: int, room_
     """
 
     def stop_beyond(session: Session, event: Event) -> None:
+        if on_event is not None:
+            on_event(session, event)
         if isinstance(event, Grown) and feed.byte_length > room_bytes:
             session.close()
 
@@ -37,11 +70,13 @@ async def download_within(connection: Connection, feed: Feed, length: int, room_
     else:
         beyond = feed.held.within(length, feed.length)
         feed.forget([chunk for stretch in beyond for chunk in range(*stretch)])
-        await _download_chunks(connection, feed, missing_of(feed, length))
+        await _download_chunks(connection, feed, missing_of(feed, length), on_event)
 
 
-async def _download_chunks(connection: Connection, feed: Feed, chunks: Sequence[int]) -> None:
-    session = await open_session(connection, feed)
+async def _download_chunks(
+    connection: Connection, feed: Feed, chunks: Sequence[int], on_event: OnEvent | None
+) -> None:
+    session = await open_session(connection, feed, on_event)
     session.fetch(chunks)
     failure: HoldfastError | None = None
     async with asyncio.TaskGroup() as tasks:

@@ -29,10 +29,10 @@ from feed.check import larger_chunk
 from feed.feed import Feed
 from feed.manifest import decode_manifest, discovery_key
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
-from feed.session import serve
+from feed.session import OnEvent, serve
 from feed.store import FeedStore
 from hoster.answer_service import CLOSED, answer_requests
-from hoster.fetch_session import download_within, is_complete
+from hoster.fetch_session import download_within, is_complete, listening
 from hoster.fork_service import until_free
 from hoster.receipt_store import ReceiptStore
 from hoster.receipts import ReceiptBook
@@ -138,6 +138,7 @@ class Hoster:
             )
             log.info("hoster enrolled", account=zbase32.encode(self._wallet.account))
             tasks.create_task(self._watch_store())
+            tasks.create_task(self._claimant.run())
             tasks.create_task(
                 watch(self._chain, self._claimant, self._chunk, self._holds, SPOT_CHECKS)
             )
@@ -296,7 +297,9 @@ class Hoster:
     ) -> None:
         """Download from the owner or another hoster, whoever answers."""
         reasons = []
-        for source in [record.source, *await self._other_hosters(record)]:
+        others = await self._other_hosters(record)
+        for other in [None, *others]:
+            source = record.source if other is None else other.endpoint
             try:
                 connection = await dial(
                     source.host,
@@ -305,7 +308,8 @@ class Hoster:
                     expected_remote=source.swarm_key,
                 )
                 try:
-                    await download_within(connection, feed, head.length, room_bytes)
+                    hear = None if other is None else self._hearing(connection, feed, other)
+                    await download_within(connection, feed, head.length, room_bytes, hear)
                 finally:
                     await connection.close()
             except HoldfastError as error:
@@ -314,10 +318,21 @@ class Hoster:
                 return
         raise Unavailable("; ".join(reasons) or "no source has the feed's head yet")
 
-    async def _other_hosters(self, record: FeedRecord) -> list[Endpoint]:
-        """Where else the feed is held; the owner may be long gone."""
+    def _hearing(self, connection: Connection, feed: Feed, other: Registration) -> OnEvent:
+        """For a session in which we read from another hoster: it signs for us as for anybody."""
+        binding = SessionBinding(
+            network=self._chain.genesis.network,
+            hoster=other.account,
+            handshake_hash=connection.handshake_hash,
+            peer=self._swarm_key.public,
+            feed=feed.key,
+        )
+        return listening(binding, other.receipt_key, self._claimant.accuse)
+
+    async def _other_hosters(self, record: FeedRecord) -> list[Registration]:
+        """Who else holds the feed; the owner may be long gone."""
         hosters = await active_hosters(self._chain, record)
-        return [each.endpoint for each in hosters if each.account != self._wallet.account]
+        return [each for each in hosters if each.account != self._wallet.account]
 
     def _on_open(
         self, protocol: str, id: bytes, connection: Connection

@@ -127,7 +127,7 @@ async def _assert_one_word(
     victim = network.account("attestor-1")
     sent = [
         signed.transaction.body
-        for signed in await _transactions(network)
+        for signed in await transactions(network)
         if signed.transaction.sender == victim
     ]
     for kind in (CommitReport, OpenReport):
@@ -145,7 +145,7 @@ async def _assert_one_word(
     assert stake.amount_base == PARAMETERS.attestor_stake_base
 
 
-async def _transactions(network: LocalNetwork) -> list[SignedTransaction]:
+async def transactions(network: LocalNetwork) -> list[SignedTransaction]:
     found: list[SignedTransaction] = []
     async with NodeHttp(network.url) as node:
         height = 1

@@ -4,10 +4,14 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from audit.entries import unpack_listed
+from audit.faults import session_id
 from chain.challenge_records import ReportRecord
 from chain.found_store import FoundStore
 from chain.node import Node
@@ -15,8 +19,9 @@ from chain.records import Account, Table
 from holdfast.home import Home
 from holdfast.network import _end_with_parent
 from tests.attacks import finder
-from tests.attacks.test_made_up_digests import checker, reported
-from tests.chain.nodes import answering, node_at, write, writing
+from tests.attacks.test_lent_sessions import lent
+from tests.attacks.test_made_up_digests import checker, open_reports, reported
+from tests.chain.nodes import answering, node_at, until, writing
 from tests.chain.rules.test_digest_fault import Case
 
 DEATHS = (15, 40, 65, 90)
@@ -62,20 +67,30 @@ async def sent_by(case: Case, node: Node) -> list[str]:
     return kinds
 
 
+def is_proven(case: Case, node: Node) -> bool:
+    """Whether the chain has convicted them of a made-up digest, or the hoster of two receipts."""
+    records = node.ledger.state.records
+    forged = records[Table.REPORT, case.world.focus + case.crook.id]
+    session = session_id(case.visit.receipt.receipt)
+    assert isinstance(forged, ReportRecord)
+    return forged.forged or (Table.FALSE_SESSION, session) in records
+
+
+@pytest.mark.parametrize(
+    ("made", "proof"), [(partial(reported, "digest"), "digest_fault"), (lent, "receipt_fault")]
+)
 async def test_who_is_killed_after_its_claim_shows_the_proof_in_a_later_life(
-    tmp_path: Path, monkeypatch
+    made: Callable[[], Case], proof: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chain.rules.claim.CLAIM_BLOCKS", finder.CLAIM_BLOCKS)
-    case = reported("digest")
+    case = made()
     home = home_of(case, tmp_path / "home")
     async with (
         asyncio.timeout(LIFE_S),
         node_at(case.world, tmp_path / "chain.db") as node,
         answering(node) as url,
     ):
-        parts = case.parts
-        await node.accept(case.world.sign(case.crook, parts.open(), parts.sidecar))
-        await write(node)
+        await open_reports(case, node)
         async with writing(node):
             first = await life(case, url, home, 0, case.world.focus.hex())
             while "claim" not in await sent_by(case, node):  # noqa: ASYNC110 - of another process
@@ -87,11 +102,11 @@ async def test_who_is_killed_after_its_claim_shows_the_proof_in_a_later_life(
                 assert await later.wait() in (-signal.SIGKILL, 0)
             last = await life(case, url, home)
             assert await last.wait() == 0
-        assert await sent_by(case, node) == ["claim", "digest_fault"]
-        records = node.ledger.state.records
-        forged = records[Table.REPORT, case.world.focus + case.crook.id]
-        assert isinstance(forged, ReportRecord) and forged.forged
-        account = records[Table.ACCOUNT, checker(case).id]
+            judged = node.height
+            await until(lambda: node.height > judged + 1)
+        assert await sent_by(case, node) == ["claim", proof]
+        assert is_proven(case, node)
+        account = node.ledger.state.records[Table.ACCOUNT, checker(case).id]
         assert isinstance(account, Account)
         assert account.balance_base > case.world.balance(checker(case))
     assert not list(FoundStore(home.found).all()), "the chain has judged it"

@@ -13,6 +13,7 @@ from audit.faults import false_digest, vouched
 from chain.claim_client import Claimant
 from chain.client import ChainClient
 from chain.found_store import FoundStore
+from chain.node import Node
 from chain.records import Account, Table
 from chain.spot_client import check, different
 from chain.wallet_client import Wallet
@@ -29,11 +30,15 @@ async def checking(case: Case, path: Path) -> AsyncIterator[tuple[ChainClient, C
         answering(node) as url,
         ChainClient(url, case.world.genesis) as chain,
     ):
-        parts = case.parts
-        await node.accept(case.world.sign(case.crook, parts.open(), parts.sidecar))
-        await write(node)
+        await open_reports(case, node)
         async with writing(node), following(chain):
             yield chain, claimant(chain, checker(case), path)
+
+
+async def open_reports(case: Case, node: Node) -> None:
+    for member, parts in ((case.crook, case.parts), *case.others):
+        await node.accept(case.world.sign(member, parts.open(), parts.sidecar))
+    await write(node)
 
 
 def claimant(chain: ChainClient, person: Person, path: Path) -> Claimant:

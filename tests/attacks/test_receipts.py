@@ -9,18 +9,22 @@ import pytest
 
 from audit.entries import Entry, Listed, pack_listed, unpack_listed
 from audit.evidence import Flaw
+from audit.faults import contradiction
 from audit.messages import RECEIPT_EVERY_CHUNKS, Outcome, SignedReceipt
+from audit.receipts import DOMAIN
+from chain.bodies.faults import ReceiptFault
 from chain.reasons import Reason
-from tests.attestor.hosters import LENGTH, hosting, on_receipt, stored, visit
+from tests.attestor.hosters import HOSTER, LENGTH, NETWORK, hosting, on_receipt, stored, visit
 from tests.audit.visits import SERVED, VISIT, receipt_over
 from tests.builders import World
 from tests.chain.refusals import assert_refused
 from tests.people import STRANGER, Person
 from tests.reports import ReportParts, account_of, leaf_hashes, make_receipt
 from tests.stages import sealed
+from wire import signing
 from wire.codec import encode
 from wire.errors import Rejected
-from wire.keys import KeyPair
+from wire.keys import KeyPair, Use
 
 
 def reported(change):
@@ -113,6 +117,41 @@ async def test_who_withholds_receipts_leaves_fifteen_chunks_unsigned_at_most(mos
     assert max(most - RECEIPT_EVERY_CHUNKS + 1, 0) <= judged.served <= most
     assert result.summary.outcome is not Outcome.SERVED
     assert len(judged.unproven) == 4
+
+
+LIES: dict[str, dict[str, object]] = {
+    "the same number twice": {"sequence": 1},
+    "to two readers": {"peer": b"p" * 32},
+    "of two forks": {"fork": 9},
+    "less than before": {"bytes": 1},
+    "other chunks": {"count": 16, "root": bytes(32)},
+}
+
+
+@pytest.mark.parametrize("changes", LIES.values(), ids=LIES)
+async def test_a_visitor_has_two_receipts_that_cannot_both_be_true(changes):
+    signer, accused = HOSTER.key(Use.RECEIPT), list[ReceiptFault]()
+
+    def lied(signed: SignedReceipt) -> bytes:
+        if signed.receipt.sequence == 1:
+            return encode(signed)
+        receipt = signed.receipt.model_copy(update=changes)
+        signature = signing.sign(signer, DOMAIN, NETWORK, encode(receipt))
+        return encode(SignedReceipt(receipt=receipt, signature=signature))
+
+    planned = tuple(range(LENGTH))
+    async with hosting(stored(), on_receipt(lied)) as made:
+        await visit(made.endpoint, planned=planned, accuse=accused.append)
+    (fault,) = accused
+    assert fault.key == signer.public
+    assert contradiction(NETWORK, fault.key, fault.first, fault.second)
+
+
+async def test_an_honest_hoster_is_not_accused():
+    accused = list[ReceiptFault]()
+    async with hosting(stored()) as made:
+        await visit(made.endpoint, planned=tuple(range(LENGTH)), accuse=accused.append)
+    assert not accused
 
 
 def test_an_inner_node_is_no_entry():

@@ -13,6 +13,7 @@ from attestor.disguise import Disguise, Habit
 from attestor.itinerary import Control, VisitTask
 from attestor.messages import VisitResult
 from attestor.session import Patience, make_visit
+from attestor.witness_session import Accuse
 from audit.evidence import Judged, Target, Task, judge_visit
 from audit.messages import RECEIPT_EXTENSION, SignedReceipt
 from audit.plan import VisitPlan
@@ -200,6 +201,7 @@ async def visit(
     deadline_s: float = DEADLINE_S,
     disguise: Disguise | None = None,
     controls: tuple[Control, ...] = (),
+    accuse: Accuse | None = None,
 ) -> tuple[VisitResult, Judged]:
     """Visit, and have the chain's judge look at what came of it: it must never void a report."""
     plan = VisitPlan(CONTRACT, 0, planned)
@@ -218,7 +220,7 @@ async def visit(
         endpoint=endpoint,
         elsewhere=elsewhere,
     )
-    result = await make_visit(task, VISIT_KEY, deadline_s, patience)
+    result = await make_visit(task, VISIT_KEY, deadline_s, patience, accuse)
     terms = Task(CHALLENGE, ATTESTOR.id, OPENED_MS, CLOSED_MS)
     judged = judge_visit(NETWORK, terms, target, plan, result.summary, result.evidence)
     return result, judged

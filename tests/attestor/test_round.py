@@ -16,8 +16,10 @@ from attestor.store import AttestorStore
 from audit.messages import Evidence, Outcome
 from chain import schedule
 from chain.challenge_records import ChallengeRecord
+from chain.claim_client import Claimant
 from chain.client import ChainClient
 from chain.endpoint import Endpoint
+from chain.found_store import FoundStore
 from chain.messages import Transaction
 from chain.node import Node
 from chain.records import DueItem, StakeRecord, Table, stake_key
@@ -43,6 +45,7 @@ class Seat:
     person: Person
     swarm: Swarm
     store: AttestorStore
+    found: FoundStore
 
 
 class Hall:
@@ -52,11 +55,12 @@ class Hall:
         self.world, self.node, self.chain, self.seats = world, node, chain, seats
         self.challenge = world.challenge.challenge
 
-    def round(self, seat: Seat) -> Round:
+    def round(self, seat: Seat, master: bytes | None = None) -> Round:
         """A member's round, as its daemon makes it at every start."""
         wallet = Wallet(self.chain, seat.person.account)
-        identity = Identity(seat.person.master)
-        return Round(self.challenge, self.chain, wallet, seat.store, seat.swarm, identity)
+        identity = Identity(master or seat.person.master)
+        claimant = Claimant(self.chain, wallet, seat.found)
+        return Round(self.challenge, self.chain, wallet, seat.store, seat.swarm, identity, claimant)
 
     async def wait(self, ready: Callable[[ChallengeRecord], bool]) -> ChallengeRecord:
         return await self.chain.wait(ChallengeRecord, Table.CHALLENGE, self.challenge, ready)
@@ -92,7 +96,7 @@ async def assembled(path: Path) -> AsyncIterator[Hall]:
         for person in world.members:
             swarm = await stack.enter_async_context(open_swarm(person.key(Use.SWARM), HOST, 0))
             store = stack.enter_context(AttestorStore(path / f"{person.name}.db"))
-            seats.append(Seat(person, swarm, store))
+            seats.append(Seat(person, swarm, store, FoundStore(path / f"{person.name} found")))
         world.block(*(world.sign(seat.person, registered(seat)) for seat in seats))
         node = await stack.enter_async_context(node_at(world, path / "chain.db"))
         url = await stack.enter_async_context(answering(node))
@@ -278,16 +282,7 @@ async def test_who_got_another_key_since_the_draw_sits_out_and_opens_no_void_rep
 
             monkeypatch.setattr(changed.store, "keep_coin", keep_and_stop)
             await asyncio.wait([playing])  # and started again with another seed
-            wallet = Wallet(hall.chain, changed.person.account)
-            again = Round(
-                hall.challenge,
-                hall.chain,
-                wallet,
-                changed.store,
-                changed.swarm,
-                Identity(b"n" * 32),
-            )
-            tasks.create_task(again.play())
+            tasks.create_task(hall.round(changed, b"n" * 32).play())
         record = await hall.wait(lambda now: now.status == "settled")
         assert changed.store.report(hall.challenge) is None
         assert set(record.opened) == {seat.person.id for seat in others}

@@ -1,11 +1,21 @@
 """Two receipts that cannot both be true, and digests that nobody made of the bytes."""
 
+from contextlib import suppress
+
 import pytest
 
 from audit.entries import Listed, fresh_key, pack_listed, unpack_listed
-from audit.faults import Contradiction, contradiction, false_digest, session_id, vouched
+from audit.faults import (
+    REMEMBERED,
+    Contradiction,
+    ReceiptsHeard,
+    contradiction,
+    false_digest,
+    session_id,
+    vouched,
+)
 from audit.messages import Receipt, SignedReceipt
-from audit.receipts import DOMAIN
+from audit.receipts import DOMAIN, SessionBinding
 from tests.audit.visits import (
     ATTESTOR,
     CHALLENGE,
@@ -158,3 +168,55 @@ def test_a_digest_of_another_session_is_a_lie():
 )
 def test_a_fresh_digest_of_another_task_is_a_lie(key):
     assert false_digest(vouched(EVIDENCE), key, LIBRARY.chunk(3)) == (False, True)
+
+
+BINDING = SessionBinding(
+    network=NETWORK,
+    hoster=FIRST.receipt.hoster,
+    handshake_hash=FIRST.receipt.handshake_hash,
+    peer=FIRST.receipt.peer,
+    feed=FIRST.receipt.feed,
+)
+
+
+def heard(*said: SignedReceipt) -> ReceiptsHeard:
+    """A reader that has listened to all of this."""
+    receipts = ReceiptsHeard(BINDING, KEY)
+    for each in said:
+        with suppress(Malformed):
+            receipts.hear(encode(each))
+    return receipts
+
+
+@pytest.mark.parametrize("other", [other for other, _ in LIES.values()], ids=LIES)
+@pytest.mark.parametrize("later", [False, True])
+def test_a_reader_notices_receipts_that_cannot_both_be_true(other, later):
+    said = (other, FIRST) if later else (FIRST, other)
+    assert heard(*said).lie == said
+    assert contradiction(NETWORK, KEY, *said)
+
+
+def test_a_reader_keeps_the_first_two_and_notices_nothing_in_what_can_be_true():
+    others = [otherwise(FIRST, sequence=1, time_ms=time_ms) for time_ms in (1, 2)]
+    assert heard(FIRST, *others).lie == (FIRST, others[0])
+    assert not any(heard(FIRST, other).lie for other in HARMLESS.values())
+
+
+def test_a_reader_takes_no_receipt_for_its_own_that_is_not():
+    receipts = heard(FIRST)
+    assert receipts.hear(encode(SECOND)) == SECOND
+    for other in ("of another connection", "of another hoster", "not signed"):
+        with pytest.raises(Malformed):
+            receipts.hear(encode(HARMLESS[other]))
+    with pytest.raises(Malformed):
+        receipts.hear(encode(otherwise(SECOND, peer=b"p" * 32)))
+    with pytest.raises(Malformed):
+        receipts.hear(b"no receipt")
+
+
+def test_a_reader_remembers_so_many_and_the_last_is_enough():
+    said = [otherwise(FIRST, sequence=number) for number in range(1, 2 * REMEMBERED)]
+    forgotten = otherwise(FIRST, time_ms=1)
+    assert heard(*said, forgotten).lie is None and heard(said[0], forgotten).lie is not None
+    less = otherwise(FIRST, sequence=2 * REMEMBERED, count=2)
+    assert heard(*said, less).lie is not None

@@ -7,16 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from audit.faults import contradiction
+from audit.receipts import SessionBinding
+from chain.bodies.faults import ReceiptFault
 from chain.head import Head
+from feed.events import Event
 from feed.feed import Feed
-from feed.session import download, serve
+from feed.session import Session, download, serve
 from feed.store import FeedStore
 from feed.tables import StoreFull
 from feed.tree import tree_hash
-from hoster.fetch_session import download_within, is_complete, is_held, missing_of
+from hoster.fetch_session import download_within, is_complete, is_held, listening, missing_of
+from hoster.receipts import ReceiptBook
+from hoster.serving_service import Serving
 from tests.feed.channels import connect
 from tests.feed.owner import KEY, owned
 from wire.errors import HoldfastError, Unavailable
+from wire.keys import KeyPair
 
 KNOWN, GROWN = 40, 400
 """Chunks of the head that the chain knows, and of what the owner serves by now."""
@@ -136,3 +143,35 @@ async def test_no_more_is_stored_than_the_offer_has_room_for(stores: Stores) -> 
     with pytest.raises(StoreFull, match=f"its limit of {known.byte_length} bytes"):
         feed.put([source.chunk(KNOWN)])
     assert list(feed.held) == [(0, KNOWN)] and feed.held_bytes == known.byte_length
+
+
+SIGNER = KeyPair(b"h" * 32)
+NETWORK = b"n" * 32
+
+
+@pytest.mark.parametrize("lies", [False, True])
+async def test_who_fetches_from_a_hoster_hears_what_it_signs(stores: Stores, lies: bool) -> None:
+    source, feed = owned(stores(), KNOWN), stores().create(KEY)
+    here, there = connect()
+    binding = SessionBinding(
+        network=NETWORK,
+        hoster=SIGNER.public,
+        handshake_hash=here.handshake_hash,
+        peer=there.remote_key,
+        feed=KEY,
+    )
+    book = ReceiptBook(SIGNER, binding)
+    serving = Serving(book, source)
+
+    def lie(session: Session, event: Event) -> None:
+        serving.on_event(session, event)
+        book._sequence = 0 if lies else book._sequence
+
+    accused = list[ReceiptFault]()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(serve(there, source, lie))
+        hear = listening(binding, SIGNER.public, accused.append)
+        await download_within(here, feed, KNOWN, source.byte_length, hear)
+    assert len(accused) == int(lies)
+    for fault in accused:
+        assert contradiction(NETWORK, SIGNER.public, fault.first, fault.second)

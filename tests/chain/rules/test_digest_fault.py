@@ -38,6 +38,8 @@ class Case:
     parts: ReportParts
     said: Vouched | None = None
     """Instead of what the visit vouches for."""
+    others: tuple[tuple[Person, ReportParts], ...] = ()
+    """Reports that are to be opened beside the crook's."""
 
     @property
     def hoster(self) -> Person:
