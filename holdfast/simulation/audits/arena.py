@@ -213,9 +213,10 @@ class Arena:
         """What hosters do: acknowledge what they are assigned, and show what they are asked for.
 
         Whoever does not hold a feed says that it does all the same, and can show nothing.
+        What it could not show once, it never can.
         """
         steps = []
-        for record in self.ledger.state.records.values():
+        for record in self.ledger.state.take_written():
             if isinstance(record, ContractRecord) and record.status == "assigned":
                 steps.append(self._acknowledge(record))
             elif isinstance(record, DataRequest) and record.status == "open":

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from chain.context import BlockContext
 from chain.genesis import Genesis
 from chain.money import held_base
-from chain.state import Draft, State
+from chain.state import Draft, Key, State
 from chain.transition import execute, genesis_state
+from wire.codec import Message
 from wire.primitives import tagged_hash
 
 Step = Callable[[Draft, BlockContext], None]
@@ -14,10 +15,20 @@ Step = Callable[[Draft, BlockContext], None]
 
 
 class Records(State):
-    """A state that keeps no tree: nobody asks for its root."""
+    """A state that keeps no tree, as nobody asks for its root, and notes what was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written: dict[Key, None] = {}
+
+    def take_written(self) -> list[Message]:
+        """The records written since this was asked before, as they are now."""
+        written, self._written = self._written, {}
+        return [record for key in written if (record := self.get(key)) is not None]
 
     def follow(self, draft: Draft) -> None:
         """Make a draft's writes part of the state."""
+        self._written |= dict.fromkeys(draft.changes)
         for key, record in draft.changes.items():
             if record is None:
                 self.records.pop(key, None)
