@@ -19,28 +19,17 @@ mutable buffers; it has one owner, and after an error it must not be used again.
 from collections.abc import Callable
 from hashlib import blake2b
 
-from nacl.bindings import (
-    crypto_secretstream_xchacha20poly1305_init_pull,
-    crypto_secretstream_xchacha20poly1305_pull,
-    crypto_secretstream_xchacha20poly1305_push,
-    crypto_secretstream_xchacha20poly1305_state,
-)
-from nacl.exceptions import CryptoError
-
 from swarm.noise import RECEIVED_SIZES, Established, Handshake
+from swarm.seal import HEADER_BYTES, SEAL_BYTES, Opener, Sealer
 from wire.errors import Malformed, Unavailable
 from wire.keys import KeyPair
 from wire.primitives import blake2b_256
-
-SEAL_BYTES = 17
-"""How much longer a secretstream push is than its plaintext: the tag byte and the MAC."""
 
 MAX_FRAME_BYTES = 2**24 - 1
 """The longest frame that three bytes of length can announce; Node accepts all of it."""
 
 MAX_PLAINTEXT_BYTES = MAX_FRAME_BYTES - SEAL_BYTES
 
-HEADER_BYTES = 24
 HEADER_MESSAGE_BYTES = 32 + HEADER_BYTES
 
 _SETUP_BUFFER_BYTES = 512
@@ -48,9 +37,6 @@ _SETUP_BUFFER_BYTES = 512
 
 _BUFFER_BYTES = 256 * 1024
 """Read buffer of a working stream: four frames of 64 KiB, and what uvloop reads at once."""
-
-_SCRATCH_BYTES = 1024 * 1024
-"""PyNaCl keeps its largest scratch buffer; one of a rare larger frame is let go."""
 
 
 def _namespace(name: str, count: int) -> list[bytes]:
@@ -96,8 +82,8 @@ class SecretStream:
         self._frame_bytes = frame_bytes
         self._sizes = [*RECEIVED_SIZES[initiator], HEADER_MESSAGE_BYTES]
         self._answers: list[bytes] = []
-        self._push = crypto_secretstream_xchacha20poly1305_state()
-        self._pull = crypto_secretstream_xchacha20poly1305_state()
+        self._sealer: Sealer
+        self._opener: Opener
         self._buffer = memoryview(bytearray(_SETUP_BUFFER_BYTES))
         self._start = 0
         self._end = 0
@@ -113,13 +99,10 @@ class SecretStream:
         answers, self._answers = self._answers, []
         return answers
 
-    def seal(self, plaintext: bytes) -> tuple[bytes, bytes]:
-        """The two pieces, length and ciphertext, that carry `plaintext` on the socket."""
+    def seal(self, plaintext: bytes) -> bytes | bytearray:
+        """The frame that carries `plaintext` on the socket."""
         assert self.established is not None and len(plaintext) <= MAX_PLAINTEXT_BYTES
-        sealed = crypto_secretstream_xchacha20poly1305_push(self._push, plaintext)
-        if len(sealed) > _SCRATCH_BYTES:
-            self._push.rawbuf = None
-        return len(sealed).to_bytes(3, "little"), sealed
+        return self._sealer.seal(plaintext)
 
     def writable(self) -> memoryview:
         """Where the next bytes from the socket belong; never empty."""
@@ -152,7 +135,7 @@ class SecretStream:
                 wanted = 3 + size
                 break
             if self.ready:
-                frames.append(self._open(bytes(buffer[start + 3 : stop])))
+                frames.append(self._opener.open(buffer[start + 3 : stop]))
             else:
                 self._set_up(bytes(buffer[start + 3 : stop]))
             start = stop
@@ -191,15 +174,6 @@ class SecretStream:
         target[:held] = self._buffer[self._start : self._end]
         self._buffer, self._start, self._end = target, 0, held
 
-    def _open(self, sealed: bytes) -> bytes:
-        try:
-            plaintext, _ = crypto_secretstream_xchacha20poly1305_pull(self._pull, sealed)
-        except CryptoError as error:
-            raise Malformed("a frame does not authenticate") from error
-        if len(plaintext) > _SCRATCH_BYTES:
-            self._pull.rawbuf = None
-        return plaintext
-
     def _set_up(self, message: bytes) -> None:
         self._sizes.pop(0)
         if self.established is not None:
@@ -213,10 +187,7 @@ class SecretStream:
             self._answers.append(_framed(answer))
         if established:
             self.established = established
-            # Initialised as a reader is, so that the header is an argument and not entropy.
-            crypto_secretstream_xchacha20poly1305_init_pull(
-                self._push, self._header, established.send_key
-            )
+            self._sealer = Sealer(established.send_key, self._header)
             own_id = stream_id(established.handshake_hash, initiator=self.initiator)
             self._answers.append(_framed(own_id + self._header))
 
@@ -224,9 +195,7 @@ class SecretStream:
         expected = stream_id(established.handshake_hash, initiator=not self.initiator)
         if message[:32] != expected:
             raise Malformed("the header message names another stream")
-        crypto_secretstream_xchacha20poly1305_init_pull(
-            self._pull, message[32:], established.receive_key
-        )
+        self._opener = Opener(established.receive_key, message[32:])
         self.ready = True
 
 

@@ -15,7 +15,8 @@ import structlog
 from swarm.health import Health
 from swarm.noise import Established
 from swarm.peers import Drop, Limits
-from swarm.secret_stream import HEADER_BYTES, SecretStream
+from swarm.seal import HEADER_BYTES
+from swarm.secret_stream import SecretStream
 from swarm.session import OnOpen, Spawn, TcpConnection
 from wire.errors import HoldfastError, Malformed, Unavailable
 from wire.keys import KeyPair
@@ -94,10 +95,7 @@ class EncryptedSocket(asyncio.BufferedProtocol):
         """Send frames; nothing happens once the line is over."""
         if self.dropped or self._transport is None or self.established is None:
             return
-        pieces: list[bytes] = []
-        for plaintext in plaintexts:
-            pieces += self._stream.seal(plaintext)
-        self._transport.writelines(pieces)
+        self._transport.writelines([self._stream.seal(plaintext) for plaintext in plaintexts])
         self._health.sent(self._loop.time())
         if self._transport.get_write_buffer_size() > self._limits.send_limit_bytes:
             self.drop(Drop.STALLED, "too much waits to be sent")

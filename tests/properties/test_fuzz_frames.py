@@ -103,7 +103,7 @@ def _handshake() -> tuple[list[bytes], list[bytes]]:
     theirs += other.take_answers()
     one.receive(theirs[-1])
     for end, sent in ((one, ours), (other, theirs)):
-        sent += [b"".join(end.seal(bytes([n]) * n * 50)) for n in range(6)]
+        sent += [end.seal(bytes([n]) * n * 50) for n in range(6)]
     return ours, theirs
 
 

@@ -117,8 +117,8 @@ async def test_a_byte_now_and_then_does_not_hold_a_connection() -> None:
 async def test_a_frame_that_does_not_authenticate_ends_the_connection() -> None:
     async with watched() as listener, raw(listener) as (reader, writer):
         stream = await shake_hands(listener, reader, writer)
-        length, sealed = stream.seal(b"\x01\x00hello")
-        writer.write(length + sealed[:-1] + bytes([sealed[-1] ^ 1]))
+        frame = stream.seal(b"\x01\x00hello")
+        writer.write(frame[:-1] + bytes([frame[-1] ^ 1]))
         await rest(reader)
         await until(lambda: listener.drops == {Drop.MALFORMED: 1})
 
@@ -135,7 +135,7 @@ async def test_a_frame_that_does_not_authenticate_ends_the_connection() -> None:
 async def test_fatal_frames_end_the_connection(frame: bytes) -> None:
     async with watched() as listener, raw(listener) as (reader, writer):
         stream = await shake_hands(listener, reader, writer)
-        writer.write(b"".join(stream.seal(frame)))
+        writer.write(stream.seal(frame))
         await rest(reader)
         await until(lambda: listener.drops == {Drop.MALFORMED: 1})
 
@@ -149,7 +149,7 @@ async def test_a_flood_of_opens_is_slowed() -> None:
         assert isinstance(flooded, EncryptedSocket)
         # Each open is rejected, so that its number may be used for the next.
         for _ in range(51):
-            writer.write(b"".join(stream.seal(b"\x00\x01\x01\x01q\x00")))
+            writer.write(stream.seal(b"\x00\x01\x01\x01q\x00"))
         await until(lambda: not flooded._reading)
         assert not flooded.dropped
 
