@@ -15,10 +15,10 @@ from attestor.schedule import answer_height
 from attestor.store import AttestorStore
 from chain.bodies.challenges import CoinFault, ShowReveals
 from chain.challenge_records import ChallengeRecord
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.reasons import Reason
 from chain.records import Table
-from chain.wallet_client import Wallet
 from coinflip.evidence import verify_evidence
 from coinflip.flip import resume
 from coinflip.messages import Evidence, Reveal, RevealProof

@@ -19,9 +19,9 @@ from attestor.store import AttestorStore
 from audit.messages import PeerMetric
 from chain.bodies.challenges import ReportAbsent, SealCoin
 from chain.challenge_records import ChallengeRecord
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.records import Registration, Table
-from chain.wallet_client import Wallet
 from coinflip.events import Landed, Malicious, Offline
 from coinflip.messages import Evidence
 from coinflip.opening import topic_id

@@ -7,8 +7,8 @@ from attestor.disguise import Disguise, Habit, put_on, visit_seed
 from audit.evidence import Target
 from audit.plan import VisitPlan
 from chain.challenge_records import ChallengeRecord, DrawnContract, DrawRecord
+from chain.challenges.judging import target_of
 from chain.endpoint import Endpoint
-from chain.judging import target_of
 from chain.records import FeedRecord, Registration
 from wire import vrf
 from wire.prng import Stream

@@ -34,12 +34,12 @@ from audit.plan import plan_input, visit_plans
 from chain.bodies.challenges import CommitReport, OpenCoin, OpenReport
 from chain.bodies.faults import ReceiptFault
 from chain.challenge_records import ChallengeRecord, DrawRecord
-from chain.claim_client import Claimant
-from chain.client import ChainClient
-from chain.judging import targets_of
+from chain.challenges.judging import targets_of
+from chain.client.claim_client import Claimant
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.messages import MAX_SIDECAR_BYTES, Body
 from chain.records import FeedRecord, Registration, Table
-from chain.wallet_client import Wallet
 from coinflip.messages import CoinOpening
 from swarm.service import Swarm
 from wire import vrf, zbase32

@@ -16,14 +16,14 @@ from attestor.round_service import Round
 from attestor.store import AttestorStore
 from chain.bodies.hosting import Register
 from chain.challenge_records import ChallengeRecord
-from chain.claim_client import Claimant
-from chain.client import ChainClient
-from chain.directory_client import active_hosters
+from chain.client.claim_client import Claimant
+from chain.client.directory_client import active_hosters
+from chain.client.found_store import FoundStore
+from chain.client.light_client import ChainClient
+from chain.client.spot_client import watch
+from chain.client.wallet_client import Wallet
 from chain.endpoint import Endpoint
-from chain.found_store import FoundStore
 from chain.records import FeedRecord, Meta, Table
-from chain.spot_client import watch
-from chain.wallet_client import Wallet
 from swarm.service import Swarm, open_swarm
 from wire import zbase32
 from wire.errors import HoldfastError

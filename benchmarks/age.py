@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure, Wanted
-from chain.follower_node import Follower
+from chain.node.follower_node import Follower
 from holdfast.home import CHAIN_NAME, SEED_NAME
 from holdfast.network import LocalNetwork
 from tests.chain.chains import Chain

@@ -22,8 +22,8 @@ from audit.messages import Evidence
 from audit.plan import plan_input
 from benchmarks.audit_reports import CHALLENGE, COIN, NETWORK, Round, Scale, make_round
 from benchmarks.figure import Figure, Wanted
-from chain import judging, settlement
 from chain.bodies.challenges import OpenReport
+from chain.challenges import judging, settlement
 from chain.rules import open_report
 from chain.state import Draft
 from wire import signing, vrf

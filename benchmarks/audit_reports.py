@@ -14,11 +14,11 @@ from audit.receipts import ServedAccount, SessionBinding, sign_receipt
 from chain.bodies.challenges import OpenReport
 from chain.bodies.plans import Sla
 from chain.challenge_records import ChallengeRecord, DrawnAttestor, DrawnContract, DrawRecord
-from chain.committee import MemberHash
+from chain.challenges.committee import MemberHash
+from chain.challenges.judging import target_of, targets_of
 from chain.context import BlockContext
 from chain.genesis import Parameters
 from chain.head import Head
-from chain.judging import target_of, targets_of
 from chain.messages import SignedTransaction, Transaction, sign_transaction
 from chain.records import ContractRecord, PlanRecord
 from chain.sponsors import Sponsor

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure, Wanted
-from chain.follower_node import Follower
 from chain.genesis import Parameters
-from chain.server import bind, run_node
+from chain.node.follower_node import Follower
+from chain.node.server import bind, run_node
 from holdfast.logs import set_up
 from holdfast.network import free_ports
 from tests.chain.chains import Chain

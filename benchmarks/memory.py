@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.figure import Figure, Wanted
 from chain.challenge_records import Availability
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.records import Table
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork
 from tests.e2e.commands import holdfast

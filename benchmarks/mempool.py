@@ -15,9 +15,9 @@ from chain.bodies.coins import Transfer
 from chain.endpoint import Endpoint
 from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
 from chain.ledger import Ledger
-from chain.mempool import MAX_PER_SENDER, Mempool
-from chain.mempool_store import MempoolStore
 from chain.messages import TRANSACTION_DOMAIN, SignedTransaction, Transaction, sign_transaction
+from chain.node.mempool import MAX_PER_SENDER, Mempool
+from chain.node.mempool_store import MempoolStore
 from chain.transition import genesis_state
 from wire.codec import decode, encode
 from wire.keys import KeyPair, Use

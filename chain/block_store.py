@@ -15,7 +15,7 @@ from chain.blocks import (
     RecordName,
 )
 from chain.messages import SignedTransaction
-from chain.sync import run_bytes
+from chain.runs import run_bytes
 from chain.votes import Certificate
 from wire.codec import NOTHING, array, decode, encode
 from wire.errors import NotFound, Unavailable

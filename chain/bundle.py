@@ -19,12 +19,12 @@ from chain.challenge_records import (
     ReportRecord,
     VerdictRecord,
 )
-from chain.explaining import Case
+from chain.challenges.explaining import Case
+from chain.challenges.judging import judge_report
+from chain.challenges.verdicts import conclude, hoster_pay_base, visits_to
 from chain.genesis import Genesis, Parameters
-from chain.judging import judge_report
 from chain.records import FeedRecord, PlanRecord, Table
 from chain.trust import Checkpoint, TermStep, Trust, verify_state
-from chain.verdicts import conclude, hoster_pay_base, visits_to
 from feed.tree import MAX_LENGTH
 from wire.codec import Message
 from wire.errors import Malformed, Rejected

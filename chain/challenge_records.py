@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PlainSerializer
 
 from audit.messages import MAX_LISTED, Outcome, VisitSummary
-from chain.committee import AbsenceVote, FlipAttempt, MemberHash, MemberKey, Unrevealed
+from chain.challenges.committee import AbsenceVote, FlipAttempt, MemberHash, MemberKey, Unrevealed
 from chain.head import Head
 from chain.hosting_records import Absence
 from coinflip.messages import MAX_MEMBERS

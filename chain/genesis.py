@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from audit.messages import MAX_LISTED, MAX_VISITS
-from chain.bands import Bands, bands
+from chain.challenges.bands import Bands, bands
 from chain.validators import MAX_VALIDATORS, Validator, ValidatorSet
 from coinflip.messages import MAX_MEMBERS, MIN_MEMBERS
 from wire.codec import Message, digest

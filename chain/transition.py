@@ -7,17 +7,7 @@ and uses its nonce, and changes nothing else; but a void report is remembered as
 
 from dataclasses import dataclass
 
-from chain import (
-    assignment,
-    data_requests,
-    fees,
-    lottery,
-    money,
-    penalties,
-    schedule,
-    settlement,
-    terms,
-)
+from chain import assignment, fees, money, penalties, schedule, terms
 from chain.blocks import TransactionOutcome
 from chain.bodies.challenges import (
     CoinFault,
@@ -36,6 +26,7 @@ from chain.bodies.hosting import Acknowledge, Drain, Register
 from chain.bodies.keys import Rotate
 from chain.bodies.plans import CancelPlan, CreatePlan, PausePlan, ResumePlan, TopUpPlan
 from chain.bodies.validators import Delist, Enlist, ValidatorFault
+from chain.challenges import data_requests, lottery, settlement
 from chain.context import BlockContext
 from chain.genesis import Genesis
 from chain.messages import WITH_EVIDENCE, SignedTransaction

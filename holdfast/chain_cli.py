@@ -32,8 +32,8 @@ def run_chain(
     ] = None,
 ) -> None:
     """Run this home's validator until it is stopped."""
-    from chain.node import Node, Place
-    from chain.server import bind, run_node
+    from chain.node.server import bind, run_node
+    from chain.node.validator_node import Node, Place
     from holdfast.daemon import run_daemon
 
     current = session(context)
@@ -97,7 +97,7 @@ def replay(context: typer.Context, json: JsonFlag = False) -> None:
 
     The node may go on running. Exit code 1 when anything is not as stored.
     """
-    from chain.replay_service import replay as replay_chain
+    from chain.sync.replay_service import replay as replay_chain
     from holdfast.progress import steps
 
     home = session(context).home

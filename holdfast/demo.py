@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chain.challenge_records import ChallengeRecord, DrawRecord, VerdictRecord
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.hosting_records import DataRequest
 from chain.records import (
     Account,

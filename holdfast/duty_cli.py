@@ -45,7 +45,7 @@ def ask(
     With --wait the exit code is 1 when the hoster has not shown them.
     """
     from chain.bodies.data import MAX_ASKED
-    from chain.client import ChainClient
+    from chain.client.light_client import ChainClient
     from owner.ask_service import ask as send
     from owner.ask_service import until_over
 
@@ -133,7 +133,7 @@ def maintenance(
     json: JsonFlag = False,
 ) -> None:
     """Announce that this hoster will be away: what fails meanwhile is not held against it."""
-    from chain.client import ChainClient
+    from chain.client.light_client import ChainClient
     from hoster.duty_service import announce, duties_of
 
     current = session(context)

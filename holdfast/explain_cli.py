@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from chain.bundle import Checked
-from chain.explaining import Case, Story, explain
+from chain.challenges.explaining import Case, Story, explain
 from chain.genesis import Genesis
 from holdfast.cli import JsonFlag, session
 from holdfast.output import out, print_json

@@ -90,8 +90,8 @@ def _take_in(store: FeedStore, feeds: dict[bytes, Feed]) -> None:
 
 def hosters(context: typer.Context, key: str, json: JsonFlag = False) -> None:
     """Show where a feed can be read: the address and the Noise key of each of its hosters."""
-    from chain.client import ChainClient
-    from chain.directory_client import active_hosters
+    from chain.client.directory_client import active_hosters
+    from chain.client.light_client import ChainClient
     from chain.records import FeedRecord, Registration, Table
     from holdfast.following import with_chain
 

@@ -10,7 +10,7 @@ from holdfast.output import out, print_json
 from wire.errors import Malformed, NotFound
 
 if TYPE_CHECKING:
-    from chain.reading_node import Reader
+    from chain.node.reading_node import Reader
 
 
 def add_to(chain: typer.Typer) -> None:
@@ -33,9 +33,9 @@ def follow(
     ] = None,
 ) -> None:
     """Keep a copy of the chain, every block checked, and serve it until stopped."""
-    from chain.follower_node import Follower
-    from chain.server import bind, run_node
-    from chain.snapshot_service import load_snapshot
+    from chain.node.follower_node import Follower
+    from chain.node.server import bind, run_node
+    from chain.sync.snapshot_service import load_snapshot
     from chain.trust import Trust
     from holdfast.chain_cli import endpoint
     from holdfast.daemon import run_daemon
@@ -76,7 +76,7 @@ def _enough(current: Session, count: int | None, name: str) -> int | None:
 
 def tend(node: "Reader", current: Session) -> None:
     """Have a node keep and offer what this home's settings say."""
-    from chain.snapshot_store import SnapshotStore
+    from chain.sync.snapshot_store import SnapshotStore
 
     node.keep_blocks = kept(current)
     if current.settings.chain.snapshots:

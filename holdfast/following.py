@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from chain.blocks import Header
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.trust import Trust
-from chain.wallet_client import Wallet
 from holdfast.cli import Session
 from holdfast.daemon import first_error
 from holdfast.output import err, out

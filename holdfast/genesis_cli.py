@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from chain.bands import Band
+from chain.challenges.bands import Band
 from chain.endpoint import Endpoint
 from chain.genesis import Genesis, GenesisBalance, GenesisValidator, Parameters
 from holdfast.cli import JsonFlag, Session, session

@@ -149,7 +149,7 @@ def report(
 ) -> None:
     """Show a feed's availability, proven by the chain; export it for `holdfast verify`."""
     from chain.challenge_records import VerdictRecord
-    from chain.client import ChainClient
+    from chain.client.light_client import ChainClient
     from owner.hints_service import Hints, hints_of
     from owner.service import export_bundle, verdicts_of
 

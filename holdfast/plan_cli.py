@@ -40,7 +40,7 @@ def list_plans(context: typer.Context, feed: str, json: JsonFlag = False) -> Non
 @plan.command(name="show")
 def show_plan(context: typer.Context, plan_id: PlanId, json: JsonFlag = False) -> None:
     """Show a plan, proven by the chain: its status, who serves it, and who paid for it."""
-    from chain.client import ChainClient
+    from chain.client.light_client import ChainClient
 
     name = parse_plan(plan_id)
 

@@ -6,7 +6,7 @@ import typer
 from rich.markup import escape
 
 from chain.blocks import StateProof, TransactionProof
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.records import Account, Table
 from holdfast.cli import JsonFlag, session
 from holdfast.following import print_proof, proof_of, with_chain

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.trust import Trust
 from holdfast.daemon import run_daemon
 from holdfast.home import Home
@@ -77,7 +77,7 @@ async def _chain(home: Home, terms: Terms) -> AsyncIterator[ChainClient]:
 
 
 async def _host(home: Home, terms: Terms) -> None:
-    from chain.found_store import FoundStore
+    from chain.client.found_store import FoundStore
     from feed.store import FeedStore
     from hoster.receipt_store import ReceiptStore
     from hoster.service import Hoster, HosterTerms
@@ -92,7 +92,7 @@ async def _host(home: Home, terms: Terms) -> None:
 async def _attest(home: Home, terms: Terms) -> None:
     from attestor.service import Attestor, AttestorTerms
     from attestor.store import AttestorStore
-    from chain.found_store import FoundStore
+    from chain.client.found_store import FoundStore
 
     with AttestorStore(home.attestor) as store:
         async with _chain(home, terms) as chain:

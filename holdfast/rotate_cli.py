@@ -26,7 +26,7 @@ def rotate(context: typer.Context, json: JsonFlag = False) -> None:
     A validator runs `holdfast chain join` again. Interrupted, the command goes on where it was.
     """
     from chain.bodies.keys import rotate_to
-    from chain.client import ChainClient
+    from chain.client.light_client import ChainClient
     from chain.records import Account, Table
     from feed.store import FeedStore
     from holdfast.feed_cli import keep_own_pairs

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from chain import bands, verdicts
 from chain.challenge_records import Availability, VerdictRecord
-from chain.client import ChainClient
+from chain.challenges import bands, verdicts
+from chain.client.light_client import ChainClient
 from chain.genesis import Parameters
 from chain.records import (
     ContractRecord,

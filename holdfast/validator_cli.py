@@ -8,7 +8,7 @@ from rich.table import Table as Grid
 
 from chain.bodies.coins import Stake, Unstake
 from chain.bodies.validators import Delist, enlist
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.records import Candidate, StakeRecord, Table, stake_key
 from chain.validators import Validator, ValidatorSet
 from holdfast.cli import JsonFlag, session

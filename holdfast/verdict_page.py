@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table as Grid
 
 from chain.challenge_records import VerdictRecord
-from chain.explaining import MEANINGS, Story, VerdictStory, VisitStory
+from chain.challenges.explaining import MEANINGS, Story, VerdictStory, VisitStory
 from chain.hosting_records import DataRequest
 from holdfast.output import bytes_text, ppm_text, time_text
 from owner.hints_service import Hints

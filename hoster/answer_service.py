@@ -6,10 +6,10 @@ from collections.abc import Callable
 import structlog
 
 from chain.bodies.data import Answer, AnswerData
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.hosting_records import DataRequest
 from chain.records import ContractRecord, Table
-from chain.wallet_client import Wallet
 from feed.feed import Feed
 from hoster.answers import answers
 from wire import zbase32

@@ -1,9 +1,9 @@
 """A hoster that means to stop: no new contracts, and those at hand go to others."""
 
 from chain.bodies.hosting import Drain
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.records import ContractRecord, Desk, PlanRecord, Table
-from chain.wallet_client import Wallet
 
 CONTRACTS_AT_ONCE = 64
 """That one transaction can leave."""

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from chain.bodies.data import MAX_ASKED, Maintain
-from chain.client import ChainClient
-from chain.data_bonds import fees_base
+from chain.challenges.data_bonds import fees_base
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.hosting_records import Absence, DataRequest, Maintenance
 from chain.records import Account, ContractRecord, Desk, Table
-from chain.wallet_client import Wallet
 from wire.errors import Malformed
 
 MARGIN_BLOCKS = 5

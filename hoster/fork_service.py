@@ -7,7 +7,7 @@ the visit, would have hosters found without what was drawn, and unpaid, however 
 from collections.abc import Collection, Sequence
 
 from chain.challenge_records import ChallengeRecord, DrawRecord, LineUp
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.records import ContractRecord, Meta, Table
 
 MARGIN_PART = 10

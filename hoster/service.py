@@ -16,15 +16,15 @@ from audit.messages import SignedReceipt
 from audit.receipts import SessionBinding
 from chain.bodies.data import MAX_CHUNK_BYTES
 from chain.bodies.hosting import Acknowledge, Offer, Register
-from chain.claim_client import Claimant
-from chain.client import ChainClient
-from chain.directory_client import active_hosters
+from chain.client.claim_client import Claimant
+from chain.client.directory_client import active_hosters
+from chain.client.found_store import FoundStore
+from chain.client.light_client import ChainClient
+from chain.client.spot_client import watch
+from chain.client.wallet_client import Wallet
 from chain.endpoint import Endpoint
-from chain.found_store import FoundStore
 from chain.head import Head
 from chain.records import ContractRecord, Desk, FeedRecord, PlanRecord, Registration, Table
-from chain.spot_client import watch
-from chain.wallet_client import Wallet
 from feed.check import larger_chunk
 from feed.feed import Feed
 from feed.manifest import decode_manifest, discovery_key

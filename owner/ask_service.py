@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from secrets import randbelow
 
 from chain.bodies.data import AskData
-from chain.client import ChainClient
-from chain.data_bonds import asked_in_vain, bond_base
+from chain.challenges.data_bonds import asked_in_vain, bond_base
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.hosting_records import Asker, DataRequest
 from chain.records import ContractRecord, Table
-from chain.wallet_client import Wallet
 from wire.errors import Malformed
 
 

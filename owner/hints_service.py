@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from audit.suspicion import OneStore, Relay, Timed, clusters, one_store, relays
 from chain.challenge_records import ChallengeRecord, ReportRecord, VerdictRecord
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.records import Table
 
 

@@ -23,13 +23,13 @@ from chain.challenge_records import (
     ReportRecord,
     VerdictRecord,
 )
-from chain.client import ChainClient
+from chain.challenges.explaining import Case
+from chain.challenges.judging import targets_of
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.endpoint import Endpoint
-from chain.explaining import Case
 from chain.hosting_records import DataRequest, warning_id
-from chain.judging import targets_of
 from chain.records import ContractRecord, FeedRecord, PlanRecord, Table
-from chain.wallet_client import Wallet
 from feed.check import larger_chunk
 from feed.feed import Feed
 from feed.manifest import discovery_key, encode_manifest

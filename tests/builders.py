@@ -14,9 +14,9 @@ from chain.bodies.challenges import OpenCoin, SealCoin
 from chain.bodies.hosting import Acknowledge
 from chain.bodies.keys import rotate_to
 from chain.challenge_records import ChallengeRecord, DrawRecord, LineUp
+from chain.challenges.judging import targets_of
 from chain.context import BlockContext
 from chain.genesis import Genesis, Parameters
-from chain.judging import targets_of
 from chain.messages import Body, SignedTransaction, Transaction, sign_transaction
 from chain.money import held_base
 from chain.records import ContractRecord, PlanRecord

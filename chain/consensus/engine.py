@@ -29,7 +29,7 @@ from chain.consensus.port import LedgerPort
 from chain.consensus.simplex import Choose, Simplex
 from chain.consensus.tally import Seat
 from chain.genesis import Genesis
-from chain.sync import BlockRun, Catchup
+from chain.runs import BlockRun, Catchup
 from chain.validators import ValidatorSet
 from chain.votes import Certificate, SignedVote
 from wire.errors import Malformed

@@ -10,7 +10,7 @@ from pydantic import Field, Tag
 
 from chain.blocks import Block
 from chain.messages import SignedTransaction
-from chain.sync import BlockRange, BlockRun
+from chain.runs import BlockRange, BlockRun
 from chain.votes import Certificate, SignedVote, VrfProof
 from wire.codec import BY_KIND, Message
 from wire.primitives import Hash, Natural

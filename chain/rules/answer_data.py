@@ -1,7 +1,7 @@
 """A hoster shows chunks that it was asked for."""
 
-from chain import data_requests
 from chain.bodies.data import AnswerData
+from chain.challenges import data_requests
 from chain.context import BlockContext
 from chain.reasons import Reason
 from chain.state import Draft

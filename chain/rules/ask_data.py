@@ -1,7 +1,8 @@
 """Have a hoster show chunks on the chain."""
 
-from chain import data_bonds, data_requests, money
+from chain import money
 from chain.bodies.data import AskData
+from chain.challenges import data_bonds, data_requests
 from chain.context import BlockContext
 from chain.reasons import Reason
 from chain.state import Draft

@@ -1,9 +1,10 @@
 """A member of a flip is proven to have cheated."""
 
-from chain import lottery, penalties
+from chain import penalties
 from chain.bodies.challenges import CoinFault
 from chain.challenge_records import ChallengeRecord
-from chain.committee import FlipAttempt
+from chain.challenges import lottery
+from chain.challenges.committee import FlipAttempt
 from chain.context import BlockContext
 from chain.reasons import Reason
 from chain.state import Draft

@@ -1,7 +1,7 @@
 """Bind an attestor to its report while the window is open."""
 
 from chain.bodies.challenges import CommitReport
-from chain.committee import MemberHash
+from chain.challenges.committee import MemberHash
 from chain.reasons import Reason
 from chain.state import Draft
 from wire.errors import Rejected

@@ -3,9 +3,10 @@
 from audit.entries import fresh_key
 from audit.faults import FalseDigest, false_digest, vouched_id
 from audit.messages import ShownChunk
-from chain import conduct, penalties
+from chain import penalties
 from chain.bodies.faults import DigestFault
 from chain.challenge_records import ChallengeRecord, ReportRecord
+from chain.challenges import conduct
 from chain.context import BlockContext
 from chain.reasons import Reason
 from chain.rules import claim

@@ -1,9 +1,10 @@
 """Show the coin after the visiting window."""
 
-from chain import lottery, schedule
+from chain import schedule
 from chain.bodies.challenges import OpenCoin
 from chain.challenge_records import ChallengeRecord
-from chain.committee import Unrevealed
+from chain.challenges import lottery
+from chain.challenges.committee import Unrevealed
 from chain.context import BlockContext
 from chain.reasons import Reason
 from chain.records import DueItem

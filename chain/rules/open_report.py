@@ -1,9 +1,10 @@
 """Open a committed report: every claim in it is checked against its evidence, here."""
 
 from audit.messages import report_commitment
-from chain import judging, schedule
+from chain import schedule
 from chain.bodies.challenges import OpenReport
 from chain.challenge_records import JudgedVisit, ReportRecord
+from chain.challenges import judging
 from chain.context import BlockContext
 from chain.reasons import Reason
 from chain.records import DueItem

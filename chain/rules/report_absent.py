@@ -1,7 +1,7 @@
 """A member found others silent in the flip."""
 
 from chain.bodies.challenges import ReportAbsent
-from chain.committee import AbsenceVote
+from chain.challenges.committee import AbsenceVote
 from chain.reasons import Reason
 from chain.state import Draft
 from wire.errors import Rejected

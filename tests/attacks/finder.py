@@ -8,12 +8,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from chain import claim_client
-from chain.claim_client import Claimant
-from chain.client import ChainClient
-from chain.found_store import FoundStore
-from chain.spot_client import check
-from chain.wallet_client import Wallet
+from chain.client import claim_client
+from chain.client.claim_client import Claimant
+from chain.client.found_store import FoundStore
+from chain.client.light_client import ChainClient
+from chain.client.spot_client import check
+from chain.client.wallet_client import Wallet
 from holdfast.home import Home
 from tests.attacks.mortal import dying_after
 from wire.keys import KeyPair

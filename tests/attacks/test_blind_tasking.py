@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from chain.challenge_records import ChallengeRecord, DrawRecord
-from chain.client import ChainClient
-from chain.http_client import NodeHttp
-from chain.judging import targets_of
+from chain.challenges.judging import targets_of
+from chain.client.http_client import NodeHttp
+from chain.client.light_client import ChainClient
 from chain.records import Meta, Registration, Table, stake_key
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork, free_ports
 from tests.attacks.wiretap import Outsider, Tape, mentions, tapped

@@ -15,8 +15,8 @@ import pytest
 from audit.faults import session_id
 from chain.bodies.faults import ReceiptFault
 from chain.challenge_records import ChallengeRecord
-from chain.client import ChainClient
-from chain.found_store import Found, FoundStore
+from chain.client.found_store import Found, FoundStore
+from chain.client.light_client import ChainClient
 from chain.records import Account, ContractRecord, FalseSession, FeedRecord, PlanRecord, Table
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork, _end_with_parent
 from tests.attacks.test_kill import transactions

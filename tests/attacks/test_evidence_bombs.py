@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from audit.entries import Entry, Leaf, Listed, pack_leaves, pack_listed, pack_uncles
 from audit.messages import MAX_LISTED, Evidence
-from chain import judging
+from chain.challenges import judging
 from chain.messages import MAX_SIDECAR_BYTES
 from tests.audit.visits import SERVED, receipt_over
 from tests.reports import ReportParts, account_of

@@ -6,7 +6,7 @@ everybody has a clean round. What follows from that is the chain's own: `conduct
 
 import random
 
-from chain import conduct
+from chain.challenges import conduct
 from chain.context import BlockContext
 from chain.genesis import Parameters
 from chain.standing import Standing, after_clean_round

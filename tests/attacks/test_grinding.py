@@ -4,8 +4,8 @@ from math import isqrt
 
 import pytest
 
-from chain import lottery
 from chain.challenge_records import LineUp
+from chain.challenges import lottery
 from chain.records import RosterName
 from tests.attacks.test_sybil_attestors import HONEST, attestors
 from tests.people import ATTESTORS, BY_ID, OWNER, PARAMETERS, genesis

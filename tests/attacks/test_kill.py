@@ -15,11 +15,11 @@ import pytest
 
 from chain.bodies.challenges import CommitReport, OpenReport
 from chain.challenge_records import ChallengeRecord, VerdictRecord
-from chain.client import ChainClient
-from chain.http_client import NodeHttp
+from chain.client.http_client import NodeHttp
+from chain.client.light_client import ChainClient
 from chain.messages import SignedTransaction
 from chain.records import Meta, StakeRecord, Table, stake_key
-from chain.sync import BlockRun
+from chain.runs import BlockRun
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork, _end_with_parent
 from owner.service import verdicts_of
 from tests.e2e.published import publish

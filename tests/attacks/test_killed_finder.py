@@ -13,8 +13,8 @@ import pytest
 from audit.entries import unpack_listed
 from audit.faults import session_id
 from chain.challenge_records import ReportRecord
-from chain.found_store import FoundStore
-from chain.node import Node
+from chain.client.found_store import FoundStore
+from chain.node.validator_node import Node
 from chain.records import Account, Table
 from holdfast.home import Home
 from holdfast.network import _end_with_parent

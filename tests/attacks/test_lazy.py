@@ -6,8 +6,8 @@ paid in full, and they earn less than it costs to say so.
 
 import pytest
 
-from chain.verdicts import attestor_pay_base, score_of
-from tests.chain.test_settlement import verdicts, visits
+from chain.challenges.verdicts import attestor_pay_base, score_of
+from tests.chain.challenges.test_settlement import verdicts, visits
 from tests.people import ATTESTORS
 from tests.stages import drawn, play, settled
 

@@ -3,8 +3,8 @@
 import pytest
 
 from audit.faults import session_id
+from chain.client.spot_client import check
 from chain.records import FalseSession, Table
-from chain.spot_client import check
 from tests.attacks.test_made_up_digests import balance, checker, checking, claimant, holder
 from tests.attacks.test_receipts import entries_of
 from tests.chain.rules.test_digest_fault import Case
@@ -38,7 +38,7 @@ def lent(sessions: int = 1) -> Case:
 
 @pytest.fixture(autouse=True)
 def _quick_claims(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("chain.rules.claim", "chain.claim_client"):
+    for module in ("chain.rules.claim", "chain.client.claim_client"):
         monkeypatch.setattr(f"{module}.CLAIM_BLOCKS", 2)
 
 

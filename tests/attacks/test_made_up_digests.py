@@ -10,13 +10,13 @@ from pathlib import Path
 
 from audit.entries import Entry, Listed, fresh_key, pack_listed
 from audit.faults import false_digest, vouched
-from chain.claim_client import Claimant
-from chain.client import ChainClient
-from chain.found_store import FoundStore
-from chain.node import Node
+from chain.client.claim_client import Claimant
+from chain.client.found_store import FoundStore
+from chain.client.light_client import ChainClient
+from chain.client.spot_client import check, different
+from chain.client.wallet_client import Wallet
+from chain.node.validator_node import Node
 from chain.records import Account, Table
-from chain.spot_client import check, different
-from chain.wallet_client import Wallet
 from tests.chain.nodes import answering, following, node_at, write, writing
 from tests.chain.rules.test_digest_fault import Case, opened
 from tests.people import HOSTERS, Person
@@ -93,7 +93,7 @@ def test_digests_under_a_handshake_hash_that_was_agreed_on_before_are_no_use():
 
 
 async def test_who_has_the_chunks_finds_it_out_and_is_paid(tmp_path, monkeypatch):
-    for module in ("chain.rules.claim", "chain.claim_client"):
+    for module in ("chain.rules.claim", "chain.client.claim_client"):
         monkeypatch.setattr(f"{module}.CLAIM_BLOCKS", 2)
     case = reported("digest")
     async with checking(case, tmp_path) as (chain, finder):

@@ -7,7 +7,7 @@ from audit.confidence import MILLION, detection_ppm, lower_bound_ppm
 from chain.bundle import check_bundle
 from holdfast.cli import run
 from tests.chain.bundles import audited, bundle_of
-from tests.chain.test_settlement import verdicts
+from tests.chain.challenges.test_settlement import verdicts
 from tests.stages import settled
 from wire.codec import encode
 

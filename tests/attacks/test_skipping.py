@@ -7,7 +7,7 @@ chunks then, as it does when attestors find silence.
 import pytest
 
 from tests.asking import answered
-from tests.chain.test_data_requests import everybody, warnings
+from tests.chain.challenges.test_data_requests import everybody, warnings
 from tests.stages import drawn, play
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from chain import lottery
-from chain.addresses import place_of
 from chain.challenge_records import LinedUpAttestor, LineUp
+from chain.challenges import lottery
+from chain.challenges.addresses import place_of
 from chain.records import RosterName
 from tests.people import PARAMETERS, genesis
 from tests.stages import lined_up

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from chain.blocks import RecordName
-from chain.http_client import NodeHttp
+from chain.client.http_client import NodeHttp
 from chain.records import RosterName, Table
 from wire import zbase32
 from wire.codec import encode

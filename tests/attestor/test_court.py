@@ -15,10 +15,10 @@ from attestor.identity import Identity
 from attestor.messages import FaultKept
 from attestor.store import AttestorStore
 from chain.challenge_records import ChallengeRecord
-from chain.client import ChainClient
-from chain.node import Node
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
+from chain.node.validator_node import Node
 from chain.records import Table
-from chain.wallet_client import Wallet
 from coinflip.events import Received, Start
 from coinflip.messages import Evidence, Reveal
 from coinflip.seat import Seat, derive_seat

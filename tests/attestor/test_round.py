@@ -16,14 +16,14 @@ from attestor.store import AttestorStore
 from audit.messages import Evidence, Outcome
 from chain import schedule
 from chain.challenge_records import ChallengeRecord
-from chain.claim_client import Claimant
-from chain.client import ChainClient
+from chain.client.claim_client import Claimant
+from chain.client.found_store import FoundStore
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.endpoint import Endpoint
-from chain.found_store import FoundStore
 from chain.messages import Transaction
-from chain.node import Node
+from chain.node.validator_node import Node
 from chain.records import DueItem, StakeRecord, Table, stake_key
-from chain.wallet_client import Wallet
 from coinflip.messages import Ping, Pong, Reveal, Share, Signed
 from coinflip.service import Members
 from swarm.service import Swarm, open_swarm

@@ -7,7 +7,7 @@ from chain.consensus.port import Decided, Prepared, Proposal
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.messages import SignedTransaction
-from chain.sync import BlockRun
+from chain.runs import BlockRun
 from chain.transition import genesis_state
 from chain.validators import ValidatorSet, view_input
 from chain.votes import VOTE_DOMAIN, Certificate, ValidatorSignature, Vote

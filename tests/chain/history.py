@@ -9,7 +9,7 @@ from chain.bodies.coins import Stake
 from chain.consensus.port import Decided, Proposal
 from chain.ledger import Ledger
 from chain.messages import Body, SignedTransaction
-from chain.reading_node import Reader
+from chain.node.reading_node import Reader
 from chain.records import Table
 from chain.store import ChainStore
 from chain.transition import genesis_state

@@ -10,17 +10,17 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from chain.accusing import Accuser
-from chain.api import create_api
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.consensus.engine import Keys, Remembered
 from chain.consensus.vote_store import VoteStore
 from chain.genesis import Genesis
-from chain.gossip_service import GossipService
 from chain.ledger import Ledger
-from chain.mempool_store import MempoolStore
-from chain.node import Node, Place
-from chain.server import bind, run_node
+from chain.node.accusing import Accuser
+from chain.node.api import create_api
+from chain.node.gossip_service import GossipService
+from chain.node.mempool_store import MempoolStore
+from chain.node.server import bind, run_node
+from chain.node.validator_node import Node, Place
 from chain.store import ChainStore
 from tests.builders import World
 from tests.chain.final import header

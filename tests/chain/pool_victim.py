@@ -9,8 +9,8 @@ from pathlib import Path
 
 from chain.bodies.coins import Transfer
 from chain.ledger import Ledger
-from chain.mempool import Mempool
-from chain.mempool_store import MempoolStore
+from chain.node.mempool import Mempool
+from chain.node.mempool_store import MempoolStore
 from tests.people import EVERYBODY, STRANGER, genesis
 from tests.stages import funded
 

@@ -10,13 +10,13 @@ import pytest
 
 from chain import store as store_module
 from chain.bodies.coins import Transfer
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.consensus.port import Decided
-from chain.follower_node import Follower
 from chain.light import verify_final
+from chain.node.follower_node import Follower
 from chain.records import Table
+from chain.runs import MAX_RUN_BYTES, BlockRun
 from chain.store import ChainStore, least_kept
-from chain.sync import MAX_RUN_BYTES, BlockRun
 from chain.transition import genesis_state
 from tests.builders import World
 from tests.chain.chains import Chain, heights
@@ -263,7 +263,7 @@ async def test_a_client_that_missed_what_was_pruned_begins_at_the_present(tmp_pa
 
 
 async def test_a_node_prunes_as_it_goes(tmp_path, monkeypatch):
-    monkeypatch.setattr("chain.reading_node.PRUNE_EVERY", 5)
+    monkeypatch.setattr("chain.node.reading_node.PRUNE_EVERY", 5)
     node = await Follower.open(FOUR, tmp_path / "chain.db", [])
     try:
         node.keep_blocks = 6

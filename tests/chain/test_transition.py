@@ -2,8 +2,9 @@
 
 import pytest
 
-from chain import lottery, money
+from chain import money
 from chain.bodies.coins import Stake, Transfer
+from chain.challenges import lottery
 from chain.fees import least_fee_base, with_least_fee
 from chain.reasons import Reason
 from chain.records import Account, Table

@@ -11,11 +11,11 @@ from typing import Any
 
 from chain.blocks import FinalBlock
 from chain.bodies.coins import Transfer
+from chain.client.http_client import NodeHttp
 from chain.genesis import GenesisBalance, Parameters
-from chain.http_client import NodeHttp
 from chain.messages import SignedTransaction, Transaction, sign_transaction
 from chain.reasons import Reason
-from chain.sync import BlockRun
+from chain.runs import BlockRun
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork
 from wire.codec import decode, encode
 from wire.errors import HoldfastError, Rejected, Unavailable

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.records import Roster, RosterName, Table
 from holdfast.network import LocalNetwork
 from wire.zbase32 import parse_key

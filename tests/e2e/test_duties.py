@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.records import ContractRecord, FeedRecord, PlanRecord, Table
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork
 from tests.e2e.commands import document, holdfast

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chain.challenge_records import Availability
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.records import Table
 from holdfast.network import LocalNetwork
 from tests.e2e.commands import document, holdfast

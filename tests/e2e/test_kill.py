@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chain.challenge_records import Availability, ChallengeRecord, ReportRecord, VerdictRecord
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.genesis import Parameters
 from chain.records import ContractRecord, FeedRecord, Meta, PlanRecord, Table
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from chain.bodies.plans import CreatePlan, Sla
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.hosting_records import DataRequest
 from chain.records import ContractRecord, FeedRecord, PlanRecord, Table
-from chain.wallet_client import Wallet
 from holdfast.network import LocalNetwork
 from tests.e2e.commands import document
 from tests.e2e.published import publish

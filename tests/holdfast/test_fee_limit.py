@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from holdfast import cli
 from holdfast.cli import Session
 from holdfast.following import wallet_of

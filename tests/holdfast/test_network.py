@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from holdfast.network import LocalNetwork
 from tests.chain.nodes import following
 from wire.errors import Unavailable

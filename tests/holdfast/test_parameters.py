@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.bands import bands
+from chain.challenges.bands import bands
 from chain.genesis import Parameters
 from holdfast.genesis_cli import parameters_of
 from wire.errors import Malformed

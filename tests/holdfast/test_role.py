@@ -6,8 +6,8 @@ import pytest
 
 from attestor.service import Attestor, AttestorTerms
 from attestor.store import AttestorStore
-from chain.client import ChainClient
-from chain.found_store import FoundStore
+from chain.client.found_store import FoundStore
+from chain.client.light_client import ChainClient
 from feed.store import FeedStore
 from holdfast import role_cli
 from holdfast.__main__ import run

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from chain.bodies.plans import Sla
-from chain.client import ChainClient
+from chain.client.found_store import FoundStore
+from chain.client.light_client import ChainClient
 from chain.endpoint import Endpoint
-from chain.found_store import FoundStore
 from chain.records import ContractRecord, PlanRecord, Roster, RosterName, Table
 from feed.feed import Feed
 from feed.session import serve

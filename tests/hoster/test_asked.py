@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from chain.bodies.data import MAX_CHUNK_BYTES, Answer, AskData
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.hosting_records import DataRequest
 from chain.messages import MAX_SIDECAR_BYTES, Body
 from chain.records import ContractRecord, PlanRecord, Table
-from chain.wallet_client import Wallet
 from feed.check import larger_chunk
 from feed.feed import signed_by
 from feed.store import FeedStore
@@ -25,7 +25,8 @@ from wire.errors import NotFound
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    modules = ("chain.client", "chain.wallet_client", "hoster.service", "hoster.answer_service")
+    clients = "chain.client.light_client", "chain.client.wallet_client"
+    modules = (*clients, "hoster.service", "hoster.answer_service")
     for module in modules:
         monkeypatch.setattr(f"{module}.RETRY_S", (0.02, 0.05))
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
+from chain.client.wallet_client import Wallet
 from chain.records import ContractRecord, PlanRecord, Registration, Roster, RosterName, Table
-from chain.wallet_client import Wallet
 from feed.store import FeedStore
 from hoster.drain_service import drain
 from tests.chain.nodes import free_port

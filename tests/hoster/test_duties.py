@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from chain.client import ChainClient
-from chain.data_bonds import fees_base
-from chain.wallet_client import Wallet
+from chain.challenges.data_bonds import fees_base
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from feed.store import FeedStore
 from hoster.duty_service import announce, duties_of
 from owner.ask_service import ask

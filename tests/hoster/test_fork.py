@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chain.challenge_records import ChallengeRecord
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.records import Meta, Table
 from hoster.fork_service import until_free
 from tests.asking import ask

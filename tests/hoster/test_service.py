@@ -41,7 +41,7 @@ from wire.ports import Connection
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("chain.client", "chain.wallet_client", "hoster.service"):
+    for module in ("chain.client.light_client", "chain.client.wallet_client", "hoster.service"):
         monkeypatch.setattr(f"{module}.RETRY_S", (0.02, 0.05))
 
 

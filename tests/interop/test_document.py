@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.records import Roster, RosterName, Table
 from feed.feed import Feed
 from holdfast.network import LocalNetwork

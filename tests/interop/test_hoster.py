@@ -10,7 +10,7 @@ import pytest
 from audit.messages import RECEIPT_EXTENSION, SignedReceipt
 from audit.receipts import SessionBinding, is_receipt_of
 from chain.challenge_records import Availability, VerdictRecord
-from chain.client import ChainClient
+from chain.client.light_client import ChainClient
 from chain.records import Table
 from feed.feed import Feed
 from feed.session import serve

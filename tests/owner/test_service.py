@@ -11,9 +11,9 @@ from aiohttp import web
 from chain.blocks import RecordNames
 from chain.bodies.plans import Sla
 from chain.bundle import MAX_BUNDLE_BYTES, Bundle, check_bundle
-from chain.client import ChainClient
+from chain.challenges.explaining import explain
+from chain.client.light_client import ChainClient
 from chain.endpoint import Endpoint
-from chain.explaining import explain
 from chain.records import Account, FeedRecord, PlanRecord, Table
 from feed.store import FeedStore
 from holdfast.verdict_page import verdict_lines
@@ -49,7 +49,7 @@ SOURCE = Endpoint(host=HOST, port=4000, swarm_key=OWNER.key(Use.SWARM).public)
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("chain.client", "chain.wallet_client"):
+    for module in ("chain.client.light_client", "chain.client.wallet_client"):
         monkeypatch.setattr(f"{module}.RETRY_S", (0.02, 0.05))
 
 

@@ -6,10 +6,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from chain import mempool
 from chain.bodies.coins import Transfer
-from chain.mempool import Mempool
 from chain.messages import SignedTransaction
+from chain.node import mempool
+from chain.node.mempool import Mempool
 from chain.reasons import Reason
 from tests.people import ATTESTORS, STRANGER
 from tests.stages import funded

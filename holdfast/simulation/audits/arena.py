@@ -8,16 +8,17 @@ from audit.entries import LISTED_BYTES, UNCLE_BYTES
 from audit.messages import Evidence, ReportedVisit, VisitSummary, report_commitment
 from audit.plan import Eligible, VisitPlan, plan_input, visit_plans
 from audit.suspicion import Timed
-from chain import data_requests, money, penalties
+from chain import money, penalties
 from chain.bodies.challenges import CommitReport, OpenReport
 from chain.bodies.data import AnswerData
 from chain.bodies.hosting import Acknowledge
 from chain.challenge_records import JudgedVisit, ReportRecord, VerdictRecord
+from chain.challenges import data_requests
+from chain.challenges.judging import targets_of
 from chain.context import BlockContext
 from chain.fees import least_fee_base
 from chain.genesis import Parameters
 from chain.hosting_records import DataRequest
-from chain.judging import targets_of
 from chain.messages import Body, Transaction
 from chain.records import ContractRecord
 from chain.rules import acknowledge, commit_report, digest_fault, open_coin, open_report, seal_coin

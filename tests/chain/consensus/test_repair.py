@@ -16,7 +16,7 @@ from chain.consensus.gossip import (
 from chain.consensus.output import Say
 from chain.consensus.tally import vote_to_nullify
 from chain.messages import SignedTransaction
-from chain.sync import STORED_AT_ONCE
+from chain.runs import STORED_AT_ONCE
 from chain.votes import Certificate, SignedVote
 from tests.chain.consensus.council import Council, Member
 from tests.people import OWNER

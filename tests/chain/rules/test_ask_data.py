@@ -2,9 +2,9 @@
 
 import pytest
 
-from chain import data_bonds, data_requests
 from chain.bodies.data import AskData
 from chain.bodies.feeds import UpdateHead
+from chain.challenges import data_bonds, data_requests
 from chain.hosting_records import Asker
 from chain.reasons import Reason
 from tests.asking import answered, ask, asked

@@ -3,7 +3,7 @@
 import pytest
 
 from chain.bodies.data import Maintain
-from chain.data_requests import answer_deadline
+from chain.challenges.data_requests import answer_deadline
 from chain.hosting_records import Absence, Maintenance
 from chain.reasons import Reason
 from tests.asking import asked

@@ -3,7 +3,7 @@
 import pytest
 
 from chain.bodies.challenges import OpenCoin
-from chain.lottery import next_beacon
+from chain.challenges.lottery import next_beacon
 from chain.reasons import Reason
 from coinflip.messages import CoinOpening, Dealing, HeldShare, Secret
 from coinflip.shamir import leaf, leaves_hash, tolerated

@@ -12,10 +12,10 @@ from chain.consensus.gossip import Range, Transactions, WantRange
 from chain.consensus.output import Now, Output
 from chain.consensus.port import Decided, Prepared
 from chain.ledger import MAX_BLOCK_BYTES, Ledger
-from chain.mempool import Mempool
 from chain.messages import SignedTransaction
+from chain.node.mempool import Mempool
+from chain.runs import BlockRun
 from chain.state import State
-from chain.sync import BlockRun
 from chain.transition import genesis_state
 from chain.votes import Certificate, SignedVote
 from tests.people import START_MS, Person
