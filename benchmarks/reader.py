@@ -21,7 +21,7 @@ from audit.evidence import Target
 from audit.plan import VisitPlan
 from chain.endpoint import Endpoint
 from feed.store import FeedStore
-from holdfast.feed_peers_cli import fetch_from
+from holdfast.commands.feed_peers_cli import fetch_from
 from holdfast.logs import set_up
 from wire.keys import KeyPair
 

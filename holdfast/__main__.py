@@ -2,7 +2,8 @@
 
 import sys
 
-from holdfast import (
+from holdfast.cli import app, run
+from holdfast.commands import (
     chain_cli,
     explain_cli,
     feed_cli,
@@ -12,7 +13,6 @@ from holdfast import (
     rotate_cli,
     simulate_cli,
 )
-from holdfast.cli import app, run
 
 for group in (
     chain_cli,

@@ -1,7 +1,7 @@
 """The `holdfast` command: global flags, and the commands that belong to no role.
 
-Each group of commands has its own file: `chain_cli.py`, `feed_cli.py`, `role_cli.py` (hoster
-and attestor), `owner_cli.py`. `run` turns every expected error into one line and an exit code.
+Each group of commands has a file in `commands/`. `run` turns every expected error into one line
+and an exit code.
 """
 
 from dataclasses import dataclass

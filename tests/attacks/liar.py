@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 import hoster.service
-from holdfast import role_cli
 from holdfast.__main__ import main
+from holdfast.commands import role_cli
 from hoster.serving_service import Serving
 from tests.attacks.mortal import stay
 

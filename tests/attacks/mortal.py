@@ -12,8 +12,8 @@ import sys
 from typing import Any
 
 import holdfast.role
-from holdfast import role_cli
 from holdfast.__main__ import main
+from holdfast.commands import role_cli
 from holdfast.daemon import run_daemon
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast.duty_cli import blocks_of, parse_contract
+from holdfast.commands.duty_cli import blocks_of, parse_contract
 from wire.errors import Malformed
 
 

@@ -8,7 +8,7 @@ import holdfast.__main__  # noqa: F401 - hangs the commands into the application
 from audit.suspicion import OneStore, Relay
 from chain.trust import beginning
 from holdfast.cli import run
-from holdfast.verdict_page import hint_lines, plain
+from holdfast.pages.verdict_page import hint_lines, plain
 from owner.hints_service import Hints
 from tests.chain.bundles import audited, bundle_of
 from tests.people import BY_ID, HOSTERS, OWNER

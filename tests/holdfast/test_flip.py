@@ -2,8 +2,8 @@
 
 import pytest
 
+from holdfast.commands.flip_cli import describe
 from holdfast.flip import ATTEMPTS, Attempt, flip, make_peers
-from holdfast.flip_cli import describe
 from holdfast.flip_faults import Fault, parse_faults
 from wire.errors import Malformed
 

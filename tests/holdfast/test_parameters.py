@@ -4,7 +4,7 @@ import pytest
 
 from chain.challenges.bands import bands
 from chain.genesis import Parameters
-from holdfast.genesis_cli import parameters_of
+from holdfast.commands.genesis_cli import parameters_of
 from wire.errors import Malformed
 
 

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from holdfast.plot import BAD, GOOD, Drawing, Rectangle, Text, draw, encode_svg
-from holdfast.png import GLYPHS, HEIGHT, SCALE, WIDTH, encode_png
+from holdfast.pages.plot import BAD, GOOD, Drawing, Rectangle, Text, draw, encode_svg
+from holdfast.pages.png import GLYPHS, HEIGHT, SCALE, WIDTH, encode_png
 from holdfast.simulation.result import Bar, Result
 
 RESULT = Result(

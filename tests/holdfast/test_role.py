@@ -9,8 +9,8 @@ from attestor.store import AttestorStore
 from chain.client.found_store import FoundStore
 from chain.client.light_client import ChainClient
 from feed.store import FeedStore
-from holdfast import role_cli
 from holdfast.__main__ import run
+from holdfast.commands import role_cli
 from holdfast.home import Home
 from holdfast.role import Terms
 from hoster.service import Hoster, HosterTerms

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from chain.endpoint import Endpoint
-from holdfast.genesis_cli import validator_table
-from holdfast.validator_cli import _table
+from holdfast.commands.genesis_cli import validator_table
+from holdfast.commands.validator_cli import _table
 from tests.people import VALIDATOR, genesis_validator
 
 HOSTS = ["[/]", "[red]x[/red]", "[link=x", "a\x1b[31mb", "a\nb"]

@@ -16,7 +16,7 @@ from chain.client.light_client import ChainClient
 from chain.endpoint import Endpoint
 from chain.records import Account, FeedRecord, PlanRecord, Table
 from feed.store import FeedStore
-from holdfast.verdict_page import verdict_lines
+from holdfast.pages.verdict_page import verdict_lines
 from owner import service
 from owner.service import Owner, PlanTerms, case_of, export_bundle, verdicts_of
 from tests.asking import answer_warnings

@@ -7,7 +7,7 @@ import pytest
 
 from audit.messages import Outcome
 from chain.challenge_records import VerdictRecord
-from holdfast.plot import draw, encode_svg
+from holdfast.pages.plot import draw, encode_svg
 from holdfast.simulation.audits.arena import Arena, Size
 from holdfast.simulation.audits.attestors import Attestor, Exaggerator
 from holdfast.simulation.audits.figures import Figures

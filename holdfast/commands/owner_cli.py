@@ -13,8 +13,9 @@ import typer
 from chain.bodies.data import MAX_CHUNK_BYTES
 from chain.bodies.plans import Sla
 from feed.folder import CHUNK_BYTES, MIN_CHUNK_BYTES
-from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, Session, session
+from holdfast.commands.chain_cli import endpoint
+from holdfast.commands.plan_cli import plan
 from holdfast.daemon import first_error, until_stopped
 from holdfast.following import wallet_of, with_chain
 from holdfast.output import (
@@ -23,8 +24,7 @@ from holdfast.output import (
     out,
     print_json,
 )
-from holdfast.plan_cli import plan
-from holdfast.verdict_page import UNKNOWN, hint_lines, plain, verdict_table
+from holdfast.pages.verdict_page import UNKNOWN, hint_lines, plain, verdict_table
 from wire import zbase32
 from wire.codec import encode
 from wire.errors import Malformed, Unavailable
@@ -39,7 +39,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _order(current: Session, feed: Any, terms: Any, listen: str | None, json: bool) -> None:
-    from holdfast.feed_cli import pair_of
+    from holdfast.commands.feed_cli import pair_of
     from holdfast.progress import steps
     from owner.service import Owner
 
@@ -103,7 +103,7 @@ def publish(
     Interrupted, run it again: nothing is made, registered or paid twice.
     """
     from feed.store import FeedStore
-    from holdfast.feed_cli import create_feed
+    from holdfast.commands.feed_cli import create_feed
     from owner.service import PlanTerms
 
     current = session(context)
@@ -204,8 +204,8 @@ def demo(
 ) -> int:
     """Run a whole network on this machine: publish, host, attest, settle, report."""
     from holdfast.demo import Demo
-    from holdfast.demo_page import print_document
     from holdfast.network import LocalNetwork
+    from holdfast.pages.demo_page import print_document
 
     source = path or Path(__file__).resolve().parent.parent
     if not source.exists():

@@ -29,7 +29,7 @@ def rotate(context: typer.Context, json: JsonFlag = False) -> None:
     from chain.client.light_client import ChainClient
     from chain.records import Account, Table
     from feed.store import FeedStore
-    from holdfast.feed_cli import keep_own_pairs
+    from holdfast.commands.feed_cli import keep_own_pairs
 
     current = session(context)
     home = current.home

@@ -12,7 +12,7 @@ from chain.challenges.explaining import Case, Story, explain
 from chain.genesis import Genesis
 from holdfast.cli import JsonFlag, session
 from holdfast.output import out, print_json
-from holdfast.verdict_page import UNKNOWN, plain, story_lines, verdict_table
+from holdfast.pages.verdict_page import UNKNOWN, plain, story_lines, verdict_table
 from wire import zbase32
 from wire.codec import decode
 from wire.errors import Malformed, NotFound, Unavailable

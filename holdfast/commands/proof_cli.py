@@ -115,7 +115,7 @@ def report(
     json: JsonFlag = False,
 ) -> None:
     """Show a feed's newest verdicts. They are verified in any case; --verify says how."""
-    from holdfast.verdict_page import verdict_table
+    from holdfast.pages.verdict_page import verdict_table
     from owner.service import verdicts_of
 
     key = parse_key(feed)

@@ -23,7 +23,7 @@ from chain.standing import Standing
 from holdfast.cli import JsonFlag, Session, session
 from holdfast.following import with_chain
 from holdfast.output import out, ppm_text, print_json, time_text
-from holdfast.verdict_page import COLOURS
+from holdfast.pages.verdict_page import COLOURS
 from wire.errors import NotFound
 from wire.keys import KeyPair, Use
 from wire.zbase32 import encode, parse_key

@@ -14,9 +14,9 @@ from feed.manner import linger_ms
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
 from feed.session import download, serve
 from feed.store import FeedStore
-from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, session
-from holdfast.feed_cli import existing, restore_to, show, stretch
+from holdfast.commands.chain_cli import endpoint
+from holdfast.commands.feed_cli import existing, restore_to, show, stretch
 from holdfast.output import err, out, print_json
 from holdfast.plain import one_line
 from wire import zbase32

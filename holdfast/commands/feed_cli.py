@@ -39,7 +39,7 @@ ChunkFlag = Annotated[int, typer.Option(min=1_024, max=1 << 22, help="Bytes in a
 
 def add_to(app: typer.Typer) -> None:
     """Hang these commands into the application."""
-    from holdfast import feed_peers_cli
+    from holdfast.commands import feed_peers_cli
 
     feed_peers_cli.add_to(feed)
     app.add_typer(feed, name="feed")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from holdfast import simulate_audits_cli
 from holdfast.cli import JsonFlag
+from holdfast.commands import simulate_audits_cli
 from holdfast.output import err, out, print_json
 from wire.errors import Unavailable
 
@@ -131,8 +131,8 @@ def require_picture(plot: Path | None) -> None:
 
 def draw_into(path: Path, result: "Result") -> None:
     """Draw a scenario's bars; raises `Unavailable` when the file cannot be written."""
-    from holdfast.plot import draw, encode_svg
-    from holdfast.png import encode_png
+    from holdfast.pages.plot import draw, encode_svg
+    from holdfast.pages.png import encode_png
 
     drawing = draw(result)
     try:

@@ -3,7 +3,7 @@
 import struct
 import zlib
 
-from holdfast.plot import Drawing, Rectangle, Text
+from holdfast.pages.plot import Drawing, Rectangle, Text
 
 SCALE = 2
 """Dots a unit of the drawing, so that it is not blurred on a dense screen."""

@@ -12,8 +12,8 @@ from chain.client.light_client import ChainClient
 from chain.records import Candidate, StakeRecord, Table, stake_key
 from chain.validators import Validator, ValidatorSet
 from holdfast.cli import JsonFlag, session
+from holdfast.commands.genesis_cli import own_endpoint
 from holdfast.following import wallet_of, with_chain
-from holdfast.genesis_cli import own_endpoint
 from holdfast.output import out, print_json
 from holdfast.reading import read_json
 from wire.errors import Malformed, NotFound

@@ -37,7 +37,7 @@ def follow(
     from chain.node.server import bind, run_node
     from chain.sync.snapshot_service import load_snapshot
     from chain.trust import Trust
-    from holdfast.chain_cli import endpoint
+    from holdfast.commands.chain_cli import endpoint
     from holdfast.daemon import run_daemon
 
     current = session(context)

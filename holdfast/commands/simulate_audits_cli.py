@@ -58,8 +58,8 @@ def _command(name: str) -> Any:
 def _play(
     name: str, seed: int, attestors: int, contracts: int, rounds: int, json: bool, plot: Path | None
 ) -> None:
+    from holdfast.commands.simulate_cli import draw_into, require_picture
     from holdfast.progress import steps
-    from holdfast.simulate_cli import draw_into, require_picture
     from holdfast.simulation.audits.scenarios import SCENARIOS, play
 
     require_picture(plot)

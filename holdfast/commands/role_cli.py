@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from chain.genesis import Genesis
-from holdfast import duty_cli, receipts_cli, standing_cli
-from holdfast.chain_cli import endpoint
 from holdfast.cli import JsonFlag, Session, session
+from holdfast.commands import duty_cli, receipts_cli, standing_cli
+from holdfast.commands.chain_cli import endpoint
 from holdfast.following import wallet_of, with_chain
 from holdfast.output import out, print_json
 from holdfast.role import Terms, become

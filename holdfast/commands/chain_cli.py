@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from holdfast import follow_cli, genesis_cli, proof_cli, validator_cli
 from holdfast.cli import JsonFlag, Session, session
+from holdfast.commands import follow_cli, genesis_cli, proof_cli, validator_cli
 from holdfast.output import Exit, out, print_json
 from holdfast.reading import read_json
 from wire.errors import Malformed, NotFound, Unavailable
