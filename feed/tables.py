@@ -2,7 +2,7 @@
 
     feed      one row a feed; `signature` is null until the first head is signed
     held      the stretches of chunks that are here
-    chunk     id = feed << 40 | chunk index, size and hash of the leaf, CRC-32, the bytes
+    chunk     id = feed << 40 | chunk index, size and hash of the leaf, checksum, the bytes
     node      id = feed << 41 | node index, size, hash; no row for a leaf whose chunk is here
     metadata  named bytes for the programs above
 

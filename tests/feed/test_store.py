@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from feed.check import Progress, check
 from feed.checkpoint_store import FOLD_BYTES
+from feed.checksum import LARGE_BYTES, checksum
 from feed.feed import Change, Feed, SignedHead, StoredChunk, signed_by
 from feed.manifest import default_manifest, manifest_key
 from feed.store import APPLICATION_ID, SCHEMA_VERSION, FeedStore
@@ -371,10 +373,18 @@ def test_a_store_of_the_first_version_is_upgraded(tmp_path: Path) -> None:
 
 def test_a_chunk_is_intact_with_its_checksum_or_its_hash(tmp_path: Path) -> None:
     with FeedStore(tmp_path / "feeds.db") as store:
-        chunk = _owned(store).chunk(5)
-    assert chunk.is_intact() and chunk._replace(checksum=None).is_intact()
-    assert not chunk._replace(value=chunk.value + b"x").is_intact()
-    assert not chunk._replace(hash=bytes(32)).is_intact()
+        feed = _owned(store)
+        feed.append([Random(size).randbytes(size) for size in (LARGE_BYTES - 1, LARGE_BYTES)], SIGN)
+        chunks = [feed.chunk(index) for index in (5, 21, 22)]
+    for chunk in chunks:
+        assert chunk.checksum == checksum(chunk.hash, chunk.value)
+        assert chunk.is_intact() and chunk._replace(checksum=None).is_intact()
+        value = chunk.value
+        for spoilt in (value + b"x", value[:-1], bytes([value[0] ^ 1]) + value[1:]):
+            assert checksum(chunk.hash, spoilt) != chunk.checksum
+            assert not chunk._replace(value=spoilt).is_intact()
+        assert checksum(bytes(32), value) != chunk.checksum
+        assert not chunk._replace(hash=bytes(32)).is_intact()
 
 
 def test_what_was_committed_is_synced_without_the_store_s_locks_being_lost(tmp_path: Path) -> None:
