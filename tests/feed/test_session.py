@@ -305,6 +305,21 @@ async def test_a_peer_that_asks_and_does_not_read_costs_little_memory(stores: St
     assert len(served) == 64
 
 
+async def test_a_peer_that_asks_and_never_reads_is_dropped(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feed.session.DRAIN_TIMEOUT_S", 0.01)
+    here, there = connect()
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(_served(there, owned(stores(), 9)))
+        proof = capability(here.handshake_hash, KEY, here.initiator)
+        channel = await here.open(PROTOCOL, discovery_key(KEY), b"\x01" + proof)
+        channel.send(Kind.SYNC, encode(Sync(0, 0)))
+        channel.send(Kind.REQUEST, encode(Request(1, 0, PathRequest(0, 0))))
+        failure = await serving
+    assert isinstance(failure, Unavailable) and "read nothing" in str(failure)
+
+
 async def test_a_store_that_fails_is_not_the_peer_s_fault(stores: Stores) -> None:
     here, there = connect()
     store = stores()

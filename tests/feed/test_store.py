@@ -376,15 +376,15 @@ def test_a_chunk_is_intact_with_its_checksum_or_its_hash(tmp_path: Path) -> None
         feed = _owned(store)
         feed.append([Random(size).randbytes(size) for size in (LARGE_BYTES - 1, LARGE_BYTES)], SIGN)
         chunks = [feed.chunk(index) for index in (5, 21, 22)]
-    for chunk in chunks:
-        assert chunk.checksum == checksum(chunk.hash, chunk.value)
-        assert chunk.is_intact() and chunk._replace(checksum=None).is_intact()
-        value = chunk.value
+    for stored in chunks:
+        assert stored.checksum == checksum(stored.hash, stored.value)
+        assert stored.is_intact() and stored._replace(checksum=None).is_intact()
+        value = stored.value
         for spoilt in (value + b"x", value[:-1], bytes([value[0] ^ 1]) + value[1:]):
-            assert checksum(chunk.hash, spoilt) != chunk.checksum
-            assert not chunk._replace(value=spoilt).is_intact()
-        assert checksum(bytes(32), value) != chunk.checksum
-        assert not chunk._replace(hash=bytes(32)).is_intact()
+            assert checksum(stored.hash, spoilt) != stored.checksum
+            assert not stored._replace(value=spoilt).is_intact()
+        assert checksum(bytes(32), value) != stored.checksum
+        assert not stored._replace(hash=bytes(32)).is_intact()
 
 
 def test_what_was_committed_is_synced_without_the_store_s_locks_being_lost(tmp_path: Path) -> None:
