@@ -4,7 +4,9 @@ Each group of commands has a file in `commands/`. `run` turns every expected err
 and an exit code.
 """
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +39,10 @@ class Session:
     home: Home
     json: bool
     settings: Settings
+    again: bool = False
+    """Whether to send once more what an interrupted command has sent."""
+    when_told: list[Callable[[], None]] = field(default_factory=list)
+    """To be done when the person has read what the command printed."""
 
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -54,6 +60,9 @@ def main(
         int | None,
         typer.Option(min=0, metavar="BASE", help="Most to offer for what is sent, if need be."),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send even what an interrupted command has sent.")
+    ] = False,
 ) -> None:
     """Global flags come before the command."""
     place = Home(home or default_home())
@@ -62,7 +71,7 @@ def main(
         flags["chain"] = {"fee_limit_base": fee_limit}
     settings = load_settings(place.path, **flags)
     set_up(settings.log.level, settings.log.format)
-    context.obj = Session(place, False, settings)
+    context.obj = Session(place, False, settings, again, [] if context.obj is None else context.obj)
 
 
 def session(context: typer.Context) -> Session:
@@ -133,8 +142,12 @@ def version(json: JsonFlag = False) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; never a traceback for what a user or a peer can cause."""
+    when_told: list[Callable[[], None]] = []
     try:
-        result = app(arguments, standalone_mode=False)
+        result = app(arguments, standalone_mode=False, obj=when_told)
+        sys.stdout.flush()
+        for done in when_told:
+            done()
     except HoldfastError as error:
         return print_error(error)
     except typer.TyperException as error:

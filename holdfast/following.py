@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from chain.blocks import Header
 from chain.client.light_client import ChainClient
+from chain.client.outbox_store import Outbox
 from chain.client.wallet_client import Wallet
 from chain.trust import Trust
 from holdfast.cli import Session
@@ -57,9 +58,24 @@ def with_chain(
 
 def wallet_of(current: Session, chain: ChainClient) -> Wallet:
     """The home's account: people are told what they wait for, and offer what they allow for."""
-    key = KeyPair.derive(current.home.seed(), Use.ACCOUNT)
+    home = current.home
+    key = KeyPair.derive(home.seed(), Use.ACCOUNT)
     limit_base = current.settings.chain.fee_limit_base
-    return Wallet(chain, key, current.home.account(), limit_base, tell=err.print)
+    return Wallet(chain, key, home.account(), limit_base, err.print, Outbox(home.outbox))
+
+
+def with_wallet(
+    current: Session, work: Callable[[ChainClient, Wallet], Coroutine[Any, Any, T]]
+) -> T:
+    """The same with the home's account, after what an earlier command has signed."""
+
+    async def settled(chain: ChainClient) -> T:
+        wallet = wallet_of(current, chain)
+        await wallet.settle(again=current.again)
+        current.when_told.append(wallet.told)
+        return await work(chain, wallet)
+
+    return with_chain(current, settled)
 
 
 def proof_of(chain: ChainClient, header: Header) -> dict[str, Any]:

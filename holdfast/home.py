@@ -21,6 +21,7 @@ CHAIN_NAME = "chain.db"
 ATTESTOR_NAME = "attestor.db"
 RECEIPTS_NAME = "receipts.db"
 FOUND_NAME = "found"
+OUTBOX_NAME = "outbox"
 CHECKPOINT_NAME = "checkpoint.cbor"
 VOTES_NAME = "votes.log"
 SNAPSHOTS_NAME = "snapshots"
@@ -61,6 +62,11 @@ class Home:
     def found(self) -> Path:
         """Faults of others that the chain has not judged yet."""
         return self.path / FOUND_NAME
+
+    @property
+    def outbox(self) -> Path:
+        """What commands have signed and not seen through."""
+        return self.path / OUTBOX_NAME
 
     @property
     def attestor(self) -> Path:

@@ -61,6 +61,9 @@ async def announce(chain: ChainClient, wallet: Wallet, blocks: int, from_height:
             f"{parameters.maintenance_blocks * parameters.block_interval_ms // 1_000} s"
         )
     known = await chain.record(Maintenance, Table.MAINTENANCE, wallet.account) or Maintenance()
+    for earlier in wallet.settled:  # of an interrupted command, that chose the height
+        if isinstance(earlier, Maintain) and earlier.blocks == blocks:
+            from_height = from_height or earlier.from_height
     soonest = chain.height + parameters.challenge_blocks + MARGIN_BLOCKS
     if known.absences:
         rested = known.absences[-1].until_height + parameters.maintenance_rest_blocks

@@ -24,7 +24,11 @@ async def ask(
     if contract.head is None:
         raise Malformed("its hoster has acknowledged nothing yet: there is nothing to ask for")
     length = contract.head.length
-    chosen = tuple(sorted({*chunks})) or (randbelow(length),)
+    drawn = next(
+        (one for one in wallet.settled if isinstance(one, AskData) and one.contract == name), None
+    )
+    earlier = () if drawn is None else drawn.chunks  # an interrupted command has drawn
+    chosen = tuple(sorted({*chunks})) or earlier or (randbelow(length),)
     if chosen[-1] >= length:
         raise Malformed(f"there is no chunk {chosen[-1]}: the hoster has {length}, from 0 on")
     asker = await chain.record(Asker, Table.ASKER, wallet.account)

@@ -2,27 +2,39 @@
 
 Where blocks are full, what has a deadline is offered again for a higher fee: the same words under
 the same nonce, so a block holds one of the offers at most.
+
+What a person sends is kept until it is through and told: interrupted and run again, a command
+goes on with the transaction that it has signed.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
-from chain.bodies.coins import Role, Stake
+from chain.bodies.coins import Role, Stake, Transfer
+from chain.bodies.data import AskData, Maintain
 from chain.bodies.hosting import Register, claim_receipt_key, claim_swarm_key
+from chain.bodies.plans import TopUpPlan
 from chain.client.light_client import RETRY_S, ChainClient
+from chain.client.outbox_store import Kept, Outbox
 from chain.fees import offer_base, replacement_base, with_least_fee
 from chain.messages import Body, SignedTransaction, Transaction, sign_transaction
 from chain.reasons import Reason, parse_reason
 from chain.records import Account, Registration, StakeRecord, Table, stake_key
-from wire.codec import encode
+from wire.codec import digest, encode
 from wire.errors import Malformed, Rejected, Unavailable
 from wire.keys import KeyPair
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
+
+REPEATABLE = (Transfer, TopUpPlan, AskData, Maintain)
+"""Said again it is done again; of all else the chain's state shows that it is done."""
 
 PERSON_BLOCKS = 20
 """A person has no deadline: half of these blocks have passed when the limit is offered for it."""
@@ -39,6 +51,8 @@ class _Sending:
     """The dearest comes last."""
     begun: int
     limit_base: int
+    resumed: bool = False
+    """Whether an earlier life may have sent it already."""
 
 
 class Wallet:
@@ -51,12 +65,13 @@ class Wallet:
         account: bytes | None = None,
         fee_limit_base: int = 0,
         tell: Callable[[str], None] | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         """`key` signs for `account`; without that, the key is the account's first one.
 
         `fee_limit_base` is the most that is offered for what has a deadline, where that is above
         the least fee. With `tell`, a person waits for everything, and is told so where blocks are
-        full.
+        full. In `outbox` is kept what is under way, for `settle` in a later life.
         """
         self._chain = chain
         self._key = key
@@ -65,6 +80,11 @@ class Wallet:
         """Nonces are used in order, so one transaction is under way at a time."""
         self._fee_limit_base = fee_limit_base
         self._tell = tell
+        self._outbox = outbox
+        self._settled = dict[bytes, tuple[Body, bytes]]()
+        """What an interrupted command has sent, by the hash of what it says, with its id."""
+        self._sent: list[Body] = []
+        """What is through and kept until the person is told."""
         self._deadlines: list[int] = []
         """Of what is under way and of all that waits for its turn behind it."""
 
@@ -77,6 +97,31 @@ class Wallet:
     def key(self) -> KeyPair:
         """What signs for it."""
         return self._key
+
+    async def settle(self, *, again: bool = False) -> None:
+        """See through what an interrupted command has signed, before anything else is read.
+
+        Who then sends the same gets that one's id, and nothing is sent; unless `again`. Raises
+        `Malformed` or `Unavailable` with what to do when what was kept cannot be read.
+        """
+        if self._outbox is None:
+            return
+        for kept in sorted(self._outbox.all(), key=lambda each: each.offers[0].transaction.nonce):
+            await self._settle(kept)
+        if again:
+            self._sent += [body for body, _ in self._settled.values()]
+            self._settled.clear()
+
+    @property
+    def settled(self) -> list[Body]:
+        """What an interrupted command has sent, as far as this one has not said the same."""
+        return [body for body, _ in self._settled.values()]
+
+    def told(self) -> None:
+        """The person knows what became of all that was sent: nothing of it is kept any more."""
+        for body in self._sent:
+            self._drop(body)
+        self._sent.clear()
 
     async def send(
         self,
@@ -93,6 +138,14 @@ class Wallet:
         `by_height` is the last block in which it is of use: when the chain is there without it,
         nothing is paid and `Rejected` says *expired*.
         """
+        before = self._settled.pop(digest(body), None) if self._settled else None
+        if before is not None:
+            self._say(
+                f"an earlier command has sent this {body.kind}, and it is in a block: nothing more "
+                "is sent (`holdfast --again` before the command sends another)"
+            )
+            self._sent.append(body)
+            return before[1]
         if by_height is None:
             return await self._send(body, sidecar, again, None)
         self._deadlines.append(by_height)
@@ -103,24 +156,75 @@ class Wallet:
 
     async def _send(self, body: Body, sidecar: bytes, again: bool, by_height: int | None) -> bytes:
         async with self._turn:
-            sending: _Sending | None = None
-            failures = 0
             while True:
-                try:
-                    sending = sending or await self._sign(body, sidecar, by_height)
-                    if (name := await self._see_through(sending)) is not None:
-                        return name
-                    sending = None
-                except (Unavailable, Malformed) as error:
-                    # A block may hold it by now, and another one would do the same again: this
-                    # one is asked about until it is in a block, or can be in none.
-                    level = logging.DEBUG if failures else logging.INFO
-                    log.log(level, "transaction not through yet", reason=str(error))
-                else:
-                    if not again:
-                        raise Unavailable("another transaction came in its place, or none in time")
-                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
-                failures += 1
+                sending = await self._patiently(lambda: self._sign(body, sidecar, by_height))
+                if (name := await self._finish(sending)) is not None:
+                    if self._outbox is not None:
+                        self._sent.append(body)
+                    return name
+                if not again:
+                    raise Unavailable("another transaction came in its place, or none in time")
+                await asyncio.sleep(RETRY_S[0])
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do it until a node answers."""
+        failures = 0
+        while True:
+            try:
+                return await work()
+            except (Unavailable, Malformed) as error:
+                level = logging.DEBUG if failures else logging.INFO
+                log.log(level, "transaction not through yet", reason=str(error))
+            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            failures += 1
+
+    async def _finish(self, sending: _Sending) -> bytes | None:
+        """See it through: the id of what is in a block, or None when that can be none of it.
+
+        A block may hold it by now, and another one would do the same again: so it is asked about,
+        and kept, until the one or the other is sure.
+        """
+        body = sending.offers[0].transaction.body
+        self._keep(sending.offers)
+        try:
+            name = await self._patiently(lambda: self._see_through(sending))
+        except Rejected:
+            self._drop(body)
+            raise
+        if name is not None and isinstance(body, REPEATABLE):
+            self._keep(sending.offers, name)  # until the person is told
+        else:
+            self._drop(body)
+        return name
+
+    async def _settle(self, kept: Kept) -> None:
+        name = kept.final
+        if name is None:
+            self._say(f"an earlier command has signed a {kept.body.kind}: finishing that first")
+            limit_base = self._fee_limit_base
+            sending = _Sending(list(kept.offers), self._chain.height, limit_base, resumed=True)
+            try:
+                name = await self._finish(sending)
+            except Rejected as rejected:
+                self._say(f"it was refused: {rejected}")
+                return
+            if name is None:
+                self._say("it came too late to be in a block")
+                return
+            self._say(f"it is in a block: transaction {name.hex()}")
+        self._settled[digest(kept.body)] = kept.body, name
+
+    def _keep(self, offers: list[SignedTransaction], name: bytes | None = None) -> None:
+        if self._outbox is not None:
+            self._outbox.keep(Kept(offers=tuple(offers), final=name))
+
+    def _drop(self, body: Body) -> None:
+        if self._outbox is not None:
+            self._outbox.drop(body)
+
+    def _say(self, words: str) -> None:
+        if self._tell is not None:
+            self._tell(words)
 
     def claim(self, swarm_key: KeyPair) -> bytes:
         """The proof in a `Register` that a swarm key is this account's."""
@@ -193,7 +297,9 @@ class Wallet:
             return False
         raised = last.transaction.model_copy(update={"fee_base": wanted_base})
         raised = with_least_fee(self._chain.genesis.parameters, raised, last.sidecar)
-        sending.offers.append(sign_transaction(self._key, raised, last.sidecar))
+        offer = sign_transaction(self._key, raised, last.sidecar)
+        self._keep([*sending.offers, offer])
+        sending.offers.append(offer)
         log.info("blocks are full: offering more", kind=raised.body.kind, fee_base=raised.fee_base)
         self._tell_waiting(sending)
         return True
@@ -221,21 +327,29 @@ class Wallet:
 
     async def _see_through(self, sending: _Sending) -> bytes | None:
         """Submit until a block holds it, and return its id; None when none ever can."""
+        if sending.resumed and (name := await self._included(sending)) is not None:
+            return name
         while True:
             impossible = await self._submit(sending)
             # Asked after it was past: the block that took it was there before.
-            for offer in reversed(sending.offers):
-                proof = await self._chain.outcome(offer.transaction.id)
-                if proof is not None:
-                    if proof.reason:
-                        raise Rejected(parse_reason(proof.reason), proof.detail)
-                    return offer.transaction.id
+            if (name := await self._included(sending)) is not None:
+                return name
             if impossible:
                 return None
             if not self._offer_more(sending):
                 height = await self._chain.next_block()
                 if height - TELL_BLOCKS == sending.begun:
                     self._tell_waiting(sending)
+
+    async def _included(self, sending: _Sending) -> bytes | None:
+        """The id of the one that a block holds; raises `Rejected` when it was refused there."""
+        for offer in reversed(sending.offers):
+            proof = await self._chain.outcome(offer.transaction.id)
+            if proof is not None:
+                if proof.reason:
+                    raise Rejected(parse_reason(proof.reason), proof.detail)
+                return offer.transaction.id
+        return None
 
     async def _submit(self, sending: _Sending) -> bool:
         """Hand the dearest offer to the node; whether it can be in no later block."""

@@ -7,7 +7,7 @@ import typer
 from chain.genesis import Parameters
 from chain.hosting_records import Absence, DataRequest
 from holdfast.cli import JsonFlag, session
-from holdfast.following import wallet_of, with_chain
+from holdfast.following import with_chain, with_wallet
 from holdfast.output import Exit, out, print_json
 from wire import zbase32
 from wire.errors import Malformed
@@ -46,6 +46,7 @@ def ask(
     """
     from chain.bodies.data import MAX_ASKED
     from chain.client.light_client import ChainClient
+    from chain.client.wallet_client import Wallet
     from owner.ask_service import ask as send
     from owner.ask_service import until_over
 
@@ -54,8 +55,8 @@ def ask(
         raise Malformed(f"{len({*chunks})} chunks: one request names {MAX_ASKED} at most")
     current = session(context)
 
-    async def work(chain: ChainClient) -> tuple[DataRequest, int]:
-        request, bond = await send(chain, wallet_of(current, chain), name, chunks)
+    async def work(chain: ChainClient, wallet: Wallet) -> tuple[DataRequest, int]:
+        request, bond = await send(chain, wallet, name, chunks)
         if not json:
             out.print(f"request {request.request.hex()}, bond {bond} base units")
             out.print(f"  {_chunks(request)} are to be shown by height {request.deadline}")
@@ -63,7 +64,7 @@ def ask(
             request = await until_over(chain, request.request)
         return request, bond
 
-    request, bond = with_chain(current, work)
+    request, bond = with_wallet(current, work)
     if json:
         print_json(request.model_dump(mode="json") | {"bond_left_base": bond})
     elif wait:
@@ -134,6 +135,7 @@ def maintenance(
 ) -> None:
     """Announce that this hoster will be away: what fails meanwhile is not held against it."""
     from chain.client.light_client import ChainClient
+    from chain.client.wallet_client import Wallet
     from hoster.duty_service import announce, duties_of
 
     current = session(context)
@@ -141,13 +143,16 @@ def maintenance(
     parameters = current.home.genesis().parameters
     blocks = None if duration is None else blocks_of(duration, parameters.block_interval_ms)
 
-    async def work(chain: ChainClient) -> tuple[int, tuple[Absence, ...]]:
-        if blocks is not None:
-            await announce(chain, wallet_of(current, chain), blocks, from_height)
+    async def read(chain: ChainClient) -> tuple[int, tuple[Absence, ...]]:
         found = await duties_of(chain, account)
         return found.height, found.absences
 
-    height, absences = with_chain(current, work)
+    async def work(chain: ChainClient, wallet: Wallet) -> tuple[int, tuple[Absence, ...]]:
+        assert blocks is not None
+        await announce(chain, wallet, blocks, from_height)
+        return await read(chain)
+
+    height, absences = with_chain(current, read) if blocks is None else with_wallet(current, work)
     if json:
         print_json([each.model_dump(mode="json") for each in absences])
     elif not absences:

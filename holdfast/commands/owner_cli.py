@@ -17,7 +17,7 @@ from holdfast.cli import JsonFlag, Session, session
 from holdfast.commands.chain_cli import endpoint
 from holdfast.commands.plan_cli import plan
 from holdfast.daemon import first_error, until_stopped
-from holdfast.following import wallet_of, with_chain
+from holdfast.following import with_chain, with_wallet
 from holdfast.output import (
     Exit,
     err,
@@ -48,9 +48,9 @@ def _order(current: Session, feed: Any, terms: Any, listen: str | None, json: bo
     chosen = current.settings.owner.listen
     host, port = endpoint(listen, chosen)
     with steps() as tell:
-        published = with_chain(
+        published = with_wallet(
             current,
-            lambda chain: Owner(chain, seed, wallet_of(current, chain)).publish(
+            lambda chain, wallet: Owner(chain, seed, wallet).publish(
                 feed, pair, terms, host, port, chosen.public_host or host, tell
             ),
         )

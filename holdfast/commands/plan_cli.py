@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.records import ContractRecord, PlanRecord, Table
 from chain.sponsors import parts
 from holdfast.cli import JsonFlag, session
-from holdfast.following import wallet_of, with_chain
+from holdfast.following import with_chain, with_wallet
 from holdfast.output import out, print_json
 from wire import zbase32
 from wire.errors import Malformed
@@ -40,8 +42,6 @@ def list_plans(context: typer.Context, feed: str, json: JsonFlag = False) -> Non
 @plan.command(name="show")
 def show_plan(context: typer.Context, plan_id: PlanId, json: JsonFlag = False) -> None:
     """Show a plan, proven by the chain: its status, who serves it, and who paid for it."""
-    from chain.client.light_client import ChainClient
-
     name = parse_plan(plan_id)
 
     async def read(chain: ChainClient) -> tuple[PlanRecord, list[ContractRecord]]:
@@ -149,10 +149,10 @@ def _change(
     name, current = parse_plan(plan_id), session(context)
     seed = current.home.seed()
 
-    async def apply(chain: Any) -> PlanRecord:
-        return await change(Owner(chain, seed, wallet_of(current, chain)), name)
+    async def apply(chain: ChainClient, wallet: Wallet) -> PlanRecord:
+        return await change(Owner(chain, seed, wallet), name)
 
-    return with_chain(current, apply)
+    return with_wallet(current, apply)
 
 
 def _print_contract(contract: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from chain.genesis import Genesis
 from holdfast.cli import JsonFlag, Session, session
 from holdfast.commands import duty_cli, receipts_cli, standing_cli
 from holdfast.commands.chain_cli import endpoint
-from holdfast.following import wallet_of, with_chain
+from holdfast.following import with_wallet
 from holdfast.output import out, print_json
 from holdfast.role import Terms, become
 from holdfast.settings import Listen
@@ -68,7 +68,7 @@ def drain_hoster(
     from hoster.drain_service import drain
 
     current = session(context)
-    left = with_chain(current, lambda chain: drain(chain, wallet_of(current, chain), on=not stop))
+    left = with_wallet(current, lambda chain, wallet: drain(chain, wallet, on=not stop))
     if json:
         contracts = [contract.model_dump(mode="json") for contract in left]
         print_json({"draining": not stop, "contracts": contracts})

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from holdfast.cli import JsonFlag, session
-from holdfast.following import wallet_of, with_chain
+from holdfast.following import with_wallet
 from holdfast.home import OLD_SEED_NAME, SEED_NAME
 from holdfast.output import err, out, print_json
 from wire import zbase32
@@ -27,6 +27,7 @@ def rotate(context: typer.Context, json: JsonFlag = False) -> None:
     """
     from chain.bodies.keys import rotate_to
     from chain.client.light_client import ChainClient
+    from chain.client.wallet_client import Wallet
     from chain.records import Account, Table
     from feed.store import FeedStore
     from holdfast.commands.feed_cli import keep_own_pairs
@@ -39,7 +40,7 @@ def rotate(context: typer.Context, json: JsonFlag = False) -> None:
         with FeedStore(home.feeds) as store:
             keep_own_pairs(current, store)
 
-    async def speak(chain: ChainClient) -> Any:
+    async def speak(chain: ChainClient, wallet: Wallet) -> Any:
         known = await chain.need(Account, Table.ACCOUNT, account)
         if known.signer == new.public:
             return  # an earlier run came as far as this
@@ -48,10 +49,9 @@ def rotate(context: typer.Context, json: JsonFlag = False) -> None:
                 f"the seed of {home.path} no longer signs for this account: whoever rotated it "
                 "has the one that does"
             )
-        wallet = wallet_of(current, chain)
         await wallet.send(rotate_to(new, chain.genesis.network, account))
 
-    with_chain(current, speak)
+    with_wallet(current, speak)
     home.adopt_next_seed()
     if json:
         keys = {"account": zbase32.encode(account), "signer": zbase32.encode(new.public)}

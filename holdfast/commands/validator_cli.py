@@ -9,11 +9,12 @@ from rich.table import Table as Grid
 from chain.bodies.coins import Stake, Unstake
 from chain.bodies.validators import Delist, enlist
 from chain.client.light_client import ChainClient
+from chain.client.wallet_client import Wallet
 from chain.records import Candidate, StakeRecord, Table, stake_key
 from chain.validators import Validator, ValidatorSet
 from holdfast.cli import JsonFlag, session
 from holdfast.commands.genesis_cli import own_endpoint
-from holdfast.following import wallet_of, with_chain
+from holdfast.following import with_wallet
 from holdfast.output import out, print_json
 from holdfast.reading import read_json
 from wire.errors import Malformed, NotFound
@@ -90,8 +91,7 @@ def join(
     key, vrf_key, swarm = (KeyPair.derive(seed, use) for use in (Use.VALIDATOR, Use.VRF, Use.SWARM))
     account = current.home.account()
 
-    async def stand(chain: ChainClient) -> dict[str, Any]:
-        wallet = wallet_of(current, chain)
+    async def stand(chain: ChainClient, wallet: Wallet) -> dict[str, Any]:
         known = await chain.record(Candidate, Table.CANDIDATE, account)
         mine = Validator(account=account, key=key.public, vrf_key=vrf_key.public, endpoint=at)
         if known is None or not known.listed or known.validator != mine:
@@ -102,7 +102,7 @@ def join(
             await wallet.send(Stake(role="validator", amount_base=missing))
         return await _place(chain, account)
 
-    found = with_chain(current, stand)
+    found = with_wallet(current, stand)
     if json:
         print_json(found)
         return
@@ -127,8 +127,7 @@ def leave(
     current = session(context)
     account = current.home.account()
 
-    async def step_down(chain: ChainClient) -> dict[str, Any]:
-        wallet = wallet_of(current, chain)
+    async def step_down(chain: ChainClient, wallet: Wallet) -> dict[str, Any]:
         known = await chain.record(Candidate, Table.CANDIDATE, account)
         if known is None:
             raise NotFound("this home's account has never stood for validator")
@@ -139,7 +138,7 @@ def leave(
             await wallet.send(Unstake(role="validator", amount_base=staked.amount_base))
         return await _place(chain, account)
 
-    found = with_chain(current, step_down)
+    found = with_wallet(current, step_down)
     if json:
         print_json(found)
         return

@@ -6,6 +6,7 @@ import pytest
 
 from chain.challenges.data_bonds import fees_base
 from chain.client.light_client import ChainClient
+from chain.client.outbox_store import Outbox
 from chain.client.wallet_client import Wallet
 from feed.store import FeedStore
 from hoster.duty_service import announce, duties_of
@@ -14,7 +15,7 @@ from tests.chain.nodes import free_port
 from tests.feed.owner import KEY, PAIR, owned
 from tests.hoster.hosting import GENESIS, HOSTER, LENGTH, TERMS, active, enlisted, hosting, network
 from tests.hoster.hosting import source as serving
-from tests.people import ATTESTORS
+from tests.people import ATTESTORS, Person
 from wire.errors import Malformed, Rejected
 
 PARAMETERS = GENESIS.parameters
@@ -51,6 +52,35 @@ async def test_an_operator_sees_contracts_requests_absences_and_coins(tmp_path):
                 await announce_as(chain, blocks)
         with pytest.raises(Rejected, match="one is announced"):
             await announce_as(chain, 1)
+
+
+async def test_who_is_interrupted_asks_for_the_same_chunk_and_is_away_once(tmp_path):
+    feed, port = owned(FeedStore(":memory:"), LENGTH), free_port()
+    async with (
+        asyncio.timeout(40),
+        network(tmp_path) as (url, chain, owner),
+        serving(feed) as endpoint,
+    ):
+        async with hosting(url, tmp_path / "feeds.db", port):
+            await enlisted(chain)
+            await owner.register(feed, PAIR, endpoint)
+            contract = await active(chain, await owner.order(KEY, TERMS), LENGTH)
+
+        async def begun(person: Person) -> Wallet:
+            """A command begins; the one before was killed before it said anything."""
+            outbox = Outbox(tmp_path / person.name)
+            wallet = Wallet(chain, person.account, None, 0, lambda _: None, outbox)
+            await wallet.settle()
+            return wallet
+
+        asked = [
+            (await ask(chain, await begun(ATTESTORS[0]), contract.contract, ()))[0].request
+            for _ in range(2)
+        ]
+        assert asked[0] == asked[1]
+        absences = [await announce(chain, await begun(HOSTER), 3, 0) for _ in range(2)]
+        assert absences[0] == absences[1]
+        assert len((await duties_of(chain, HOSTER.id)).absences) == 1
 
 
 async def announce_as(chain: ChainClient, blocks: int):
