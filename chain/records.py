@@ -315,6 +315,7 @@ class DueItem(Message):
         "answer_due",
         "forget_session",
         "forget_claim",
+        "forget_challenge",
     ]
     id: Bytes
     amount_base: Natural = 0

@@ -26,7 +26,7 @@ from chain.bodies.hosting import Acknowledge, Drain, Register
 from chain.bodies.keys import Rotate
 from chain.bodies.plans import CancelPlan, CreatePlan, PausePlan, ResumePlan, TopUpPlan
 from chain.bodies.validators import Delist, Enlist, ValidatorFault
-from chain.challenges import data_requests, lottery, settlement
+from chain.challenges import closing, data_requests, lottery, settlement
 from chain.context import BlockContext
 from chain.genesis import Genesis
 from chain.messages import WITH_EVIDENCE, SignedTransaction
@@ -316,6 +316,8 @@ def _fall_due(  # noqa: C901, PLR0912 - one case per kind is the point
             data_requests.draw_chunk(draft, block, item.id, beacon)
         case "answer_due":
             data_requests.answer_due(draft, block, item.id, beacon)
+        case "forget_challenge":
+            closing.forget(draft, block, item.id)
         case "forget_claim":
             draft.claims.remove(item.id)
         case "forget_session":

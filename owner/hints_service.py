@@ -26,11 +26,11 @@ class Hints:
 
 
 async def hints_of(chain: ChainClient, verdicts: Sequence[VerdictRecord]) -> Hints:
-    """The hints in all visits that these verdicts are about."""
+    """The hints in all visits that these verdicts are about, as far as the chain keeps them."""
     names = list(dict.fromkeys(verdict.challenge for verdict in verdicts))
-    challenges = await chain.records(ChallengeRecord, Table.CHALLENGE, names)
+    challenges = await chain.kept(ChallengeRecord, Table.CHALLENGE, names)
     keys = [each.challenge + member for each in challenges for member in each.opened]
-    reports = await chain.records(ReportRecord, Table.REPORT, keys)
+    reports = await chain.kept(ReportRecord, Table.REPORT, keys)
     hosters = {(verdict.challenge, verdict.contract): verdict.hoster for verdict in verdicts}
     visits = [
         Timed(

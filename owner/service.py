@@ -201,6 +201,9 @@ class Owner:
             await self._chain.next_block()
 
 
+FORGOTTEN = "the chain no longer keeps what the newest challenge of this feed rests on"
+
+
 async def verdicts_of(chain: ChainClient, feed: bytes, most: int) -> list[VerdictRecord]:
     """The newest verdicts on a feed, newest first, proven."""
     listed = await chain.record(Availability, Table.AVAILABILITY, feed)
@@ -219,7 +222,9 @@ async def case_of(chain: ChainClient, name: bytes) -> Case:
         newest = await verdicts_of(chain, name, 1)
         if not newest:
             raise NotFound("there is no verdict on this feed yet")
-        challenge = await chain.need(ChallengeRecord, Table.CHALLENGE, newest[0].challenge)
+        challenge = await chain.record(ChallengeRecord, Table.CHALLENGE, newest[0].challenge)
+        if challenge is None:
+            raise NotFound(f"{FORGOTTEN}: only the verdict on it is left (`holdfast report`)")
     if challenge.coin is None or challenge.status != "settled":
         raise NotFound(f"this challenge is {challenge.status}: nothing is concluded")
     draw = await chain.need(DrawRecord, Table.DRAW, challenge.challenge)
@@ -254,7 +259,11 @@ async def export_bundle(chain: ChainClient, feed: bytes) -> Bundle:
     if not verdicts:
         raise NotFound("there is no verdict on this feed yet")
     challenge_ids = list(dict.fromkeys(verdict.challenge for verdict in verdicts))
-    challenges = await chain.records(ChallengeRecord, Table.CHALLENGE, challenge_ids)
+    challenges = await chain.kept(ChallengeRecord, Table.CHALLENGE, challenge_ids)
+    if not challenges:
+        raise NotFound(f"{FORGOTTEN}: nothing is left that a file could show")
+    known = {challenge.challenge for challenge in challenges}
+    verdicts = [verdict for verdict in verdicts if verdict.challenge in known]
     names: list[tuple[Table, bytes]] = [
         (Table.META, b""),
         (Table.FEED, feed),

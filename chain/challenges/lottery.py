@@ -16,7 +16,7 @@ from chain.challenge_records import (
     LinedUpAttestor,
     LineUp,
 )
-from chain.challenges import conduct
+from chain.challenges import closing, conduct
 from chain.challenges.addresses import committees, place_of
 from chain.challenges.committee import FlipAttempt, MemberKey
 from chain.context import BlockContext
@@ -244,8 +244,8 @@ def try_again(
     excluded = (*challenge.excluded, *sorted(out))
     attempt = challenge.attempt + 1
     if attempt == parameters.flip_attempts or len(members) < parameters.committee_minimum:
-        draft.challenges.change(challenge_id, status="failed", excluded=excluded)
-        close_challenge(draft, challenge_id)
+        draft.challenges.change(challenge_id, excluded=excluded)
+        closing.close(draft, block, challenge_id, "failed")
         return
     deadline = block.height + parameters.flip_blocks * (attempt + 1)
     over = FlipAttempt(members=challenge.members, seal_deadline=challenge.seal_deadline)
@@ -267,10 +267,3 @@ def _majority_absent(challenge: ChallengeRecord) -> list[bytes]:
         for member in challenge.members
         if 2 * sum(member in vote.absent for vote in challenge.absences) > len(challenge.members)
     ]
-
-
-def close_challenge(draft: Draft, challenge: bytes) -> None:
-    """Take a challenge off the list of open ones."""
-    meta = draft.meta
-    left = tuple(other for other in meta.open_challenges if other != challenge)
-    draft.meta = meta.model_copy(update={"open_challenges": left})

@@ -11,7 +11,7 @@ from chain.challenge_records import (
     ReportRecord,
     VerdictRecord,
 )
-from chain.challenges import conduct, data_requests, lottery, verdicts
+from chain.challenges import closing, conduct, data_requests, verdicts
 from chain.challenges.judging import drawn_of
 from chain.challenges.verdicts import Visit
 from chain.context import BlockContext
@@ -19,7 +19,7 @@ from chain.records import PlanRecord
 from chain.state import Draft
 
 AVAILABILITY_KEPT = 4096
-"""Verdicts that a feed's index lists: years of hourly audits of a few hosters."""
+"""Verdicts on a feed that are kept and listed: months of hourly audits of a few hosters."""
 
 
 def settle(draft: Draft, block: BlockContext, challenge_id: bytes, beacon: bytes) -> None:
@@ -31,15 +31,13 @@ def settle(draft: Draft, block: BlockContext, challenge_id: bytes, beacon: bytes
     if challenge.coin is None:
         # Nobody opened the coin: whom they visited stays unknown, and nobody is paid.
         penalties.coin_unopened(draft, block, challenge)
-        draft.challenges.change(challenge_id, status="failed")
-        lottery.close_challenge(draft, challenge_id)
+        closing.close(draft, block, challenge_id, "failed")
         return
     draw = draft.draws.at(challenge_id)
     reports = [draft.reports.at(challenge_id + member) for member in challenge.opened]
     for drawn in drawn_of(block.parameters, draw, challenge.coin):
         _conclude(draft, block, challenge, drawn, reports, beacon)
-    draft.challenges.change(challenge_id, status="settled")
-    lottery.close_challenge(draft, challenge_id)
+    closing.close(draft, block, challenge_id, "settled")
 
 
 def _conclude(
@@ -102,5 +100,7 @@ def _publish(draft: Draft, record: VerdictRecord) -> None:
     draft.verdicts.put(record.challenge + record.contract, record)
     listed = draft.availability.get(record.feed) or Availability()
     names = (*listed.verdicts, record.challenge, record.contract)
-    kept = names[-2 * AVAILABILITY_KEPT :]
-    draft.availability.put(record.feed, Availability(verdicts=kept))
+    left = names[: -2 * AVAILABILITY_KEPT]
+    for challenge, contract in zip(left[::2], left[1::2], strict=True):
+        draft.verdicts.remove(challenge + contract)
+    draft.availability.put(record.feed, Availability(verdicts=names[len(left) :]))

@@ -219,15 +219,20 @@ class ChainClient:
         return cast("R | None", record)
 
     async def records(self, kind: type[R], table: Table, keys: Sequence[bytes]) -> list[R]:
-        """Records that are all there, of one state; raises `NotFound` when one is missing."""
+        """Records that are all there; raises `NotFound` when one is missing."""
+        found = await self.kept(kind, table, keys)
+        if len(found) < len(keys):
+            raise NotFound(f"the chain has no such {table.name.lower()}")
+        return found
+
+    async def kept(self, kind: type[R], table: Table, keys: Sequence[bytes]) -> list[R]:
+        """Those of these records that are there: the chain forgets some after a time."""
         assert RECORDS[table] is kind
         found: list[R] = []
         for start in range(0, len(keys), MAX_PROVEN_RECORDS):
             part = keys[start : start + MAX_PROVEN_RECORDS]
             _, records = await self.prove([(table, key) for key in part])
-            if None in records:
-                raise NotFound(f"the chain has no such {table.name.lower()}")
-            found += cast("list[R]", records)
+            found += [cast("R", record) for record in records if record is not None]
         return found
 
     async def prove(

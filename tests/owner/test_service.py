@@ -14,10 +14,12 @@ from chain.bundle import MAX_BUNDLE_BYTES, Bundle, check_bundle
 from chain.challenges.explaining import explain
 from chain.client.light_client import ChainClient
 from chain.endpoint import Endpoint
+from chain.genesis import Parameters
 from chain.records import Account, FeedRecord, PlanRecord, Table
 from feed.store import FeedStore
 from holdfast.pages.verdict_page import verdict_lines
 from owner import service
+from owner.hints_service import hints_of
 from owner.service import Owner, PlanTerms, case_of, export_bundle, verdicts_of
 from tests.asking import answer_warnings
 from tests.builders import World
@@ -26,7 +28,7 @@ from tests.chain.front import serving
 from tests.chain.nodes import HOST, INTERVAL_MS, following, free_port, served_node
 from tests.chain.test_bundle import evidence_of
 from tests.feed.owner import KEY, PAIR, SIGN, chunk, owned
-from tests.people import OWNER, PARAMETERS, genesis
+from tests.people import BLOCK_MS, OWNER, PARAMETERS, genesis
 from tests.stages import drawn, play, settled
 from wire.codec import decode, encode
 from wire.errors import NotFound, Unavailable
@@ -273,6 +275,27 @@ async def test_verdicts_come_newest_first():
     heights = [verdict.height for verdict in found]
     assert heights == sorted(heights, reverse=True)
     assert len(found) == 6
+
+
+async def test_what_the_chain_has_forgotten_is_neither_exported_nor_explained(monkeypatch):
+    monkeypatch.setattr(Parameters, "evidence_ms", 200 * BLOCK_MS)
+    world = play(play(drawn()))
+    feed = world.library.key
+    first, *_, newest = world.draft.availability.at(feed).verdicts[::2]
+    while world.draft.challenges.get(first):
+        world.pass_blocks()
+    async with chain_at(world) as chain:
+        checked = check_bundle(await export_bundle(chain, feed))
+        assert len(await verdicts_of(chain, feed, 100)) == 4
+        assert (await hints_of(chain, await verdicts_of(chain, feed, 100))).visits == 8
+    assert {verdict.challenge for verdict in checked.verdicts} == {newest}
+    assert (len(checked.verdicts), checked.listed) == (2, 4)
+    while world.draft.challenges.get(newest):
+        world.pass_blocks()
+    async with chain_at(world) as chain:
+        for asked in (export_bundle, case_of):
+            with pytest.raises(NotFound, match="no longer keeps"):
+                await asked(chain, feed)
 
 
 @pytest.mark.parametrize(

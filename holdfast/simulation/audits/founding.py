@@ -51,8 +51,10 @@ PARAMETERS = Parameters(
     answer_blocks=30,
     ask_rest_blocks=30,
     term_blocks=1_000,
+    validator_unbonding_blocks=4_000,
 )
-"""Those of a real network, but for the waiting: nothing happens in the blocks between."""
+"""Those of a real network, but for the waiting: nothing happens in the blocks between. What is
+forgotten is some 200 rounds old, so that the longest simulation has room."""
 
 
 @dataclass(frozen=True, slots=True)

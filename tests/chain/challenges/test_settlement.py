@@ -492,6 +492,8 @@ def test_a_feed_lists_its_newest_verdicts(monkeypatch):
         names += [(challenge, target.contract) for target in world.targets()]
     listed = world.draft.availability.at(world.library.key).verdicts
     assert list(zip(listed[::2], listed[1::2], strict=True)) == names[1:]
+    kept = [world.draft.verdicts.get(challenge + contract) for challenge, contract in names]
+    assert [record is not None for record in kept] == [False, True, True, True]
 
 
 def test_a_verdict_outlives_a_contract_that_ended():
