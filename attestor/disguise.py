@@ -25,13 +25,25 @@ LOOKUPS_AT_ONCE = (1, 1, 2, 4)
 THINK_MS = 60
 """The longest average time between one lookup and the next of the same kind."""
 
-OPEN_US, START_US, WAKE_US, LOOK_UP_US, VERIFY_US, STORE_US = 400, 1_500, 35, 23, 10, 40
-"""Average times: npm hypercore answers a head; its program notices it and asks for chunks; one
-of its threads wakes up; it looks a node up. Verifying a chunk and storing some take what they take
-here, which is nearly as long, and so much more."""
+OPEN_US, WAKE_US, LOOK_UP_US, VERIFY_US = 400, 90, 18, 10
+"""Average times: npm hypercore answers a head; one of its threads wakes up; it looks a node up.
+Verifying a chunk takes what it takes here, which is nearly as long, and so much more."""
 
-OVERTAKING_OF, OVERTAKEN = 27, 7
-"""One lookup in so many is done before others that were begun earlier; before how many at most."""
+STORE_US, STORE_NODE_US = 60, 6
+"""Average time of a write, and of each node in it."""
+
+START_US, START_MORE_US = (300, 1_100, 1_100), 400
+"""When its program asks for chunks, from when it has answered the head: one of them, and up to so
+much more. It looks once a millisecond whether the length is known."""
+
+BUSY_MS = (0,) * 11 + (1, 1, 2, 3, 4, 6, 9, 14)
+"""How much longer other work holds it up then: one of them."""
+
+LAGS, LAG_OF = (*(1,) * 9, *(2,) * 4, 3, 3, 4, 5, 7, 10, 16), 600
+"""In each of so many cases, a lookup is done after so many that were begun later."""
+
+WRITE_LAG, WRITE_LAG_OF = 48, 3
+"""One write in so many is done after lookups that were begun later; after how many at most."""
 
 WHOLE_CHUNKS = 8_192
 """Longer feeds are not fetched whole, however small: it costs both sides a signature and a proof
@@ -131,21 +143,25 @@ def node_work(seed: bytes) -> Work:
     def about(average_us: int) -> int:
         return average_us * pace * (8 + _memoryless(stream)) // 16_000
 
+    def lag() -> int:
+        place = stream.below(LAG_OF)
+        return LAGS[place] if place < len(LAGS) else 0
+
     return Work(
         open_us=lambda: about(OPEN_US),
-        wake_us=WAKE_US,
+        wake_us=lambda: WAKE_US * pace * _memoryless(stream) // 8_000,
         look_up_us=lambda: about(LOOK_UP_US),
-        overtakes=lambda: 0 if stream.below(OVERTAKING_OF) else 1 + stream.below(OVERTAKEN),
+        lag=lag,
         verify_us=lambda: about(VERIFY_US),
-        store_us=lambda: about(STORE_US),
+        store_us=lambda nodes: about(STORE_US + nodes * STORE_NODE_US),
+        write_lag=lambda: 0 if stream.below(WRITE_LAG_OF) else 1 + stream.below(WRITE_LAG),
     )
 
 
 def start_us(disguise: Disguise) -> int:
-    """How long a reader's program takes from knowing the feed's length to its first request.
-
-    It looks once a millisecond whether it knows.
-    """
+    """How long a reader's program takes from knowing the feed's length to its first request."""
     if disguise.habit is Habit.CLONE:
         return 0
-    return Stream(disguise.seed, b"start").below(1_000) + START_US - 500
+    stream = Stream(disguise.seed, b"start")
+    start = START_US[stream.below(len(START_US))] + stream.below(START_MORE_US)
+    return start + 1_000 * BUSY_MS[stream.below(len(BUSY_MS))]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.receipts import SessionBinding
+from benchmarks.frames import Frame, how_framed, watch
 from benchmarks.reader import HOSTER, NETWORK
 from feed import codec
 from feed.feed import Feed
@@ -48,6 +49,7 @@ class Seen:
     closed_channel: bool = False
     """Whether the channel was closed before the connection was."""
     readings: int = 0
+    frames: Sequence[Frame] = ()
 
 
 class _Ear:
@@ -58,6 +60,10 @@ class _Ear:
         self.remote_handshake = channel.remote_handshake
         self.drain, self.close = channel.drain, channel.close
         self.cork, self.uncork = channel.cork, channel.uncork
+
+    @property
+    def batched(self) -> int:
+        return self._channel.batched
 
     def send(self, kind: int, payload: bytes) -> None:
         message = codec.decode(kind, payload)
@@ -124,7 +130,10 @@ async def hosting(
         )
         serving = Serving(ReceiptBook(RECEIPT, binding), feed)
         try:
-            heard = _Listening(connection, seen) if listened else connection
+            heard = connection
+            if listened:
+                seen.frames = watch(connection)
+                heard = _Listening(connection, seen)
             await serve(heard, feed, serving.on_event)
         except HoldfastError:
             pass
@@ -144,6 +153,7 @@ def features(seen: Seen, length: int) -> dict[str, float]:
     found = {f"count_{kind}": float(kinds[kind]) for kind in _KINDS}
     found |= _opening(seen, asked[0][0] if asked else seen.ended_s)
     found |= _ending(seen, served)
+    found |= how_framed(seen.frames, _spread)
     if asked:
         found |= _order([_chunk(m) or 0 for _, _, m in asked], length)
         found |= _requests([m for _, _, m in asked])

@@ -32,6 +32,11 @@ class Batch:
         """When it must be stored at the latest; None when no chunk waits."""
         return self._since_us + COMMIT_DELAY_US if self.chunks else None
 
+    @property
+    def new_nodes(self) -> frozenset[int]:
+        """The nodes that are not stored yet."""
+        return frozenset(index for index in self.nodes if self._feed.node(index) is None)
+
     def is_due(self, now_us: int) -> bool:
         """Whether it is large enough, or has waited long enough, to be stored."""
         full = len(self.chunks) >= COMMIT_CHUNKS or self._size >= COMMIT_BYTES

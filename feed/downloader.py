@@ -97,7 +97,7 @@ class Downloader:
         """What the reader is busy with; `go_on` is to be called when that is done."""
         if manner.work is not None:
             self.workload = Workload(
-                manner, manner.work, self.picker, claims, self._new_id, self._is_on_disk
+                manner, manner.work, self.picker, claims, self._new_id, feed.node
             )
         self._rewrite: Rewrite | None = None
 
@@ -263,13 +263,15 @@ class Downloader:
 
     def go_on(self, now_us: int) -> None:
         """Do what is due. Raises `Malformed` when something came that honest peers do not send."""
-        for done in self.workload.done(now_us) if self.workload is not None else ():
+        workload = self.workload
+        for done in workload.done(now_us) if workload is not None else ():
             if isinstance(done, Known):
                 self._request(*done, [], True, now_us)
                 return  # each leaves by itself
             if isinstance(done, Came):
                 self._verify(done)
             elif done is Step.STORE and self._fork == self.feed.fork:
+                workload.hide(self._batch.new_nodes)
                 self._untold += self._store()
             elif done is Step.STORED:
                 self._tell_stored()
@@ -330,9 +332,6 @@ class Downloader:
 
     def _is_stored(self, index: int) -> bool:
         return index in self._batch.nodes or self.feed.node(index) is not None
-
-    def _is_on_disk(self, index: int) -> bool:
-        return self.feed.node(index) is not None
 
     def _is_coming(self, index: int) -> bool:
         return index in self._coming or self._is_stored(index)

@@ -13,16 +13,18 @@ class Work:
 
     open_us: Callable[[], int]
     """From the open channel, or a head that came, to what is said about it."""
-    wake_us: int
+    wake_us: Callable[[], int]
     """Until something that waits for a thread is begun."""
     look_up_us: Callable[[], int]
     """To look up whether one node is stored."""
-    overtakes: Callable[[], int]
-    """Before how many lookups that were begun earlier one is done: there are many threads."""
+    lag: Callable[[], int]
+    """After how many lookups that were begun later one is done: there are several threads."""
     verify_us: Callable[[], int]
     """To verify one chunk, beside what it takes here."""
-    store_us: Callable[[], int]
-    """To store what was verified, beside what it takes here."""
+    store_us: Callable[[int], int]
+    """To store what was verified, of so many nodes."""
+    write_lag: Callable[[], int]
+    """The same of a write, and of first lookups, of what is chosen right after it is begun."""
 
 
 @dataclass(frozen=True, slots=True)

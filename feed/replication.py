@@ -89,10 +89,16 @@ class Replication:
         return None if workload is None else workload.due_us
 
     @property
-    def is_taking_in(self) -> bool:
-        """Whether something that came is not yet stored, of a reader who is busy with it."""
+    def arrivals(self) -> int:
+        """How many chunks came, of a reader who is busy with them."""
         workload = self._downloader.workload
-        return workload is not None and workload.is_taking_in
+        return 0 if workload is None else workload.arrivals
+
+    @property
+    def taken_in(self) -> int:
+        """How many of the `arrivals` are stored, or given up."""
+        workload = self._downloader.workload
+        return 0 if workload is None else workload.taken_in
 
     @property
     def commit_due_us(self) -> int | None:
@@ -135,6 +141,7 @@ class Replication:
             self._downloader.go_on(now_us)
         except Malformed as error:
             self._end(Drop(str(error)))
+        self._tell_news()
         return self._effects()
 
     def answer(self, budget_bytes: int) -> list[Effect]:
@@ -289,7 +296,9 @@ class Replication:
 
     def _tell_news(self) -> None:
         """Tell the peer of lost chunks, of new ones that it has not itself, of a new length."""
-        feed = self.feed
+        workload, feed = self._downloader.workload, self.feed
+        if workload is not None and workload.is_storing:
+            return
         news, self._news = self._news, []
         gone, self._gone = self._gone, []
         if feed.fork != self._told[0]:

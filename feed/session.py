@@ -159,7 +159,9 @@ class Session:
         self._core = Replication(feed, claims=claims, manner=manner)
         self._work = manner.work
         self._on_event = on_event
-        self._closed = self._corked = False
+        self._closed = False
+        self._corked_until: int | None = None
+        """How many chunks are to be taken in before what is said leaves, as one batch."""
         self._answering = asyncio.Event()
         self._changed = asyncio.Event()
         self._gained_us = _now_us()
@@ -280,25 +282,39 @@ class Session:
         channel, core = self._channel, self._core
         while received := await channel.receive():
             now_us = _now_us()
-            if self._work is not None and len(received) > 1:
-                self._corked = True
+            if self._work is not None and (batched := channel.batched):
+                self._corked_until = None
                 channel.cork()  # Node answers a batch with a batch, when it is done with it
-            for batch in _batches(received):
-                try:
-                    messages = [decode(*message) for message in batch]
-                except Malformed as error:
-                    self._fail(error)
-                    return
-                known = [message for message in messages if message is not None]
-                if self._work is not None and _brings_head(known):
-                    await asyncio.sleep(self._work.open_us() / 1_000_000)
-                self._do(lambda: core.receive(known, now_us))  # noqa: B023 - called at once
-                if core.has_requests and not self._answering.is_set():
-                    self._do(lambda: core.answer(ANSWER_BYTES))
-                    self._answering.set()
-                # What was asked for and answered leaves before the disk is waited for.
-                await asyncio.sleep(0)
+                await self._take(received[:batched], now_us)
+                self._corked_until = core.arrivals
+                self._uncork()
+                received = received[batched:]
+            await self._take(received, now_us)
             self._settle()
+
+    async def _take(self, received: list[ChannelMessage], now_us: int) -> None:
+        core = self._core
+        for batch in _batches(received):
+            try:
+                messages = [decode(*message) for message in batch]
+            except Malformed as error:
+                self._fail(error)
+                return
+            known = [message for message in messages if message is not None]
+            if self._work is not None and _brings_head(known):
+                await asyncio.sleep(self._work.open_us() / 1_000_000)
+            self._do(lambda: core.receive(known, now_us))  # noqa: B023 - called at once
+            if core.has_requests and not self._answering.is_set():
+                self._do(lambda: core.answer(ANSWER_BYTES))
+                self._answering.set()
+            # What was asked for and answered leaves before the disk is waited for.
+            await asyncio.sleep(0)
+
+    def _uncork(self) -> None:
+        """Have leave what was said of a batch, once all of it is taken in."""
+        if self._corked_until is not None and self._core.taken_in >= self._corked_until:
+            self._corked_until = None
+            self._channel.uncork()
 
     async def _answer(self) -> None:
         """Go on answering whenever the peer has read what was answered before."""
@@ -381,9 +397,7 @@ class Session:
                 self._tell(effect)
         if self._work is not None:
             self._await_work()
-            if self._corked and not self._core.is_taking_in:
-                self._corked = False
-                self._channel.uncork()
+            self._uncork()
         self._changed.set()
 
     def _tell(self, event: Event) -> None:

@@ -3,13 +3,14 @@
 Node verifies each chunk that came, and looks up, level by level, how much of a chosen chunk's path
 is stored. Both wait for the same threads, so lookups of many chunks go on side by side, and
 those of few levels are known first. What is verified while something is being stored is stored
-together, next. A level that was looked up before what brought it is stored counts as missing.
+together, next. A write waits its turn among the lookups: a level that was looked up before it is
+done counts as missing.
 
 Mutable, owned by one downloader: see `feed.manner`.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ class Step(Enum):
     """What becomes of verified chunks."""
 
     STORE = 1
-    """It is time to store all that are verified."""
+    """It is time to store all that are verified; `hide` their nodes."""
     STORED = 2
     """They count as stored."""
     CHOOSE = 3
@@ -54,11 +55,10 @@ class _Lookup(NamedTuple):
 
 class _Job(NamedTuple):
     begins_us: int
-    cost_us: int
+    cost_us: int | None
+    """None: a write, which costs by what it is to write."""
     lookup: _Lookup | None
     """None: it is about chunks that came."""
-    stores: bool
-    """Whether chunks are stored, or one is verified."""
 
 
 class Workload:
@@ -71,7 +71,7 @@ class Workload:
         picker: Picker,
         claims: set[int],
         new_id: Callable[[], int],
-        is_stored: Callable[[int], bool],
+        node: Callable[[int], object | None],
     ) -> None:
         self._scatter = manner.scatter
         self._in_flight = manner.in_flight or 1
@@ -79,21 +79,29 @@ class Workload:
         self._picker = picker
         self._claims = claims
         self._new_id = new_id
-        self._is_stored = is_stored
+        self._node = node
         self._choosing: set[int] = set()
         self._may_fill = False
         self._jobs: deque[_Job] = deque()
         self._free_us = 0
         self._verifying: deque[Came] = deque()
-        self._has_verified = self._is_storing = False
+        self.arrivals = self.taken_in = 0
+        """How many chunks came; how many of them count as stored, or are given up."""
+        self._verified = self._writing = 0
+        """How many of them were verified; how many are stored when the write is done."""
+        self._is_storing = False
+        self._hidden: Collection[int] = ()
+        self._write_us = 0
+        self._lag = 0
+        """How many lookups that are begun from now on are done before the last job."""
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     @property
-    def is_taking_in(self) -> bool:
-        """Whether something that came is not yet stored."""
-        return bool(self._verifying) or self._has_verified or self._is_storing
+    def is_storing(self) -> bool:
+        """Whether something is stored that does not yet count as stored."""
+        return self._is_storing
 
     @property
     def due_us(self) -> int | None:
@@ -101,7 +109,8 @@ class Workload:
         if not self._jobs:
             return None
         job = self._jobs[0]
-        return max(self._free_us, job.begins_us) + job.cost_us
+        cost_us = self._write_us if job.cost_us is None else job.cost_us
+        return max(self._free_us, job.begins_us) + cost_us
 
     def nudge(self) -> None:
         """Something happened upon which Node chooses as many chunks as there is room for.
@@ -128,6 +137,7 @@ class Workload:
 
     def came(self, came: Came) -> None:
         """A chunk came."""
+        self.arrivals += 1
         self._verifying.append(came)
         self._add(came.at_us, self._work.verify_us(), None)
 
@@ -137,21 +147,26 @@ class Workload:
         Whoever asks may stop after any of them, and ask again.
         """
         while (due_us := self.due_us) is not None and due_us <= now_us:
-            lookup, stores = self._jobs.popleft()[2:]
+            _, cost_us, lookup = self._jobs.popleft()
             self._free_us = due_us if now_us - due_us < LATE_US else now_us
-            if lookup is not None and self._is_stored(lookup.node):
+            if lookup is not None and self._sees(lookup.node):
                 self._choosing.remove(lookup.chunk)
                 yield Known(lookup.request_id, lookup.chunk, lookup.levels)
             elif lookup is not None:
                 self._look_up(lookup.above(), due_us)
-            elif stores:
-                self._is_storing = False
+            elif cost_us is None:
+                self._is_storing, self._hidden = False, ()
+                self.taken_in = self._writing
                 self.nudge()
                 yield Step.STORED
-                yield from self._store(due_us)
+                next_write = self._store(due_us)
+                self._lag = self._work.write_lag() if next_write else 0
                 yield Step.CHOOSE
+                self._lag = 0
+                yield from next_write
+                return  # what was kept back until then leaves before what is known next
             else:
-                self._has_verified = True
+                self._verified += 1
                 yield self._verifying.popleft()
                 yield from self._store(due_us)
 
@@ -160,27 +175,36 @@ class Workload:
         left = [*self._verifying]
         self._jobs.clear()
         self._verifying.clear()
-        self._has_verified = self._is_storing = False
+        self._verified = self._writing = self.taken_in = self.arrivals
+        self._is_storing, self._hidden = False, ()
         self._claims -= self._choosing
         self._choosing.clear()
         return left
 
-    def _store(self, now_us: int) -> Iterator[Step]:
-        """Store what is verified, unless something is being stored."""
-        if self._has_verified and not self._is_storing:
-            self._has_verified, self._is_storing = False, True
-            self._add(now_us, self._work.store_us(), None, stores=True)
-            yield Step.STORE
+    def hide(self, nodes: Collection[int]) -> None:
+        """These nodes are being written: lookups see them when that is done."""
+        self._hidden, self._write_us = nodes, self._work.store_us(len(nodes))
+
+    def _sees(self, node: int) -> bool:
+        return node not in self._hidden and self._node(node) is not None
+
+    def _store(self, now_us: int) -> tuple[Step, ...]:
+        """Have what is verified stored, unless something is being stored."""
+        if self._verified == self._writing or self._is_storing:
+            return ()
+        self._writing, self._is_storing = self._verified, True
+        self._add(now_us, None, None)
+        return (Step.STORE,)
 
     def _look_up(self, lookup: _Lookup, now_us: int) -> None:
+        jobs, lag = self._jobs, self._lag
         self._add(now_us, self._work.look_up_us(), lookup)
-        jobs = self._jobs
-        for place in range(len(jobs) - 1, len(jobs) - 1 - self._work.overtakes(), -1):
-            if place < 1 or jobs[place - 1].lookup is None:
-                return
-            jobs[place], jobs[place - 1] = jobs[place - 1], jobs[place]
+        if lag and len(jobs) > 1:
+            jobs[-1], jobs[-2] = jobs[-2], jobs[-1]
+            self._lag = lag - 1
+        else:
+            self._lag = self._work.lag()
 
-    def _add(
-        self, now_us: int, cost_us: int, lookup: _Lookup | None, *, stores: bool = False
-    ) -> None:
-        self._jobs.append(_Job(now_us + self._work.wake_us, cost_us, lookup, stores))
+    def _add(self, now_us: int, cost_us: int | None, lookup: _Lookup | None) -> None:
+        self._jobs.append(_Job(now_us + self._work.wake_us(), cost_us, lookup))
+        self._lag = 0

@@ -97,6 +97,7 @@ class TcpChannel:
     def __init__(self, connection: "TcpConnection", number: int) -> None:
         self.number = number
         self.closed = False
+        self.batched = self._batched = 0
         self._connection = connection
         self._remote_handshake: bytes | None = None
         self._inbox: list[ChannelMessage] = []
@@ -134,6 +135,7 @@ class TcpChannel:
         if not self._inbox and not self.closed:
             await self.wait()
         taken, self._inbox = self._inbox, []
+        self.batched, self._batched = self._batched, 0
         self._inbox_bytes = 0
         if self._full:
             self._full = False
@@ -162,6 +164,8 @@ class TcpChannel:
     def put(self, messages: list[ChannelMessage], limit_bytes: int) -> None:
         """The connection received these."""
         self._inbox += messages
+        if len(messages) > 1:
+            self._batched = len(self._inbox)
         for message in messages:
             self._inbox_bytes += len(message.payload) + MESSAGE_OVERHEAD_BYTES
         if self._inbox_bytes > limit_bytes and not self._full:

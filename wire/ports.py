@@ -36,6 +36,10 @@ class Channel(Protocol):
     async def receive(self) -> list[ChannelMessage]:
         """Wait for messages and return all that came; an empty list: the channel is closed."""
 
+    @property
+    def batched(self) -> int:
+        """How many of them, from the first, came until the end of the last frame with several."""
+
     def close(self) -> None:
         """Close the channel for both directions; closing twice is harmless."""
 

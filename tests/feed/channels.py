@@ -22,6 +22,8 @@ class MemoryChannel:
         self.read = asyncio.Event()
         self.read.set()
         self.inbox: list[ChannelMessage] = []
+        self.batched = 0
+        """Nothing is batched here."""
 
     def send(self, kind: int, payload: bytes) -> None:
         """Queue one message for the other end."""
@@ -34,10 +36,10 @@ class MemoryChannel:
         self.read.clear()
 
     def cork(self) -> None:
-        """Nothing is batched here."""
+        """There is nothing to keep."""
 
     def uncork(self) -> None:
-        """Nothing is batched here."""
+        """There is nothing to let go."""
 
     async def drain(self) -> None:
         """Wait until the other end has read everything."""

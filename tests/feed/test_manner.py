@@ -100,11 +100,12 @@ def node_like(seed: bytes) -> Manner:
         scatter=Stream(seed, b"order").below,
         work=Work(
             open_us=lambda: OPEN_US,
-            wake_us=WAKE_US,
+            wake_us=lambda: WAKE_US,
             look_up_us=lambda: LOOK_UP_US,
-            overtakes=lambda: 0,
+            lag=lambda: 0,
             verify_us=lambda: VERIFY_US,
-            store_us=lambda: STORE_US,
+            store_us=lambda nodes: STORE_US,
+            write_lag=lambda: 0,
         ),
     )
 

@@ -17,11 +17,12 @@ LENGTH = 64
 LOOK_UP_US, WAKE_US, STORE_US = 20, 30, 500
 WORK = Work(
     open_us=lambda: 0,
-    wake_us=WAKE_US,
+    wake_us=lambda: WAKE_US,
     look_up_us=lambda: LOOK_UP_US,
-    overtakes=lambda: 0,
+    lag=lambda: 0,
     verify_us=lambda: 10,
-    store_us=lambda: STORE_US,
+    store_us=lambda nodes: STORE_US,
+    write_lag=lambda: 0,
 )
 
 
@@ -42,7 +43,7 @@ def workload(stored: set[int]) -> Workload:
     picker.all = True
     ids = iter(range(1, 1_000))
     manner = Manner(in_flight=8, scatter=lambda below: below // 2, work=WORK)
-    return Workload(manner, WORK, picker, claims, lambda: next(ids), stored.__contains__)
+    return Workload(manner, WORK, picker, claims, lambda: next(ids), lambda node: node if node in stored else None)
 
 
 def arrival(chunk: int, at_us: int) -> Came:
@@ -96,7 +97,7 @@ def test_what_comes_while_something_is_stored_is_stored_together(workload: Workl
         workload.came(arrival(chunk, 0))
     assert [done for _, done in run(workload, 10_000)] == [
         *(0, Step.STORE, 1, 2, 3, Step.STORED),
-        *(Step.STORE, Step.CHOOSE, Step.STORED, Step.CHOOSE),
+        *(Step.CHOOSE, Step.STORE, Step.STORED, Step.CHOOSE),
     ]
 
 
