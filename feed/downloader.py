@@ -272,7 +272,9 @@ class Downloader:
                 self._verify(done)
             elif done is Step.STORE and self._fork == self.feed.fork:
                 workload.hide(self._batch.new_nodes)
+                before = self.feed.contiguous_length
                 self._untold += self._store()
+                workload.writes_hints = self.feed.contiguous_length > before
             elif done is Step.STORED:
                 self._tell_stored()
             elif done is Step.CHOOSE:

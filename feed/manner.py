@@ -23,8 +23,8 @@ class Work:
     """To verify one chunk, beside what it takes here."""
     store_us: Callable[[int], int]
     """To store what was verified, of so many nodes."""
-    write_lag: Callable[[], int]
-    """The same of a write, and of first lookups, of what is chosen right after it is begun."""
+    write_lag: Callable[[int], int]
+    """The same of a write, of so many lookups of what is chosen right after it is begun."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,8 @@ class Workload:
         """How many of them were verified; how many are stored when the write is done."""
         self._is_storing = False
         self._hidden: Collection[int] = ()
+        self.writes_hints = False
+        """Whether how far all chunks are stored is noted next, before anything counts as stored."""
         self._write_us = 0
         self._lag = 0
         """How many lookups that are begun from now on are done before the last job."""
@@ -154,15 +156,19 @@ class Workload:
                 yield Known(lookup.request_id, lookup.chunk, lookup.levels)
             elif lookup is not None:
                 self._look_up(lookup.above(), due_us)
+            elif cost_us is None and self.writes_hints:
+                self.writes_hints, self._hidden, self._write_us = False, (), self._work.store_us(0)
+                self._add(due_us, None, None)
             elif cost_us is None:
                 self._is_storing, self._hidden = False, ()
                 self.taken_in = self._writing
                 self.nudge()
                 yield Step.STORED
                 next_write = self._store(due_us)
-                self._lag = self._work.write_lag() if next_write else 0
+                place = len(self._jobs)
                 yield Step.CHOOSE
-                self._lag = 0
+                if next_write and len(self._jobs) > place:
+                    self._let_pass(place)
                 yield from next_write
                 return  # what was kept back until then leaves before what is known next
             else:
@@ -176,7 +182,7 @@ class Workload:
         self._jobs.clear()
         self._verifying.clear()
         self._verified = self._writing = self.taken_in = self.arrivals
-        self._is_storing, self._hidden = False, ()
+        self._is_storing, self._hidden, self.writes_hints = False, (), False
         self._claims -= self._choosing
         self._choosing.clear()
         return left
@@ -195,6 +201,15 @@ class Workload:
         self._writing, self._is_storing = self._verified, True
         self._add(now_us, None, None)
         return (Step.STORE,)
+
+    def _let_pass(self, place: int) -> None:
+        """Have lookups that were begun right after the write at this place be done before it."""
+        write, begun = self._jobs[place - 1], len(self._jobs) - place
+        passing = self._work.write_lag(begun)
+        self._lag = max(passing - begun, 0)
+        if passing:
+            del self._jobs[place - 1]
+            self._jobs.insert(place - 1 + min(passing, begun), write)
 
     def _look_up(self, lookup: _Lookup, now_us: int) -> None:
         jobs, lag = self._jobs, self._lag

@@ -105,7 +105,7 @@ def node_like(seed: bytes) -> Manner:
             lag=lambda: 0,
             verify_us=lambda: VERIFY_US,
             store_us=lambda nodes: STORE_US,
-            write_lag=lambda: 0,
+            write_lag=lambda begun: 0,
         ),
     )
 

@@ -22,7 +22,7 @@ WORK = Work(
     lag=lambda: 0,
     verify_us=lambda: 10,
     store_us=lambda nodes: STORE_US,
-    write_lag=lambda: 0,
+    write_lag=lambda begun: 0,
 )
 
 
