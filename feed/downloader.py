@@ -263,8 +263,9 @@ class Downloader:
 
     def go_on(self, now_us: int) -> None:
         """Do what is due. Raises `Malformed` when something came that honest peers do not send."""
-        workload = self.workload
-        for done in workload.done(now_us) if workload is not None else ():
+        if (workload := self.workload) is None:
+            return
+        for done in workload.done(now_us):
             if isinstance(done, Known):
                 self._request(*done, [], True, now_us)
                 return  # each leaves by itself
@@ -272,9 +273,8 @@ class Downloader:
                 self._verify(done)
             elif done is Step.STORE and self._fork == self.feed.fork:
                 workload.hide(self._batch.new_nodes)
-                before = self.feed.contiguous_length
                 self._untold += self._store()
-                workload.writes_hints = self.feed.contiguous_length > before
+                workload.stored_to(self.feed.contiguous_length)
             elif done is Step.STORED:
                 self._tell_stored()
             elif done is Step.CHOOSE:

@@ -1,5 +1,7 @@
 """What npm hypercore is busy with: what is looked up and stored in which order."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -35,6 +37,10 @@ def stored() -> set[int]:
 @pytest.fixture
 def workload(stored: set[int]) -> Workload:
     """Of a reader that has the head and no chunk."""
+    return made(stored, WORK)
+
+
+def made(stored: set[int], work: Work) -> Workload:
     copy = SimpleNamespace(length=LENGTH, held=Ranges(), has=lambda _: False)
     claims: set[int] = set()
     remote = Remote()
@@ -42,8 +48,12 @@ def workload(stored: set[int]) -> Workload:
     picker = Picker(copy, remote, [], claims)
     picker.all = True
     ids = iter(range(1, 1_000))
-    manner = Manner(in_flight=8, scatter=lambda below: below // 2, work=WORK)
-    return Workload(manner, WORK, picker, claims, lambda: next(ids), lambda node: node if node in stored else None)
+    manner = Manner(in_flight=8, scatter=lambda below: below // 2, work=work)
+    return Workload(manner, work, picker, claims, lambda: next(ids), _finder(stored))
+
+
+def _finder(stored: set[int]) -> Callable[[int], int | None]:
+    return lambda node: node if node in stored else None
 
 
 def arrival(chunk: int, at_us: int) -> Came:
@@ -99,6 +109,63 @@ def test_what_comes_while_something_is_stored_is_stored_together(workload: Workl
         *(0, Step.STORE, 1, 2, 3, Step.STORED),
         *(Step.CHOOSE, Step.STORE, Step.STORED, Step.CHOOSE),
     ]
+
+
+def written(workload: Workload, until_us: int, nodes: set[int]) -> list[Known | int | Step]:
+    """As `run`, where each write is of these nodes."""
+    found: list[Known | int | Step] = []
+    while (due_us := workload.due_us) is not None and due_us <= until_us:
+        for done in workload.done(due_us):
+            found.append(done.chunk if isinstance(done, Came) else done)
+            if done is Step.STORE:
+                workload.hide(nodes)
+    return found
+
+
+def test_a_node_is_seen_when_its_write_is_done(workload: Workload, stored: set[int]) -> None:
+    chunk = LENGTH // 2
+    workload.choose(0, 0)
+    workload.came(arrival(chunk + 1, 0))
+    stored |= {2 * chunk + 1, 2 * chunk + 3}  # one and two levels above the chunk's leaf
+    known = [done for done in written(workload, 10_000, {2 * chunk + 1}) if isinstance(done, Known)]
+    assert [each.levels for each in known] == [2], "what was written behind it counts as missing"
+
+
+@pytest.mark.parametrize("lag", [0, 1])
+def test_a_write_may_be_done_after_lookups_of_what_is_chosen(lag: int, stored: set[int]) -> None:
+    stored |= set(range(0, 2 * LENGTH, 2))
+    workload = made(stored, replace(WORK, write_lag=lambda begun: lag))
+    workload.came(arrival(0, 0))
+    workload.came(arrival(1, 0))
+    kinds = []
+    while (due_us := workload.due_us) is not None and due_us <= 10_000:
+        for done in workload.done(due_us):
+            kinds.append(done if isinstance(done, Step) else type(done))
+            if done is Step.CHOOSE:
+                workload.choose(0, due_us)
+    chosen = kinds[kinds.index(Step.CHOOSE) + 1 :]
+    assert chosen.index(Step.STORED) == 1 + lag, "after the next write is begun"
+
+
+def test_hints_are_written_before_anything_counts_as_stored(workload: Workload) -> None:
+    workload.came(arrival(0, 0))
+    run(workload, 10 + WAKE_US)
+    workload.hide(())
+    workload.stored_to(1)
+    assert not run(workload, 10 + 2 * WAKE_US + STORE_US)
+    assert (workload.arrivals, workload.taken_in) == (1, 0)
+    assert [done for _, done in run(workload, 10_000)] == [Step.STORED, Step.CHOOSE]
+    assert (workload.arrivals, workload.taken_in) == (1, 1)
+
+
+def test_a_lookup_may_be_done_after_later_ones(stored: set[int]) -> None:
+    stored |= set(range(0, 2 * LENGTH, 2))
+    lags = iter([2])
+    workload = made(stored, replace(WORK, lag=lambda: next(lags, 0)))
+    workload.nudge()
+    workload.choose(0, 0)
+    known = [done for _, done in run(workload, 10_000) if isinstance(done, Known)]
+    assert [each.request_id for each in known] == [2, 3, 1, 4, 5, 6, 7, 8]
 
 
 def test_who_is_late_does_not_make_up_for_it(workload: Workload) -> None:

@@ -109,11 +109,15 @@ async def test_messages_that_are_not_batched_have_frames_of_their_own() -> None:
         channel.send(4, b"four")
         assert len(frames) == 2
         channel.uncork()
-        assert [message.kind for message in await collect(channel, 2)] == [3, 4]
+        assert [message.kind for message in await channel.receive()] == [3, 4]
+        assert channel.batched == 2, "they came in one frame"
+        channel.send(5, b"five")
+        assert [message.kind for message in await channel.receive()] == [5]
+        assert not channel.batched
         await connection.close()
     assert frames[:2] == [b"\x01\x01one", b"\x01\x02two"]
     assert frames[2][:2] == bytes(2), "a batch"
-    assert len(frames) == 3
+    assert len(frames) == 4
 
 
 async def test_a_reader_that_lags_stops_the_sender() -> None:
