@@ -146,7 +146,7 @@ class Workload:
     def done(self, now_us: int) -> Iterator[Known | Came | Step]:
         """What is known by now, what is to be verified, and what becomes of that, in its order.
 
-        Whoever asks may stop after any of them, and ask again.
+        Whoever asks may stop after what is known, and ask again.
         """
         while (due_us := self.due_us) is not None and due_us <= now_us:
             _, cost_us, lookup = self._jobs.popleft()
