@@ -25,7 +25,7 @@ LOOKUPS_AT_ONCE = (1, 1, 2, 4)
 THINK_MS = 60
 """The longest average time between one lookup and the next of the same kind."""
 
-OPEN_US, WAKE_US, LOOK_UP_US = 400, 60, 15
+OPEN_US, WAKE_US, LOOK_UP_US = 400, 60, 18
 """Average times: npm hypercore answers a head; one of its threads wakes up; it looks a node up.
 Verifying a chunk takes what it takes here, which is nearly as long, and so much more."""
 
@@ -42,7 +42,7 @@ BUSY_MS = (0,) * 13 + (1, 2, 3, 5, 8, 14)
 LAGS, LAG_OF = (*(1,) * 9, *(2,) * 4, 3, 3, 4, 5, 7, 10, 16), 600
 """In each of so many cases, a lookup is done after so many that were begun later."""
 
-WRITE_LAGS_OF, WRITE_LAG, WRITE_LAG_MORE = (2, 7), 40, (1, 4)
+WRITE_LAGS_OF, WRITE_LAG, WRITE_LAG_MORE = (2, 7), 40, (1, 6)
 """How many writes of how many are done after some lookups that were begun later; after how many
 of the first of each chunk at most; and in how many of how many cases after more than those."""
 
