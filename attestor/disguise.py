@@ -25,11 +25,11 @@ LOOKUPS_AT_ONCE = (1, 1, 2, 4)
 THINK_MS = 60
 """The longest average time between one lookup and the next of the same kind."""
 
-OPEN_US, WAKE_US, LOOK_UP_US = 400, 60, 18
+OPEN_US, WAKE_US, LOOK_UP_US, VERIFY_US = 400, 90, 18, 10
 """Average times: npm hypercore answers a head; one of its threads wakes up; it looks a node up.
 Verifying a chunk takes what it takes here, which is nearly as long, and so much more."""
 
-STORE_US, STORE_NODE_US = 20, 2
+STORE_US, STORE_NODE_US = 60, 6
 """Average time of a write, and of each node in it."""
 
 START_US, START_MORE_US = (200, 900, 900), 400
@@ -42,9 +42,8 @@ BUSY_MS = (0,) * 13 + (1, 2, 3, 5, 8, 14)
 LAGS, LAG_OF = (*(1,) * 9, *(2,) * 4, 3, 3, 4, 5, 7, 10, 16), 600
 """In each of so many cases, a lookup is done after so many that were begun later."""
 
-WRITE_LAGS_OF, WRITE_LAG, WRITE_LAG_MORE = (2, 7), 40, (1, 6)
-"""How many writes of how many are done after some lookups that were begun later; after how many
-of the first of each chunk at most; and in how many of how many cases after more than those."""
+WRITE_LAG, WRITE_LAG_OF = 48, 3
+"""One write in so many is done after lookups that were begun later; after how many at most."""
 
 WHOLE_CHUNKS = 8_192
 """Longer feeds are not fetched whole, however small: it costs both sides a signature and a proof
@@ -133,11 +132,6 @@ def _memoryless(stream: Stream) -> int:
     return 1 + bisect_right(_DONE_BY, int.from_bytes(stream.take(4), "big"))
 
 
-def _happens(stream: Stream, cases: tuple[int, int]) -> bool:
-    """Whether it is one of the cases: so many of so many."""
-    return stream.below(cases[1]) < cases[0]
-
-
 def node_work(seed: bytes) -> Work:
     """How busy npm hypercore is: measured in its sessions.
 
@@ -154,18 +148,14 @@ def node_work(seed: bytes) -> Work:
         return LAGS[place] if place < len(LAGS) else 0
 
     def write_lag(begun: int) -> int:
-        if not _happens(stream, WRITE_LAGS_OF):
-            return 0
-        if _happens(stream, WRITE_LAG_MORE):
-            return begun + 1 + stream.below(3 * begun)
-        return min(begun, 1 + stream.below(WRITE_LAG))
+        return 0 if stream.below(WRITE_LAG_OF) else min(begun, 1 + stream.below(WRITE_LAG))
 
     return Work(
         open_us=lambda: about(OPEN_US),
         wake_us=lambda: WAKE_US * pace * _memoryless(stream) // 8_000,
         look_up_us=lambda: about(LOOK_UP_US),
         lag=lag,
-        verify_us=lambda: 0,
+        verify_us=lambda: about(VERIFY_US),
         store_us=lambda nodes: about(STORE_US + nodes * STORE_NODE_US),
         write_lag=write_lag,
     )

@@ -274,7 +274,6 @@ class Downloader:
             elif done is Step.STORE and self._fork == self.feed.fork:
                 workload.hide(self._batch.new_nodes)
                 self._untold += self._store()
-                workload.stored_to(self.feed.contiguous_length)
             elif done is Step.STORED:
                 self._tell_stored()
             elif done is Step.CHOOSE:

@@ -91,8 +91,6 @@ class Workload:
         """How many of them were verified; how many are stored when the write is done."""
         self._is_storing = False
         self._hidden: Collection[int] = ()
-        self._contiguous = 0
-        self._writes_hints = False
         self._write_us = 0
         self._lag = 0
         """How many lookups that are begun from now on are done before the last job."""
@@ -156,9 +154,6 @@ class Workload:
                 yield Known(lookup.request_id, lookup.chunk, lookup.levels)
             elif lookup is not None:
                 self._look_up(lookup.above(), due_us)
-            elif cost_us is None and self._writes_hints:
-                self._writes_hints, self._hidden, self._write_us = False, (), self._work.store_us(0)
-                self._add(due_us, None, None)
             elif cost_us is None:
                 self._is_storing, self._hidden = False, ()
                 self.taken_in = self._writing
@@ -182,7 +177,7 @@ class Workload:
         self._jobs.clear()
         self._verifying.clear()
         self._verified = self._writing = self.taken_in = self.arrivals
-        self._is_storing, self._hidden, self._writes_hints = False, (), False
+        self._is_storing, self._hidden = False, ()
         self._claims -= self._choosing
         self._choosing.clear()
         return left
@@ -190,11 +185,6 @@ class Workload:
     def hide(self, nodes: Collection[int]) -> None:
         """These nodes are being written: lookups see them when that is done."""
         self._hidden, self._write_us = nodes, self._work.store_us(len(nodes))
-
-    def stored_to(self, contiguous: int) -> None:
-        """All chunks up to there are stored then: if they were not, that is written as well."""
-        self._writes_hints = contiguous != self._contiguous
-        self._contiguous = contiguous
 
     def _sees(self, node: int) -> bool:
         return node not in self._hidden and self._node(node) is not None
