@@ -36,6 +36,7 @@ from chain.genesis import Genesis
 from chain.ledger import MAX_BLOCK_BYTES, Ledger
 from chain.messages import SignedTransaction
 from chain.node.accusing import Accuser
+from chain.node.case_store import CaseStore
 from chain.node.gossip_service import GossipService
 from chain.node.mempool import Mempool
 from chain.node.mempool_store import MempoolStore
@@ -125,7 +126,8 @@ class Node(Reader):
         `account` is the validator's, where the master seed's own is not it.
         """
         keys = Keys(KeyPair.derive(master, Use.VALIDATOR), KeyPair.derive(master, Use.VRF))
-        accuser = Accuser(genesis, KeyPair.derive(master, Use.ACCOUNT), account)
+        cases = CaseStore(place.database.with_suffix(".cases"))
+        accuser = Accuser(genesis, KeyPair.derive(master, Use.ACCOUNT), cases, account)
         store = await ChainStore.open(place.database, genesis)
         try:
             state, tip = await store.load(genesis_state(genesis))
@@ -336,8 +338,7 @@ class Node(Reader):
     def _settle(self, output: Output) -> None:
         """Bring the pool to where the ledger is, before anybody asks it for a nonce."""
         wall_ms = self._now().wall_ms
-        headers = (decided.prepared.block.header for decided in output.final)
-        self._finality_ms.extend(wall_ms - header.time_ms for header in headers)
+        self._finality_ms.extend(wall_ms - d.prepared.block.header.time_ms for d in output.final)
         check = self.ledger.check_again
         included = [s for decided in output.final for s in decided.prepared.block.transactions]
         self._pool.settle(included, self.ledger.height, check)

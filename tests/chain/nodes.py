@@ -17,6 +17,7 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.node.accusing import Accuser
 from chain.node.api import create_api
+from chain.node.case_store import CaseStore
 from chain.node.gossip_service import GossipService
 from chain.node.mempool_store import MempoolStore
 from chain.node.server import bind, run_node
@@ -77,7 +78,7 @@ async def node_at(world: World, path: Path) -> AsyncIterator[Node]:
     waited, _ = MempoolStore.open(path.with_suffix(".pool"), world.genesis.network)
     waited.rewrite(())
     keys = Keys(VALIDATOR.key(Use.VALIDATOR), VALIDATOR.key(Use.VRF))
-    accuser = Accuser(world.genesis, VALIDATOR.account)
+    accuser = Accuser(world.genesis, VALIDATOR.account, CaseStore(path.with_suffix(".cases")))
     kept = store, ledger, None, opened, Remembered()
     node = Node(world.genesis, *kept, gossip, keys, accuser, waited)
     try:
