@@ -73,7 +73,7 @@ class Claimant:
     async def _see_through(self, found: Found) -> None:
         name = _named(found)
         try:
-            if found.after is not None:
+            if found.after is not None and await self._is_known(found.after):
                 await self._chain.wait(
                     ChallengeRecord, Table.CHALLENGE, found.after, lambda now: now.status in PUBLIC
                 )
@@ -126,6 +126,10 @@ class Claimant:
         if not false_digest(shown.vouched, key, shown.data).hoster:
             return True
         return await self._is_false(session_id(shown.vouched))
+
+    async def _is_known(self, challenge: bytes) -> bool:
+        """Whether the chain remembers it: what it has forgotten is long over."""
+        return await self._chain.record(ChallengeRecord, Table.CHALLENGE, challenge) is not None
 
     async def _is_false(self, session: bytes) -> bool:
         return await self._chain.record(FalseSession, Table.FALSE_SESSION, session) is not None
