@@ -15,8 +15,8 @@ from attestor.disguise import (
 )
 from attestor.witness_session import Witness
 from feed.feed import Feed
-from feed.manner import Manner
-from feed.session import Session
+from feed.replication.manner import Manner
+from feed.replication.session import Session
 from wire.prng import Stream
 
 MILLION = 1_000_000

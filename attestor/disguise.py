@@ -4,9 +4,9 @@ The planned chunks travel among others, in an order and at times that readers ha
 from the attestor's VRF, so nobody else can tell which session it will make, and the attestor,
 killed and restarted, makes the same one.
 
-What a reader's program does is its own code (`feed.session`) with its own parameters
-(`feed.manner`). Which program it is, how many chunks somebody looks up and how long they stay is
-invented here: an attestor sees no readers of other people's feeds whom it could copy.
+What a reader's program does is its own code (`feed.replication.session`) with its own parameters
+(`feed.replication.manner`). Which program it is, how many chunks somebody looks up and how long
+they stay is invented here: an attestor sees no readers of other people's feeds whom it could copy.
 """
 
 from bisect import bisect_right
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from feed.manner import Work, linger_ms
+from feed.replication.manner import Work, linger_ms
 from wire.primitives import tagged_hash
 from wire.prng import Stream
 

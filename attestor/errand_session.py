@@ -14,7 +14,7 @@ import structlog
 from attestor.itinerary import Control
 from chain.endpoint import Endpoint
 from feed.feed import Feed
-from feed.session import open_session
+from feed.replication.session import open_session
 from feed.store import FeedStore
 from swarm.peers import Limits
 from swarm.tcp import dial

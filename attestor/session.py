@@ -1,7 +1,7 @@
 """One visit: join a hoster's swarm as an ordinary reader, look, linger, leave.
 
 The opening, the sync and the requests are those of every reader, because the code is that of
-every reader (`feed.session`), and what is asked for hides the planned chunks
+every reader (`feed.replication.session`), and what is asked for hides the planned chunks
 (`attestor.disguise`). What differs is kept here: times, and the hoster's receipts.
 """
 
@@ -24,7 +24,7 @@ from audit.messages import Outcome
 from audit.receipts import SessionBinding
 from feed import flat_tree
 from feed.feed import Feed
-from feed.session import open_session
+from feed.replication.session import open_session
 from feed.store import FeedStore
 from swarm.peers import Drop, Limits
 from swarm.tcp import dial

@@ -11,8 +11,8 @@ from audit.faults import ReceiptsHeard
 from audit.messages import RECEIPT_EXTENSION, Outcome
 from audit.receipts import SessionBinding
 from chain.bodies.faults import ReceiptFault
-from feed.events import Arrived, Event, Failure, Grown, Heard, Lost, Stray, Wrong
-from feed.session import Session
+from feed.replication.events import Arrived, Event, Failure, Grown, Heard, Lost, Stray, Wrong
+from feed.replication.session import Session
 from wire.errors import Malformed
 
 Accuse = Callable[[ReceiptFault], None]

@@ -25,9 +25,9 @@ from typing import Any
 import uvloop
 
 from benchmarks.prepared import PreparedServer
-from feed import session as feed_session
 from feed.feed import Feed, signed_by
 from feed.manifest import default_manifest, manifest_key
+from feed.replication import session as feed_session
 from feed.store import FeedStore
 from holdfast.logs import set_up
 from swarm.server import listen

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from itertools import count
 
 from feed.codec import decode, encode, encode_handshake
-from feed.events import Effect, Event
 from feed.feed import Feed
 from feed.manifest import capability, discovery_key
 from feed.messages import PROTOCOL, Handshake, Kind, Message, PathRequest, Request
 from feed.prover import produce
-from feed.replication import Replication
+from feed.replication.core import Replication
+from feed.replication.events import Effect, Event
 from feed.source import source
 from wire.compact import put_uint
 from wire.errors import Malformed

@@ -33,9 +33,9 @@ import psutil
 from benchmarks.figure import Figure, Wanted
 from benchmarks.peer import KEY, MANIFEST, fill_feed
 from feed.codec import decode, encode
-from feed.events import Event
 from feed.messages import Message
-from feed.replication import Replication
+from feed.replication.core import Replication
+from feed.replication.events import Event
 from feed.store import FeedStore
 from tests.interop.packages import MissingPackages, node_packages
 

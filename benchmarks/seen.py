@@ -20,7 +20,7 @@ from feed import codec
 from feed.feed import Feed
 from feed.manifest import discovery_key
 from feed.messages import Data, Message, Request
-from feed.session import serve
+from feed.replication.session import serve
 from hoster.receipts import ReceiptBook
 from hoster.serving_service import Serving
 from swarm.peers import Limits

@@ -10,8 +10,8 @@ from pathlib import Path
 from secrets import token_bytes
 
 from feed.manifest import discovery_key
+from feed.replication.session import download, serve
 from feed.service import ingest, restore
-from feed.session import download, serve
 from feed.store import FeedStore
 from swarm.server import listen
 from swarm.tcp import dial

@@ -61,7 +61,7 @@ class Verified(NamedTuple):
 class Reorg:
     """The owner truncated the feed and went on with a higher fork, and the proof of it is good.
 
-    How much of what is stored stays valid is for `feed.descent` to find out.
+    How much of what is stored stays valid is for `feed.replication.descent` to find out.
     """
 
     verified: Verified

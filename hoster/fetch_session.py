@@ -14,9 +14,9 @@ from audit.receipts import SessionBinding
 from chain.bodies.faults import ReceiptFault
 from chain.head import Head
 from feed import flat_tree
-from feed.events import Event, Grown, Heard
 from feed.feed import Feed
-from feed.session import STALL_S, OnEvent, Session, download, open_session
+from feed.replication.events import Event, Grown, Heard
+from feed.replication.session import STALL_S, OnEvent, Session, download, open_session
 from feed.tree import Node, tree_hash
 from wire.errors import HoldfastError, Malformed, Unavailable
 from wire.ports import Connection
@@ -54,8 +54,8 @@ async def download_within(
     The feed never takes more than that from now on. What came of a feed that turned out to be
     too large, beyond those chunks, makes room for them.
 
-    Raises as `feed.session.download` does, also when the feed turns out to be too large: what
-    was stored stays, and the next call goes on.
+    Raises as `feed.replication.session.download` does, also when the feed turns out to be too
+    large: what was stored stays, and the next call goes on.
     """
 
     def stop_beyond(session: Session, event: Event) -> None:

@@ -29,7 +29,7 @@ from feed.check import larger_chunk
 from feed.feed import Feed
 from feed.manifest import decode_manifest, discovery_key
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
-from feed.session import OnEvent, serve
+from feed.replication.session import OnEvent, serve
 from feed.store import FeedStore
 from hoster.answer_service import CLOSED, answer_requests
 from hoster.fetch_session import download_within, is_complete, listening

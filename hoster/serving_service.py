@@ -7,9 +7,9 @@ from collections.abc import Callable
 import structlog
 
 from audit.messages import RECEIPT_EXTENSION, SignedReceipt
-from feed.events import Damaged, Event, Served
 from feed.feed import Feed
-from feed.session import Session
+from feed.replication.events import Damaged, Event, Served
+from feed.replication.session import Session
 from hoster.receipts import ReceiptBook
 from wire.codec import encode
 

@@ -34,7 +34,7 @@ from feed.check import larger_chunk
 from feed.feed import Feed
 from feed.manifest import discovery_key, encode_manifest
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
-from feed.session import serve
+from feed.replication.session import serve
 from swarm.server import listen
 from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
 from wire.keys import KeyPair, Use

@@ -10,9 +10,9 @@ import typer
 
 from feed.feed import Change, Feed
 from feed.manifest import discovery_key
-from feed.manner import linger_ms
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
-from feed.session import download, serve
+from feed.replication.manner import linger_ms
+from feed.replication.session import download, serve
 from feed.store import FeedStore
 from holdfast.cli import JsonFlag, session
 from holdfast.commands.chain_cli import endpoint

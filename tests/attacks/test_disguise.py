@@ -12,8 +12,8 @@ from benchmarks.line import Line, lined
 from benchmarks.reader import attest, clone
 from benchmarks.seen import Seen, hosting
 from feed.feed import Feed
-from feed.manner import LINGER_MS
 from feed.messages import Data, Extension, Message, Request
+from feed.replication.manner import LINGER_MS
 from feed.store import FeedStore
 
 LENGTH, BYTES = 120, 500

@@ -23,7 +23,7 @@ from feed import codec
 from feed.feed import Feed
 from feed.manifest import discovery_key
 from feed.messages import Data, Extension, Message
-from feed.session import serve
+from feed.replication.session import serve
 from feed.store import FeedStore
 from feed.tree import leaf_hash, tree_hash
 from hoster.receipts import ReceiptBook

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from feed.conflict import Conflict, check_evidence, encode_evidence, is_conflict, question
-from feed.events import Conflicted, Event
 from feed.feed import Feed, signed_by
 from feed.manifest import default_manifest, manifest_key
 from feed.messages import Data, Request, UpgradeRequest
 from feed.prover import produce
-from feed.session import download, serve
+from feed.replication.events import Conflicted, Event
+from feed.replication.session import download, serve
 from feed.source import source
 from feed.store import FeedStore
 from tests.feed.channels import connect

@@ -9,10 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from feed.events import Arrived, Event
 from feed.feed import Feed, SignedHead
+from feed.replication.events import Arrived, Event
+from feed.replication.session import Session, download, serve
 from feed.service import ingesting
-from feed.session import Session, download, serve
 from feed.store import FeedStore
 from tests.feed.channels import connect
 from tests.feed.owner import KEY, MANIFEST, PAIR, SIGN, chunk

@@ -11,7 +11,7 @@ from chain.client.light_client import ChainClient
 from chain.endpoint import Endpoint
 from chain.records import ContractRecord, PlanRecord, Roster, RosterName, Table
 from feed.feed import Feed
-from feed.session import serve
+from feed.replication.session import serve
 from feed.store import FeedStore
 from hoster.service import Hoster, HosterTerms
 from owner.service import Owner, PlanTerms

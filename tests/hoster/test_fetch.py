@@ -11,9 +11,9 @@ from audit.faults import contradiction
 from audit.receipts import SessionBinding
 from chain.bodies.faults import ReceiptFault
 from chain.head import Head
-from feed.events import Event
 from feed.feed import Feed
-from feed.session import Session, download, serve
+from feed.replication.events import Event
+from feed.replication.session import Session, download, serve
 from feed.store import FeedStore
 from feed.tables import StoreFull
 from feed.tree import tree_hash

@@ -12,11 +12,11 @@ from audit.faults import contradiction
 from audit.messages import RECEIPT_EXTENSION, SignedReceipt
 from audit.receipts import SessionBinding, is_receipt_of
 from chain.records import ContractRecord, PlanRecord, Table
-from feed.events import Event, Heard
 from feed.feed import Feed
 from feed.manifest import discovery_key
 from feed.messages import PROTOCOL
-from feed.session import Session, download, open_session
+from feed.replication.events import Event, Heard
+from feed.replication.session import Session, download, open_session
 from feed.store import FeedStore
 from swarm.tcp import dial
 from tests.chain.nodes import HOST, free_port, until

@@ -8,9 +8,9 @@ import pytest
 
 from audit.messages import RECEIPT_EXTENSION, Receipt, SignedReceipt
 from audit.receipts import SessionBinding, is_receipt_of
-from feed.events import Event, Heard
 from feed.feed import Feed
-from feed.session import Session, open_session, serve
+from feed.replication.events import Event, Heard
+from feed.replication.session import Session, open_session, serve
 from feed.store import FeedStore
 from hoster.receipts import ReceiptBook
 from hoster.serving_service import Serving

@@ -12,7 +12,7 @@ from typing import Any, Self
 from feed.feed import Feed, Sign, signed_by
 from feed.manifest import default_manifest, discovery_key, manifest_key
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS
-from feed.session import OnEvent, Session, open_session
+from feed.replication.session import OnEvent, Session, open_session
 from feed.store import FeedStore
 from swarm.server import Listener, listen
 from swarm.tcp import dial

@@ -3,7 +3,7 @@
 import pytest
 
 from feed.conflict import Conflict, check_evidence
-from feed.session import download
+from feed.replication.session import download
 from swarm.tcp import dial
 from tests.interop.node import HOST, READER, Flavour, NodePeer, Stores, chunks, serving, until
 

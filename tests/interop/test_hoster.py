@@ -13,7 +13,7 @@ from chain.challenge_records import Availability, VerdictRecord
 from chain.client.light_client import ChainClient
 from chain.records import Table
 from feed.feed import Feed
-from feed.session import serve
+from feed.replication.session import serve
 from feed.store import FeedStore
 from holdfast.network import LOCAL_PARAMETERS, LocalNetwork
 from hoster.receipts import ReceiptBook

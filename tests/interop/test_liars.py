@@ -6,7 +6,7 @@ import pytest
 
 from feed.codec import decode, encode
 from feed.messages import Data, Kind
-from feed.session import download
+from feed.replication.session import download
 from swarm.tcp import dial
 from tests.interop.node import HOST, READER, Flavour, NodePeer, Stores, serving, until
 from wire.errors import Malformed

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from feed.check import check
-from feed.events import Arrived, Event, Heard
 from feed.feed import Feed
-from feed.session import Session, download
+from feed.replication.events import Arrived, Event, Heard
+from feed.replication.session import Session, download
 from swarm.tcp import dial
 from tests.interop.node import (
     HOST,

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from feed.codec import decode, encode
-from feed.events import Drop, Event, GiveUp
 from feed.feed import Feed
 from feed.messages import (
     Bitfield,
@@ -31,7 +30,8 @@ from feed.messages import (
     UpgradeRequest,
     Want,
 )
-from feed.replication import Replication
+from feed.replication.core import Replication
+from feed.replication.events import Drop, Event, GiveUp
 from feed.store import FeedStore
 from swarm.protomux import MAX_CHANNELS, MAX_PENDING_OPENS, Messages, Opened, Protomux, Wanted
 from swarm.session import BACKLOG_BYTES

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from feed.announced import Remote
-from feed.asked import Asked, Came
-from feed.manner import Manner, Work
 from feed.messages import Data, Request
-from feed.picker import Picker
 from feed.ranges import Ranges
-from feed.workload import LATE_US, Known, Step, Workload
+from feed.replication.announced import Remote
+from feed.replication.asked import Asked, Came
+from feed.replication.manner import Manner, Work
+from feed.replication.picker import Picker
+from feed.replication.workload import LATE_US, Known, Step, Workload
 
 LENGTH = 64
 LOOK_UP_US, WAKE_US, STORE_US = 20, 30, 500

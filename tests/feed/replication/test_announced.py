@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed.announced import MAX_PAGES, MAX_STRETCHES, Announced
+from feed.replication.announced import MAX_PAGES, MAX_STRETCHES, Announced
 
 _stretch = st.tuples(st.integers(0, 70_000), st.integers(0, 40_000)).map(
     lambda pair: (pair[0], pair[0] + pair[1])

@@ -5,12 +5,12 @@ the owner has signed two histories (`feed.conflict`); else the peer is dropped. 
 this, it is asked nothing else. A peer may show its history unasked, because it suspects us.
 """
 
-from feed.announced import Remote
 from feed.conflict import encode_evidence, is_conflict, question
-from feed.events import Conflicted, Effect
 from feed.feed import Feed
 from feed.messages import Data
 from feed.prover import produce
+from feed.replication.announced import Remote
+from feed.replication.events import Conflicted, Effect
 from feed.source import source
 from wire.errors import Malformed, NotFound
 

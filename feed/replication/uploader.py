@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import islice
 
-from feed.events import Damaged, Effect, Served
 from feed.feed import Feed, StoredChunk
 from feed.messages import Bitfield, NoData, Range, Reason, Request, Unwant, Want
 from feed.nodes import AROUND_CHUNKS
-from feed.picker import WANT_CHUNKS
 from feed.prover import produce
+from feed.replication.events import Damaged, Effect, Served
+from feed.replication.picker import WANT_CHUNKS
 from feed.source import source
 from wire.errors import Malformed, NotFound
 

@@ -1,4 +1,4 @@
-"""Replicating one feed over one channel: the shell around `feed.replication`.
+"""Replicating one feed over one channel: the shell around `feed.replication.core`.
 
 Any connection that implements `wire.ports.Connection` will do; several feeds are several sessions
 on it. Whoever runs a session may also call its methods: all of it happens in one event loop, and
@@ -15,7 +15,11 @@ from contextlib import suppress
 
 from feed.codec import decode, decode_handshake, encode, encode_handshake
 from feed.conflict import Conflict
-from feed.events import (
+from feed.feed import Change, Feed, StoredChunk
+from feed.manifest import capability, discovery_key
+from feed.messages import PROTOCOL, PROTOCOL_ALIAS, Data, Handshake, Message, Request
+from feed.replication.core import Replication
+from feed.replication.events import (
     Arrived,
     Conflicted,
     Damaged,
@@ -30,11 +34,7 @@ from feed.events import (
     Stray,
     Wrong,
 )
-from feed.feed import Change, Feed, StoredChunk
-from feed.manifest import capability, discovery_key
-from feed.manner import OURS, Manner
-from feed.messages import PROTOCOL, PROTOCOL_ALIAS, Data, Handshake, Message, Request
-from feed.replication import Replication
+from feed.replication.manner import OURS, Manner
 from wire.errors import HoldfastError, Malformed, NotFound, Unavailable
 from wire.ports import Channel, ChannelMessage, Connection
 

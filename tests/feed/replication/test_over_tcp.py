@@ -12,7 +12,7 @@ from feed.codec import encode_handshake
 from feed.feed import Feed, signed_by
 from feed.manifest import capability, default_manifest, discovery_key, manifest_key
 from feed.messages import PROTOCOL, PROTOCOL_ALIAS, Handshake, Kind
-from feed.session import download, open_session, serve
+from feed.replication.session import download, open_session, serve
 from feed.store import FeedStore
 from swarm.server import listen
 from swarm.tcp import dial

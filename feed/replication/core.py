@@ -12,12 +12,8 @@ Mutable state, owned by one session, because most of it changes with every chunk
 
 from collections.abc import Iterable, Sequence
 
-from feed.announced import Announced, Remote
-from feed.downloader import Downloader
-from feed.events import Drop, Effect, GiveUp, Heard
 from feed.feed import Change, Feed
 from feed.manifest import is_compat
-from feed.manner import OURS, Manner
 from feed.messages import (
     Bitfield,
     Cancel,
@@ -33,8 +29,12 @@ from feed.messages import (
     Want,
 )
 from feed.prover import produce
+from feed.replication.announced import Announced, Remote
+from feed.replication.downloader import Downloader
+from feed.replication.events import Drop, Effect, GiveUp, Heard
+from feed.replication.manner import OURS, Manner
+from feed.replication.uploader import Uploader
 from feed.source import source
-from feed.uploader import Uploader
 from wire.errors import Malformed, NotFound, Unavailable
 
 LAST_CHUNKS = 256

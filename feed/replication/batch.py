@@ -3,9 +3,9 @@
 Mutable, owned by one downloader; this runs once a chunk.
 """
 
-from feed.events import Arrived
 from feed.feed import Feed, SignedHead, StoredChunk
 from feed.proof import Verified
+from feed.replication.events import Arrived
 from feed.tree import Node
 
 COMMIT_CHUNKS = 512

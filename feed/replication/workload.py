@@ -6,7 +6,7 @@ those of few levels are known first. What is verified while something is being s
 together, next. A write waits its turn among the lookups: a level that was looked up before it is
 done counts as missing.
 
-Mutable, owned by one downloader: see `feed.manner`.
+Mutable, owned by one downloader: see `feed.replication.manner`.
 """
 
 from collections import deque
@@ -15,9 +15,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from feed import flat_tree
-from feed.asked import Came
-from feed.manner import Manner, Work
-from feed.picker import Picker
+from feed.replication.asked import Came
+from feed.replication.manner import Manner, Work
+from feed.replication.picker import Picker
 
 LATE_US = 300
 """Who is behind by more does not make up for it, but goes on from here, as after other work."""

@@ -8,27 +8,8 @@ import pytest
 
 from feed.check import check
 from feed.codec import decode, encode
-from feed.downloader import (
-    MAX_REFUSALS,
-    REQUEST_TIMEOUT_US,
-    SILENCE_US,
-)
-from feed.events import (
-    Arrived,
-    Damaged,
-    Drop,
-    Effect,
-    Event,
-    Failure,
-    GiveUp,
-    Grown,
-    Heard,
-    Lost,
-    Served,
-)
 from feed.feed import Feed, SignedHead, StoredChunk
 from feed.manifest import decode_manifest, default_manifest
-from feed.manner import Manner
 from feed.messages import (
     Bitfield,
     Cancel,
@@ -44,12 +25,31 @@ from feed.messages import (
     UpgradeRequest,
     Want,
 )
-from feed.replication import Replication
+from feed.replication.core import Replication
+from feed.replication.downloader import (
+    MAX_REFUSALS,
+    REQUEST_TIMEOUT_US,
+    SILENCE_US,
+)
+from feed.replication.events import (
+    Arrived,
+    Damaged,
+    Drop,
+    Effect,
+    Event,
+    Failure,
+    GiveUp,
+    Grown,
+    Heard,
+    Lost,
+    Served,
+)
+from feed.replication.manner import Manner
+from feed.replication.uploader import MAX_INVALID, MAX_REQUESTS, MAX_WANTS
+from feed.replication.window import IN_FLIGHT, MAX_IN_FLIGHT
 from feed.signature import sign_head
 from feed.store import FeedStore
 from feed.tree import Appender, leaf_hash
-from feed.uploader import MAX_INVALID, MAX_REQUESTS, MAX_WANTS
-from feed.window import IN_FLIGHT, MAX_IN_FLIGHT
 from tests.feed.models import MODELS
 from tests.feed.owner import KEY, MANIFEST, PAIR, SIGN, chunk, owned
 from wire.keys import KeyPair

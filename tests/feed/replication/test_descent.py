@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from feed.check import check
-from feed.descent import Descent
 from feed.feed import Feed
 from feed.messages import Data, HashPart, NoData, Reason, Request
 from feed.prover import Source, produce
+from feed.replication.descent import Descent
 from feed.store import FeedStore
 from tests.feed.feeds import Feed as Tree
 from tests.feed.owner import KEY, MANIFEST, SIGN, chunk
-from tests.feed.test_replication import End, World
+from tests.feed.replication.test_replication import End, World
 from wire.errors import Malformed
 
 CHUNKS = [chunk(index) for index in range(64)]

@@ -6,24 +6,18 @@ on (`_coming`), so that hardly more travels than if each request waited for the 
 peer that answers in another order, or not at all, makes such an answer end at a node that is
 not stored: it is asked again, for the whole path, and only that answer is held against it.
 
-What a bad proof means is for `feed.suspicion` to find out, and how much of a rewritten feed can
-be kept for `feed.descent`.
+What a bad proof means is for `suspicion.py` to find out, and how much of a rewritten feed can be
+kept for `descent.py`.
 
 What was verified waits in a `Batch`, and its events are told when it is stored.
 
 Mutable state of one replication core, because this runs once a chunk. Which chunk is next is
-`feed.picker`'s to say.
+`feed.replication.picker`'s to say.
 """
 
 from feed import flat_tree
-from feed.announced import Remote
-from feed.asked import Asked, Came
-from feed.batch import Batch
 from feed.conflict import REQUEST_ID
-from feed.descent import Descent, Rewrite
-from feed.events import Arrived, Effect, Failure, Grown, Lost, Stray, Wrong
 from feed.feed import Feed
-from feed.manner import Manner
 from feed.messages import (
     Cancel,
     ChunkPart,
@@ -35,13 +29,19 @@ from feed.messages import (
     UpgradeRequest,
 )
 from feed.nodes import AROUND_CHUNKS
-from feed.picker import Picker
 from feed.proof import Reorg, State, Verified, missing_levels, verify
-from feed.suspicion import Suspicion
+from feed.replication.announced import Remote
+from feed.replication.asked import Asked, Came
+from feed.replication.batch import Batch
+from feed.replication.descent import Descent, Rewrite
+from feed.replication.events import Arrived, Effect, Failure, Grown, Lost, Stray, Wrong
+from feed.replication.manner import Manner
+from feed.replication.picker import Picker
+from feed.replication.suspicion import Suspicion
+from feed.replication.window import Window
+from feed.replication.workload import Known, Step, Workload
 from feed.tables import StoreFailure
 from feed.tree import Node, leaf_hash
-from feed.window import Window
-from feed.workload import Known, Step, Workload
 from wire.errors import Malformed, Unavailable
 
 REQUEST_TIMEOUT_US = 20_000_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How long a reader is busy with what ours does at once, in microseconds: `feed.workload`."""
+    """How long a reader is busy with what ours does at once, in microseconds: see `workload.py`."""
 
     open_us: Callable[[], int]
     """From the open channel, or a head that came, to what is said about it."""

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from feed.codec import decode, encode
-from feed.events import Arrived, Event, Stray
 from feed.feed import Feed
-from feed.manner import LINGER_MS, Manner, Work, linger_ms
 from feed.messages import Data, Message, NoData, Reason, Request
-from feed.replication import Replication
+from feed.replication.core import Replication
+from feed.replication.events import Arrived, Event, Stray
+from feed.replication.manner import LINGER_MS, Manner, Work, linger_ms
 from feed.store import FeedStore
 from tests.feed.owner import KEY, chunk, owned
 from wire.prng import Stream

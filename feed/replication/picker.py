@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from feed.announced import Remote
-from feed.events import Effect
 from feed.feed import Feed
 from feed.messages import Want
+from feed.replication.announced import Remote
+from feed.replication.events import Effect
 
 WANT_CHUNKS = 1 << 21
 """The stretch that one want message covers: Node's unit."""

@@ -9,11 +9,11 @@ import pytest
 
 from feed.check import check
 from feed.codec import decode, encode
-from feed.events import Arrived, Event, Heard, Served
 from feed.feed import Feed, signed_by
 from feed.manifest import capability, discovery_key
 from feed.messages import PROTOCOL, Data, Kind, PathRequest, Request, Sync
-from feed.session import ANSWER_BYTES, Session, download, open_session, serve
+from feed.replication.events import Arrived, Event, Heard, Served
+from feed.replication.session import ANSWER_BYTES, Session, download, open_session, serve
 from feed.store import FeedStore
 from feed.tree import leaf_hash
 from tests.feed.channels import MemoryConnection, connect
@@ -308,7 +308,7 @@ async def test_a_peer_that_asks_and_does_not_read_costs_little_memory(stores: St
 async def test_a_peer_that_asks_and_never_reads_is_dropped(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("feed.session.DRAIN_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("feed.replication.session.DRAIN_TIMEOUT_S", 0.01)
     here, there = connect()
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(_served(there, owned(stores(), 9)))
