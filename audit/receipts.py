@@ -80,18 +80,6 @@ def sign_receipt(
     return SignedReceipt(receipt=receipt, signature=signature)
 
 
-def is_receipt_of(binding: SessionBinding, signer: bytes, signed: SignedReceipt) -> bool:
-    """Whether `signed` is the registered key `signer`'s receipt for exactly this session."""
-    receipt = signed.receipt
-    return (
-        receipt.hoster == binding.hoster
-        and receipt.handshake_hash == binding.handshake_hash
-        and receipt.peer == binding.peer
-        and receipt.feed == binding.feed
-        and is_receipt_signed(binding.network, signer, signed)
-    )
-
-
 def is_receipt_signed(network: bytes, signer: bytes, signed: SignedReceipt) -> bool:
     """Whether the signature on a receipt is `signer`'s."""
     body = encode(signed.receipt)

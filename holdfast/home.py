@@ -9,6 +9,7 @@ from chain.trust import Checkpoint
 from wire import zbase32
 from wire.codec import decode, encode
 from wire.errors import Malformed, NotFound, Unavailable
+from wire.file_store import write_whole
 from wire.keys import KeyPair, Use
 
 SEED_NAME = "seed"
@@ -86,7 +87,7 @@ class Home:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             if place.exists():
                 return False
-            _write_new(draft, zbase32.encode(secrets.token_bytes(32)), 0o600)
+            _write_line(draft, zbase32.encode(secrets.token_bytes(32)))
             os.link(draft, place)
             self.votes.touch()
         except FileExistsError:
@@ -112,8 +113,8 @@ class Home:
         place = self.path / NEXT_SEED_NAME
         try:
             if not place.exists():
-                _write_new(self.path / ACCOUNT_NAME, zbase32.encode(self.account()), 0o644)
-                _write_new(place, zbase32.encode(secrets.token_bytes(32)), 0o600)
+                _write_line(self.path / ACCOUNT_NAME, zbase32.encode(self.account()), 0o644)
+                _write_line(place, zbase32.encode(secrets.token_bytes(32)))
         except OSError as error:
             raise Unavailable(f"cannot write {place}: {error.strerror}") from None
         return self._seed(place)
@@ -122,7 +123,7 @@ class Home:
         """The chain knows the new key: use the next seed, and put the old one aside."""
         place = self.path / SEED_NAME
         try:
-            _write_new(self.path / OLD_SEED_NAME, zbase32.encode(self.seed()), 0o600)
+            _write_line(self.path / OLD_SEED_NAME, zbase32.encode(self.seed()))
             (self.path / NEXT_SEED_NAME).replace(place)
         except OSError as error:
             raise Unavailable(f"cannot replace {place}: {error.strerror}") from None
@@ -168,9 +169,7 @@ class Home:
             if self.genesis().network != genesis.network:
                 raise Unavailable(f"{self.path} belongs to another network: use another --home")
             return
-        temporary = path.with_suffix(".new")
-        temporary.write_bytes(encode(genesis))
-        temporary.replace(path)
+        write_whole(path, encode(genesis), 0o644)
         if self.votes.exists() and not self.votes.stat().st_size:
             from chain.consensus.vote_store import VoteStore  # most homes are no validator's
 
@@ -195,23 +194,14 @@ class Home:
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Begin there another time: faster, and not to be misled by who left since."""
         path = self.path / CHECKPOINT_NAME
-        draft = self.path / f".{CHECKPOINT_NAME}.{os.getpid()}"
         try:
-            draft.write_bytes(encode(checkpoint))
-            draft.replace(path)
+            write_whole(path, encode(checkpoint))
         except OSError as error:
             raise Unavailable(f"cannot write {path}: {error.strerror}") from None
 
 
-def _write_new(path: Path, line: str, mode: int) -> None:
-    """Write a file whole or not at all, whatever was there."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode=mode)
-    with os.fdopen(handle, "w") as file:
-        file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+def _write_line(path: Path, line: str, mode: int = 0o600) -> None:
+    write_whole(path, f"{line}\n".encode(), mode)
 
 
 def read_genesis(data: bytes, path: Path) -> Genesis:

@@ -4,7 +4,6 @@ On the disk before they are claimed, so that who is killed between the claim and
 with the same words: a claim is of use for those alone.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ from pydantic import Tag
 from chain.bodies.faults import DigestFault, ReceiptFault
 from wire.codec import BY_KIND, Message, decode, digest, encode
 from wire.errors import Malformed, Unavailable
+from wire.file_store import write_whole
 from wire.primitives import Bytes, Hash
 
 log = structlog.get_logger()
@@ -44,15 +44,9 @@ class FoundStore:
 
     def keep(self, found: Found) -> None:
         """Put it on the disk, whole or not at all; raises `Unavailable` when that refuses."""
-        place = self._place(found)
-        draft = place.with_suffix(".new")
         try:
             self._path.mkdir(exist_ok=True, mode=0o700)
-            with draft.open("wb") as file:
-                file.write(encode(found))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(place)
+            write_whole(self._place(found), encode(found))
         except OSError as error:
             raise self._failed(error) from None
 

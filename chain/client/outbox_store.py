@@ -4,13 +4,13 @@ On the disk before it is sent. Whoever is interrupted while it waits and says th
 go on with the same transaction: another one would pay twice.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from chain.messages import Body, SignedTransaction
 from wire.codec import Message, decode, digest, encode
 from wire.errors import Malformed, Unavailable
+from wire.file_store import write_whole
 from wire.primitives import Hash
 
 
@@ -36,15 +36,9 @@ class Outbox:
 
     def keep(self, kept: Kept) -> None:
         """Put it on the disk, whole or not at all; raises `Unavailable` when that refuses."""
-        place = self._place(kept.body)
-        draft = place.with_suffix(f".{os.getpid()}")
         try:
             self._path.mkdir(exist_ok=True, mode=0o700)
-            with draft.open("wb") as file:
-                file.write(encode(kept))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(place)
+            write_whole(self._place(kept.body), encode(kept))
         except OSError as error:
             raise self._failed(error) from None
 

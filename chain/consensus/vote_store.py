@@ -23,6 +23,7 @@ from chain.consensus.engine import Remembered
 from chain.votes import Certificate, SignedVote
 from wire.codec import Message, decode, encode
 from wire.errors import Malformed, Unavailable
+from wire.file_store import write_whole
 from wire.primitives import Hash, Natural
 
 log = structlog.get_logger()
@@ -220,23 +221,7 @@ def _read(path: Path) -> tuple[_Head | None, tuple[_Record, ...], bool]:
 
 def _write_anew(path: Path, head: _Head, records: Iterable[_Record]) -> None:
     """Replace the file in one step: a crash leaves the old one or the new one."""
-    new = path.with_name(path.name + ".new")
     try:
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            with os.fdopen(file, "wb") as stream:
-                for message in (head, *records):
-                    stream.write(_frame(message))
-                stream.flush()
-                os.fsync(stream.fileno())
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
-        os.replace(new, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(path, b"".join(_frame(message) for message in (head, *records)))
     except OSError as error:
         raise Unavailable(f"cannot write the log of votes {path}: {error.strerror}") from None

@@ -4,7 +4,6 @@ The votes are of views that pass, and nobody shows them again: on the disk as so
 seen, they outlast a node that is killed before its turn to report them.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import structlog
 from chain.bodies.validators import ValidatorFault
 from wire.codec import decode, encode
 from wire.errors import Malformed
+from wire.file_store import write_whole
 
 log = structlog.get_logger()
 
@@ -29,15 +29,9 @@ class CaseStore:
 
     def keep(self, fault: ValidatorFault) -> None:
         """Put it on the disk, whole or not at all."""
-        place = self._place(fault.key)
-        draft = place.with_suffix(".new")
         try:
             self._path.mkdir(exist_ok=True, mode=0o700)
-            with draft.open("wb") as file:
-                file.write(encode(fault))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(place)
+            write_whole(self._place(fault.key), encode(fault))
         except OSError as error:
             log.warning("a restart would forget a contradiction", reason=error.strerror)
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from audit.faults import ReceiptsHeard
 from audit.messages import Receipt
 from audit.receipts import (
     CLOCK_SKEW_MS,
     ServedAccount,
-    is_receipt_of,
     is_receipt_signed,
     is_timely,
     served_root,
@@ -16,6 +16,7 @@ from audit.receipts import (
 from tests.audit.visits import BINDING, NETWORK, SERVED, SIGNER, VISIT_KEY, receipt_over
 from wire import merkle
 from wire.codec import decode, encode
+from wire.errors import Malformed
 
 RECEIPT = receipt_over(SERVED)
 
@@ -60,7 +61,7 @@ def test_a_receipt_says_what_was_served_and_where():
         BINDING.peer,
         BINDING.feed,
     )
-    assert is_receipt_of(BINDING, SIGNER.public, RECEIPT)
+    assert ReceiptsHeard(BINDING, SIGNER.public).hear(encode(RECEIPT)) == RECEIPT
 
 
 @pytest.mark.parametrize(
@@ -74,11 +75,13 @@ def test_a_receipt_says_what_was_served_and_where():
     ],
 )
 def test_a_receipt_is_good_in_its_own_session_only(changes):
-    assert not is_receipt_of(replace(BINDING, **changes), SIGNER.public, RECEIPT)
+    with pytest.raises(Malformed):
+        ReceiptsHeard(replace(BINDING, **changes), SIGNER.public).hear(encode(RECEIPT))
 
 
 def test_a_receipt_of_another_signer_is_no_receipt():
-    assert not is_receipt_of(BINDING, VISIT_KEY.public, RECEIPT)
+    with pytest.raises(Malformed, match="not signed"):
+        ReceiptsHeard(BINDING, VISIT_KEY.public).hear(encode(RECEIPT))
     assert not is_receipt_signed(NETWORK, VISIT_KEY.public, RECEIPT)
 
 

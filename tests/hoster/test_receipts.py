@@ -3,10 +3,12 @@
 import pytest
 
 from audit.entries import Entry
+from audit.faults import ReceiptsHeard
 from audit.messages import RECEIPT_EVERY_CHUNKS
-from audit.receipts import SessionBinding, is_receipt_of, served_root
+from audit.receipts import SessionBinding, served_root
 from hoster.receipts import ReceiptBook
 from tests.people import HOSTERS, Library
+from wire.codec import encode
 from wire.keys import Use
 
 HOSTER = HOSTERS[0]
@@ -50,7 +52,7 @@ def test_a_receipt_is_over_everything_served_so_far(count):
         serve(made, index)
     signed = made.sign(fork=3, length=40, time_ms=77)
     receipt = signed.receipt
-    assert is_receipt_of(BINDING, KEY.public, signed)
+    assert ReceiptsHeard(BINDING, KEY.public).hear(encode(signed)) == signed
     assert (receipt.count, receipt.root) == (count, served_root(served))
     assert receipt.bytes == made.served_bytes == sum(entry.size for entry in served)
     assert (receipt.fork, receipt.length, receipt.time_ms) == (3, 40, 77)

@@ -8,9 +8,9 @@ from itertools import combinations
 
 import pytest
 
-from audit.faults import contradiction
+from audit.faults import ReceiptsHeard, contradiction
 from audit.messages import RECEIPT_EXTENSION, SignedReceipt
-from audit.receipts import SessionBinding, is_receipt_of
+from audit.receipts import SessionBinding
 from chain.records import ContractRecord, PlanRecord, Table
 from feed.feed import Feed
 from feed.manifest import discovery_key
@@ -33,7 +33,7 @@ from tests.hoster.hosting import (
     source,
 )
 from tests.people import STRANGER
-from wire.codec import decode
+from wire.codec import decode, encode
 from wire.errors import Malformed, Unavailable
 from wire.keys import KeyPair, Use
 from wire.ports import Connection
@@ -126,7 +126,8 @@ async def test_readers_get_receipts_and_no_feeds_that_it_does_not_hold(tmp_path)
                 feed=KEY,
             )
             signer = HOSTER.key(Use.RECEIPT).public
-            assert all(is_receipt_of(binding, signer, signed) for signed in heard)
+            receipts = ReceiptsHeard(binding, signer)
+            assert [receipts.hear(encode(signed)) for signed in heard] == heard
 
             other = FeedStore(":memory:").create(STRANGER.id)
             with pytest.raises(Unavailable, match="rejects"):

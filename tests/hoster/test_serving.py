@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from audit.faults import ReceiptsHeard
 from audit.messages import RECEIPT_EXTENSION, Receipt, SignedReceipt
-from audit.receipts import SessionBinding, is_receipt_of
+from audit.receipts import SessionBinding
 from feed.feed import Feed
 from feed.replication.events import Event, Heard
 from feed.replication.session import Session, open_session, serve
@@ -18,7 +19,7 @@ from tests.chain.nodes import until
 from tests.feed.channels import connect
 from tests.feed.owner import KEY, SIGN, chunk, owned
 from tests.people import HOSTERS
-from wire.codec import decode
+from wire.codec import decode, encode
 from wire.errors import HoldfastError
 from wire.keys import Use
 
@@ -80,8 +81,9 @@ async def reading(idle_s: float, length: int = LENGTH) -> AsyncIterator[Reader]:
         tasks.create_task(reader.session.replicate())
         yield reader
         reader.session.close()
-    for signed in reader.signed:
-        assert is_receipt_of(binding, SIGNER.public, signed)
+    receipts = ReceiptsHeard(binding, SIGNER.public)
+    assert [receipts.hear(encode(signed)) for signed in reader.signed] == reader.signed
+    assert receipts.lie is None
 
 
 async def test_a_receipt_follows_each_sixteenth_chunk():

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from audit.messages import RECEIPT_EXTENSION, SignedReceipt
-from audit.receipts import SessionBinding, is_receipt_of
+from audit.faults import ReceiptsHeard
+from audit.messages import RECEIPT_EXTENSION
+from audit.receipts import SessionBinding
 from chain.challenge_records import Availability, VerdictRecord
 from chain.client.light_client import ChainClient
 from chain.records import Table
@@ -21,7 +22,6 @@ from hoster.serving_service import Serving as ReceiptServing
 from swarm.server import listen
 from tests.e2e.published import publish
 from tests.interop.node import HOST, OWNER, Flavour, NodePeer, Stores
-from wire.codec import decode
 from wire.keys import KeyPair
 from wire.ports import Connection
 
@@ -59,8 +59,7 @@ async def test_node_reads_from_a_hoster_that_pushes_receipts(
             await node.require_same(core=core)
             await node.call("hangUp")
         heard = await node.call("heard", "curious", extension=RECEIPT_EXTENSION, count=6)
-    last = decode(SignedReceipt, bytes.fromhex(heard[-1]))
-    assert is_receipt_of(bindings[1], RECEIPT_KEY.public, last)
+    last = ReceiptsHeard(bindings[1], RECEIPT_KEY.public).hear(bytes.fromhex(heard[-1]))
     assert last.receipt.count >= 96
 
 
