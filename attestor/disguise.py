@@ -34,7 +34,7 @@ STORE_US, STORE_NODE_US = 60, 6
 
 START_US, START_MORE_US = (0, 0, 100), 200
 """When its program asks for chunks, from when it has answered the head: one of them, and up to so
-much more, beside what we take ourselves. It looks once a millisecond whether the length is known."""
+much more, beside what we take ourselves. It looks once a millisecond for the length."""
 
 BUSY_MS = (0,) * 13 + (1, 2, 3, 5, 8, 14)
 """How much longer other work holds it up then: one of them."""
